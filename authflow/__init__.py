@@ -1,0 +1,76 @@
+"""authflow logs in for you: give a session to the HTTP client you already use, and every request carries a good token.
+
+    session = authflow.AuthSession("supplier", username="…", password="…")
+    requests.get(url, auth=session.requests)
+    httpx.Client(auth=session.httpx)
+
+A vendor is a file: states, exchanges and two-way templates (`authflow.vendor`). What can go wrong is one tree of errors
+(`authflow.errors`). Names are imported when they are first used, so that `import authflow` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from authflow.errors import (
+        AuthFlowError,
+        ConfigurationError,
+        CredentialsRefused,
+        StoreError,
+        UntrustedOrigin,
+        VendorAnswerError,
+        VendorFileError,
+        VendorUnavailable,
+    )
+    from authflow.hooks import hookimpl
+    from authflow.session import AuthSession, Status
+    from authflow.token import Token
+    from authflow.vendor import Vendor
+
+_HOMES = {
+    "AuthFlowError": "errors",
+    "AuthSession": "session",
+    "ConfigurationError": "errors",
+    "CredentialsRefused": "errors",
+    "Status": "session",
+    "StoreError": "errors",
+    "Token": "token",
+    "UntrustedOrigin": "errors",
+    "Vendor": "vendor",
+    "VendorAnswerError": "errors",
+    "VendorFileError": "errors",
+    "VendorUnavailable": "errors",
+    "hookimpl": "hooks",
+}
+
+__all__ = [
+    "AuthFlowError",
+    "AuthSession",
+    "ConfigurationError",
+    "CredentialsRefused",
+    "Status",
+    "StoreError",
+    "Token",
+    "UntrustedOrigin",
+    "Vendor",
+    "VendorAnswerError",
+    "VendorFileError",
+    "VendorUnavailable",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("authflow-http")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

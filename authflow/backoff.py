@@ -1,0 +1,45 @@
+"""How long to leave a vendor alone that did not answer: one probe per step, and the steps grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from authflow.errors import AuthFlowError, VendorUnavailable
+
+
+class Backoff:
+    """Closed for `first` seconds after a failure, twice as long after the next, `most` at most; jittered by a fifth.
+
+    What the vendor asks for (`retry_after`, seconds) counts instead where it is longer. All instants are epoch seconds.
+    """
+
+    __slots__ = ("_error", "_failures", "_first", "_most", "_random", "_until")
+
+    def __init__(self, random: Callable[[], float], first: float = 1.0, most: float = 30.0) -> None:
+        self._random, self._first, self._most = random, first, most
+        self.reset()
+
+    def reset(self) -> None:
+        self._failures = 0
+        self._until = float("-inf")
+        self._error: AuthFlowError | None = None
+
+    def open(self, now: float) -> bool:
+        """May the vendor be asked? A clock that was set back opens it too."""
+        return not self._until - 2 * max(self._most, 3600.0) < now < self._until
+
+    def begun(self, now: float) -> None:
+        """A try is under way: no second one before the first step has passed."""
+        self._until = max(self._until, now + self._first)
+
+    def failed(self, now: float, retry_after: float | None, error: AuthFlowError) -> None:
+        step = min(self._first * 2.0 ** min(self._failures, 30), self._most)
+        self._failures += 1
+        self._until = now + max(step * (1 - 0.2 * self._random()), retry_after or 0.0)
+        self._error = error
+
+    def error(self, now: float) -> AuthFlowError:
+        """What the last try met, with the seconds that remain."""
+        error = self._error.copy() if self._error is not None else VendorUnavailable("the vendor did not answer")
+        error.retry_after = max(0.0, self._until - now)
+        return error

@@ -1,0 +1,106 @@
+"""The bag of named values that templates are filled from.
+
+    captured    what the vendor's answers said                  stored, except nothing that the user gave
+    given       settings and credentials                        never stored; a callable is asked when first needed
+    derived     computed from the others at render time         never stored
+
+The first that knows a name wins. One bag serves one climb (or one rendering): what a callable answered and what was
+derived stay the same within it, and are asked anew in the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any
+
+from authflow.flow import needs
+from authflow.template import ABSENT, Unbound, Unfit
+from authflow.vendor import Derived, Vendor
+
+Given = Mapping[str, str | int | Callable[[], str]]
+
+
+class Bag(Mapping[str, Any]):
+    """`get(name)` gives a value, or None where there is none."""
+
+    def __init__(self, vendor: Vendor, given: Given, captured: Mapping[str, Any], now: float) -> None:
+        self.vendor = vendor
+        self._given = given
+        self._now = now
+        self._answered: dict[str, Any] = {}
+        self.captured = captured
+
+    def __repr__(self) -> str:
+        return f"<Bag of {', '.join(self) or 'nothing'}>"
+
+    def with_captured(self, captured: Mapping[str, Any]) -> Bag:
+        """The same bag later in the climb: answers given so far are kept, derived values are computed anew."""
+        later = Bag(self.vendor, self._given, captured, self._now)
+        later._answered = {name: value for name, value in self._answered.items() if name in self._given}
+        return later
+
+    def at(self, now: float) -> Bag:
+        """Let derived values be computed for this instant (epoch seconds)."""
+        self._now = now
+        return self
+
+    def answered(self, name: str) -> bool:
+        """Has a callable given this credential during this climb?"""
+        return name in self._answered
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.captured.get(name)
+        if value is None:
+            value = self._answered.get(name)
+        if value is None:
+            value = self._given.get(name)
+            if callable(value):
+                value = self._answered[name] = value()
+        if value is None and name in self.vendor.derive:
+            value = self._answered[name] = self._derive(self.vendor.derive[name])
+        if value is None and name == "base_url":
+            value = self.base_url
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def _derive(self, row: Derived) -> Any:
+        try:
+            argument = row.argument.render(self)
+        except Unbound:
+            return None
+        try:
+            return None if argument is ABSENT else row.function.compute(argument, self._now)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise Unfit(f"{row.function_name} cannot compute {row.name}: {type(error).__name__}") from error
+
+    @property
+    def base_url(self) -> str:
+        """A captured base URL, else the caller's, else the file's. Raises Unbound, Unfit."""
+        known = self.captured.get("base_url") or self._given.get("base_url")
+        return str(known) if known else self.vendor.base_url.render(self)
+
+    @property
+    def bound(self) -> Container[str]:
+        """The names that need no capture in order to be there. Asks no callable."""
+        return _Bound(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.captured, **self._given, **self.vendor.derive})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class _Bound(Container[str]):
+    def __init__(self, bag: Bag) -> None:
+        self._bag = bag
+
+    def __contains__(self, name: object) -> bool:
+        bag = self._bag
+        if name == "base_url" or bag._given.get(str(name)) is not None:
+            return True
+        row = bag.vendor.derive.get(str(name))
+        return row is not None and all(
+            need in self or bag.captured.get(need) is not None for need in needs(row.argument.holes())
+        )

@@ -1,0 +1,134 @@
+"""What can go wrong, split by who can mend it.
+
+    AuthFlowError
+    ├── CredentialsRefused     the user: another password, or wait for the cool-down
+    ├── VendorUnavailable      nobody: wait (`retry_after` seconds)
+    ├── VendorAnswerError      the vendor's author: an answer that no pattern fits
+    ├── VendorFileError        the vendor's author: file, key, reason
+    ├── UntrustedOrigin        the caller: a URL where the token must not go
+    ├── ConfigurationError     the caller: a name, setting or adapter that cannot be
+    └── StoreError             the operator: the place where tokens are kept
+
+A client raises its users' own class as well: `as_also(error, requests.RequestException)` is an instance of both, so
+that existing `except` clauses work. No error ever holds a secret: messages are made from masked values only.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+class AuthFlowError(Exception):
+    """The root of all errors that authflow raises.
+
+    `vendor` and `exchange` name where it happened, `status` is the HTTP status of the vendor's answer, and
+    `retry_after` says in how many seconds another try makes sense; each may be unknown.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        vendor: str = "",
+        exchange: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.vendor = vendor
+        self.exchange = exchange
+        self.status = status
+        self.retry_after = retry_after
+
+    def copy(self) -> Self:
+        """A new, equal error: each of many waiters raises its own, so that tracebacks do not pile up on one."""
+        fresh = type(self).__new__(type(self), *self.args)
+        fresh.args = self.args
+        fresh.__dict__.update(self.__dict__)
+        return fresh
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        cls = type(self)
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("request", "_request", "response")}
+        return _remake, (_own_class(cls), cls.__dict__.get("_also"), self.args, kept)
+
+
+class CredentialsRefused(AuthFlowError):
+    """The vendor refused who the user says they are; the same password is not sent again before `retry_after`
+    seconds.
+    """
+
+
+class VendorUnavailable(AuthFlowError):
+    """The vendor cannot answer now (408, 425, 429, 5xx, or no answer at all); nothing is known against the
+    credentials.
+    """
+
+
+class VendorAnswerError(AuthFlowError):
+    """An answer that the vendor file does not foresee, shown with every secret masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong (or, as a warning, unwise) in a vendor file: where, why, and what would mend it."""
+
+    file: str
+    key: str
+    reason: str
+    hint: str = ""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        line = f"{self.file}:{self.key}: {self.reason}" if self.key else f"{self.file}: {self.reason}"
+        return f"{line} ({self.hint})" if self.hint else line
+
+
+class VendorFileError(AuthFlowError):
+    """A vendor file that is not right. `findings` holds them all; the message is the first, in one line."""
+
+    def __init__(self, message: str = "", *, findings: tuple[Finding, ...] = (), **where: Any) -> None:
+        if findings and not message:
+            more = f" [and {len(findings) - 1} more: authflow check]" if len(findings) > 1 else ""
+            message = f"{findings[0]}{more}"
+        super().__init__(message, **where)
+        self.findings = findings
+
+
+class UntrustedOrigin(AuthFlowError):
+    """A request to an origin at which the vendor file does not let the token be presented."""
+
+
+class ConfigurationError(AuthFlowError):
+    """What the caller gave does not fit: an unknown vendor, a missing setting, an adapter in the wrong client."""
+
+
+class StoreError(AuthFlowError):
+    """The place where tokens are kept cannot be read, written or locked."""
+
+
+def as_also(error: AuthFlowError, base: type[Exception], **attributes: Any) -> AuthFlowError:
+    """`error` as an instance of `base` too, with `attributes` set as that client's users expect (`request`, say)."""
+    return _remake(_own_class(type(error)), base, error.args, {**error.__dict__, **attributes})
+
+
+def _remake(
+    cls: type[AuthFlowError], also: type[Exception] | None, args: tuple[Any, ...], attributes: dict[str, Any]
+) -> AuthFlowError:
+    if also is not None:
+        cls = _both(cls, also)  # type: ignore[arg-type]
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+@functools.cache
+def _both(cls: type[AuthFlowError], also: type[Exception]) -> type[AuthFlowError]:
+    return type(cls.__name__, (cls, also), {"_also": also, "__module__": cls.__module__, "__doc__": cls.__doc__})
+
+
+def _own_class(cls: type[AuthFlowError]) -> type[AuthFlowError]:
+    return cls.__mro__[1] if "_also" in cls.__dict__ else cls

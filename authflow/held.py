@@ -1,0 +1,120 @@
+"""A grant made ready: what a request carries, until when, and to where.
+
+Everything that a request needs is computed once, when the grant is published. An adapter on its hot path compares the
+clock with `calm_until` and the URL with `prefixes`, and lays `headers` over the request.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from authflow.bag import Bag, Given
+from authflow.flow import Presenting
+from authflow.grant import Grant
+from authflow.http import Origin, Pairs, Presentation
+from authflow.template import Unbound
+from authflow.token import NEVER, Windows
+from authflow.trust import presents_at
+from authflow.vendor import Vendor, seconds
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """`headers` is the whole presentation where `calm_until` (epoch seconds) says that nothing else needs a thought."""
+
+    grant: Grant
+    presentation: Presentation = field(default_factory=Presentation)
+    headers: Pairs = ()
+    bearer: str | None = None
+    prefixes: tuple[str, ...] = ()
+    calm_until: float = -math.inf
+    windows: Windows = NEVER
+    origins: frozenset[Origin] = frozenset()
+    token_id: int = 0
+    _bag: Bag | None = None
+    _idle: float | None = None
+    _volatile: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Held {self.grant!r}>"
+
+    @classmethod
+    def of(cls, vendor: Vendor, given: Given, grant: Grant, now: float, jitter: float, *, plain: bool) -> Held:
+        """`plain`: every request of this vendor is alike. Raises Unbound, Unfit where the presentation cannot be
+        rendered.
+        """
+        bag = Bag(vendor, given, grant.captured, now)
+        state = vendor.flow.states[grant.state]
+        origins = presents_at(vendor, given, grant.captured)
+        presentation = state.present.render(bag) if isinstance(state, Presenting) else Presentation()
+        names = {hole.name for hole in state.present.holes()} if isinstance(state, Presenting) else set()
+        volatile = any(_volatile(vendor, name, ()) for name in names)
+        idle = _idle(vendor, bag)
+        windows = Windows.of(grant.issued_at, grant.expires_at, jitter)
+        if idle is not None and grant.expires_at is None:
+            windows = Windows.of(max(now, grant.issued_at), max(now, grant.issued_at) + idle, jitter)
+        calm = plain and presentation.only_headers and not volatile and idle is None
+        return cls(
+            grant,
+            presentation,
+            presentation.headers,
+            _only_authorization(presentation.headers),
+            tuple(f"{origin}/" for origin in sorted(origins)),
+            windows.advisory if calm else -math.inf,
+            windows,
+            origins,
+            hash((grant.state, repr(sorted(grant.captured.items(), key=str)))),
+            bag,
+            idle if grant.expires_at is None else None,
+            volatile,
+        )
+
+    @property
+    def bag(self) -> Bag:
+        assert self._bag is not None
+        return self._bag
+
+    def at(self, now: float) -> Held:
+        """Itself, or, where derived values change from request to request, the same grant rendered for this instant."""
+        if not self._volatile:
+            return self
+        bag = self.bag.with_captured(self.grant.captured).at(now)
+        state = bag.vendor.flow.states[self.grant.state]
+        assert isinstance(state, Presenting)
+        presentation = state.present.render(bag)
+        return replace(self, presentation=presentation, headers=presentation.headers)
+
+    def used(self, now: float) -> None:
+        """A good answer: an idle grant lives on from here."""
+        if self._idle is not None:
+            self.windows = Windows.of(now, now + self._idle)
+
+    def valid(self, now: float) -> bool:
+        """Has the token not run out yet?"""
+        return self.grant.expires_at is None or now < self.grant.expires_at
+
+
+def _only_authorization(headers: Pairs) -> str | None:
+    return headers[0][1] if len(headers) == 1 and headers[0][0].lower() == "authorization" else None
+
+
+def _idle(vendor: Vendor, bag: Bag) -> float | None:
+    if vendor.idle is None:
+        return None
+    try:
+        return seconds(vendor.idle.render(bag))
+    except (ValueError, Unbound):
+        return None
+
+
+def _volatile(vendor: Vendor, name: str, above: tuple[str, ...]) -> bool:
+    row: Any = vendor.derive.get(name)
+    if row is None or name in above:
+        return False
+    return row.function.volatile or any(_volatile(vendor, hole.name, (*above, name)) for hole in row.argument.holes())
+
+
+#: No grant at all: a request that carries it is sent as it is.
+BARE: Final = Held(Grant(""))

@@ -1,0 +1,296 @@
+"""Requests and answers as plain values, and the few rules of HTTP that the flow needs.
+
+Nothing here does I/O. An `Answer` may hold its body as a callable, so that the body of a caller's own response is read
+only when a pattern asks for it. Reprs show no header value, no query and no body: those are where secrets live.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
+
+import msgspec
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of an exchange, ready to be sent: `body` in bytes, or None."""
+
+    method: str
+    url: str
+    headers: Pairs = ()
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {without_query(self.url)}>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. `body` is bytes, or a callable that reads it once; `received` is in epoch seconds."""
+
+    status: int
+    headers: Pairs = ()
+    body: bytes | Callable[[], bytes] = b""
+    received: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}>"
+
+    @cached_property
+    def content(self) -> bytes:
+        return self.body() if callable(self.body) else self.body
+
+    @cached_property
+    def text(self) -> str:
+        return self.content.decode("utf-8", "replace")
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, whatever its content type. Raises ValueError."""
+        try:
+            return msgspec.json.decode(self.content.removeprefix(b"\xef\xbb\xbf"))
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise ValueError("the body is not JSON") from error
+
+    @cached_property
+    def form(self) -> dict[str, str]:
+        return dict(parse_qsl(self.text, keep_blank_values=True))
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a header; names have no case (RFC 9110 §5.1)."""
+        name = name.lower()
+        return [value for key, value in self.headers if key.lower() == name]
+
+    @cached_property
+    def cookies(self) -> dict[str, str]:
+        """What `Set-Cookie` sets; a cookie that it deletes is absent (RFC 6265 §5.2)."""
+        jar: dict[str, str] = {}
+        for line in self.all("set-cookie"):
+            pair, *attributes = line.split(";")
+            name, equals, value = (part.strip() for part in pair.partition("="))
+            if not equals or not name:
+                continue
+            if _deletes(attributes, self.date or self.received):
+                jar.pop(name, None)
+            else:
+                jar[name] = value
+        return jar
+
+    @cached_property
+    def challenges(self) -> list[dict[str, str]]:
+        return [challenge for line in self.all("www-authenticate") for challenge in parse_challenges(line)]
+
+    @property
+    def date(self) -> float | None:
+        """The vendor's clock when it answered, in epoch seconds (RFC 9110 §6.6.1)."""
+        values = self.all("date")
+        return _epoch(values[0]) if values else None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait, from `Retry-After` as seconds or as a date (RFC 9110 §10.2.3)."""
+        for value in self.all("retry-after"):
+            if re.fullmatch(r"\s*\d{1,9}\s*", value):
+                return float(value)
+            when = _epoch(value)
+            if when is not None:
+                return max(0.0, when - (self.date or self.received))
+        return None
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def _deletes(attributes: list[str], now: float) -> bool:
+    named = {name.strip().lower(): value.strip() for name, _, value in (part.partition("=") for part in attributes)}
+    if re.fullmatch(r"-?\d+", named.get("max-age", "")):
+        return int(named["max-age"]) <= 0
+    expires = _epoch(re.sub(r"(\d)-(\w{3})-(\d)", r"\1 \2 \3", named.get("expires", "")))
+    return expires is not None and expires <= now
+
+
+# --- challenges (RFC 9110 §11.6.1) ------------------------------------------------------------------------------------
+
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER: Final = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_TOKEN}))(?=[ \t]*(?:,|$))")
+_SCHEME: Final = re.compile(rf"({_TOKEN})(?:[ \t]+|(?=,)|$)")
+_TOKEN68: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))")
+
+
+def parse_challenges(line: str) -> list[dict[str, str]]:
+    """The challenges of a `WWW-Authenticate` line: `scheme`, then its parameters by lower-case name (or `token68`)."""
+    challenges: list[dict[str, str]] = []
+    at = 0
+    while at < len(line):
+        if line[at] in " \t,":
+            at += 1
+        elif challenges and (parameter := _PARAMETER.match(line, at)):
+            name, quoted, token = parameter.groups()
+            challenges[-1].setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else token)
+            at = parameter.end()
+        elif scheme := _SCHEME.match(line, at):
+            challenges.append({"scheme": scheme[1]})
+            at = scheme.end()
+            alone = None if _PARAMETER.match(line, at) else _TOKEN68.match(line, at)
+            if alone and line[at - 1] in " \t":
+                challenges[-1]["token68"] = alone[0]
+                at = alone.end()
+        else:
+            break
+    return challenges
+
+
+# --- URLs and origins -------------------------------------------------------------------------------------------------
+
+
+class Origin(NamedTuple):
+    """Scheme, host and port (RFC 6454): what a token is trusted to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+
+    @property
+    def secure(self) -> bool:
+        """https, or a host that is this machine itself."""
+        return self.scheme == "https" or is_loopback(self.host)
+
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.?", re.ASCII)
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of an absolute http(s) URL. Raises ValueError for anything that two parsers could read differently."""
+    if re.search(r"[\\\x00-\x20\x7f]", url):
+        raise ValueError("a backslash, blank or control character in the URL")
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("not an absolute http or https URL")
+    if "@" in parts.netloc:
+        raise ValueError("user information in the URL")
+    host = parts.hostname
+    if ":" in host:
+        host = ipaddress.IPv6Address(host).compressed
+    else:
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii").lower()
+        if not _HOST.fullmatch(host):
+            raise ValueError("not a host name")
+        host = host.removesuffix(".")
+    return Origin(parts.scheme, host, parts.port if parts.port is not None else _PORTS[parts.scheme])
+
+
+def is_loopback(host: str) -> bool:
+    """`localhost` and the loopback addresses (RFC 6761 §6.3, RFC 1122 §3.2.1.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def folder(base_url: str) -> str:
+    """A base URL always counts as a folder: its path ends in a slash, its query and fragment are dropped."""
+    parts = urlsplit(base_url)
+    return urlunsplit(
+        (parts.scheme, parts.netloc, parts.path if parts.path.endswith("/") else parts.path + "/", "", "")
+    )
+
+
+def resolve(base_url: str, reference: str) -> str:
+    """RFC 3986 §5.2, against a base that is a folder."""
+    return urljoin(base_url, reference)
+
+
+def add_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    parts = urlsplit(url)
+    added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))
+
+
+def without_query(url: str) -> str:
+    """What may be shown of a URL."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+# --- what may stand in a header ---------------------------------------------------------------------------------------
+
+
+def header_value(name: str, value: str) -> str:
+    """The value, if it may stand in a header (RFC 9110 §5.5). Raises ValueError (it never shows the value)."""
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        raise ValueError(f"the value for the header {name} holds a line break or control character")
+    return value.strip(" \t")
+
+
+def merge_fields(content_type: str, body: bytes, fields: Mapping[str, Any], form: Pairs) -> bytes:
+    """A caller's JSON object or form with the session's own fields laid over it. Raises ValueError if it is neither."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if fields:
+        if not (kind.endswith(("/json", "+json"))):
+            raise ValueError(f"the token travels in a JSON body, and this request's is {kind or 'of no type'}")
+        document = msgspec.json.decode(body or b"{}")
+        if not isinstance(document, dict):
+            raise ValueError("the token travels in a JSON object, and this request's body is another value")
+        body = msgspec.json.encode(_laid_over(document, fields))
+    if form:
+        if kind != "application/x-www-form-urlencoded":
+            raise ValueError(f"the token travels in a form, and this request's body is {kind or 'of no type'}")
+        ours = {name for name, _ in form}
+        kept = [pair for pair in parse_qsl(body.decode(), keep_blank_values=True) if pair[0] not in ours]
+        body = encode_form((*kept, *form))
+    return body
+
+
+def _laid_over(under: Any, over: Any) -> Any:
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        return {**under, **{key: _laid_over(under.get(key), value) for key, value in over.items()}}
+    return over
+
+
+def encode_form(pairs: Iterable[tuple[str, str]]) -> bytes:
+    return "&".join(f"{form_quote(name)}={form_quote(value)}" for name, value in pairs).encode()
+
+
+def form_quote(text: str) -> str:
+    """`application/x-www-form-urlencoded`, one name or value."""
+    return quote(text, safe="*-._").replace("~", "%7E").replace("%20", "+")
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What a state lays over a caller's own request."""
+
+    headers: Pairs = ()
+    cookies: Pairs = ()
+    query: Pairs = ()
+    json: Mapping[str, Any] = field(default_factory=dict)
+    form: Pairs = ()
+
+    def __repr__(self) -> str:
+        names = [name for name, _ in (*self.headers, *self.cookies, *self.query, *self.form)]
+        return f"<Presentation {', '.join([*names, *self.json]) or 'of nothing'}>"
+
+    @property
+    def only_headers(self) -> bool:
+        return not (self.cookies or self.query or self.json or self.form)

@@ -1,0 +1,75 @@
+"""Who a session is for: the settings and credentials made complete, and the key under which its record is kept.
+
+The key tells vendors and accounts apart and shows neither: it is a hash over all that is not secret. Only where a
+vendor has nothing but secrets (an API key) are these hashed too, slowly, so that a key is no fast test for a guess.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from authflow.bag import Given
+from authflow.errors import ConfigurationError
+from authflow.vendor import Vendor
+
+
+def complete(vendor: Vendor, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user gave, with defaults filled in. Raises ConfigurationError: unknown, missing, of the wrong type."""
+    inputs = vendor.inputs
+    known = {*inputs, "base_url"}
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{vendor.title} takes no {name!r}: {hint}", vendor=vendor.name)
+    whole: dict[str, Any] = {}
+    missing = []
+    for name, entry in inputs.items():
+        value = given.get(name)
+        if value is None and entry.default is not UNSET:
+            value = entry.default
+        if value is not None:
+            whole[name] = _typed(vendor, name, entry.type, value)
+        elif not entry.optional:
+            missing.append(f"{name} ({entry.title})" if entry.title else name)
+    if missing:
+        what = "credential or setting" if len(missing) == 1 else "credentials or settings"
+        raise ConfigurationError(f"{vendor.title} needs the {what} {', '.join(missing)}", vendor=vendor.name)
+    if given.get("base_url") is not None:
+        whole["base_url"] = _typed(vendor, "base_url", "str", given["base_url"])
+    return whole
+
+
+def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
+    if callable(value):
+        if name not in vendor.credentials:
+            raise ConfigurationError(f"the setting {name} is a plain value, not a callable", vendor=vendor.name)
+        return value
+    if kind == "int":
+        try:
+            return int(str(value))
+        except ValueError:
+            raise ConfigurationError(f"{name} is a whole number", vendor=vendor.name) from None
+    if isinstance(value, str | int | float):
+        return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    raise ConfigurationError(f"{name} is text, not a {type(value).__name__}", vendor=vendor.name)
+
+
+def record_key(vendor: Vendor, given: Given, slot: tuple[str, ...] = ()) -> str:
+    """The key of the record for this vendor, account and, where `vary` tells several apart, grant."""
+    secret = {name for name, entry in vendor.inputs.items() if entry.secret}
+    plain = {name: value for name, value in given.items() if name not in secret and not callable(value)}
+    parts: list[Any] = [vendor.name, sorted(plain.items()), list(slot)]
+    if not any(name in vendor.credentials for name in plain):
+        hidden = sorted((name, value) for name, value in given.items() if name in secret and not callable(value))
+        text = msgspec.json.encode(hidden)
+        parts.append(
+            hashlib.scrypt(text, salt=vendor.name.encode(), n=1 << 13, r=8, p=1, dklen=16).hex() if hidden else ""
+        )
+    return f"{vendor.name.lower()}-{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]}"

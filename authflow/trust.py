@@ -1,0 +1,110 @@
+"""Where secrets may go: to declared origins, and only over https or to this machine itself.
+
+    present   base_url's origin, and those of `origins.present`      the token
+    send      base_url's origin, and those of `origins.send`         passwords and refresh tokens, in exchanges
+
+A URL that a *setting* holds (a token endpoint, say) was trusted by the user who gave it. A URL that an answer brought
+is trusted only if its origin is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from authflow.bag import Bag, Given
+from authflow.errors import Finding, VendorFileError
+from authflow.http import Origin, origin_of
+from authflow.template import Unbound, Unfit
+from authflow.urls import UrlTemplate
+from authflow.vendor import Vendor
+
+
+def presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
+    """The origins at which the token may be presented."""
+    bag = Bag(vendor, given, captured, 0.0)
+    return frozenset(_base(bag) | _rendered(vendor.present_origins, bag))
+
+
+def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str) -> bool:
+    """May an exchange be sent to this URL?"""
+    try:
+        origin = origin_of(url)
+    except ValueError:
+        return False
+    bag = Bag(vendor, given, captured, 0.0)
+    without = Bag(vendor, given, {}, 0.0)
+    trusted = _base(bag) | _base(without) | _rendered(vendor.send_origins, bag)
+    trusted |= _rendered(_given_urls(vendor, given), without)
+    return origin.secure and origin in trusted
+
+
+def check_settings(vendor: Vendor, given: Given) -> None:
+    """What the file could not prove because it hangs on settings. Raises VendorFileError."""
+    bag = Bag(vendor, given, {}, 0.0)
+    findings = []
+    urls = [("origins.send", url) for url in vendor.send_origins] + [
+        ("origins.present", url) for url in vendor.present_origins
+    ]
+    urls += [("exchanges", url) for url in _given_urls(vendor, given)]
+    known = [(key, text) for key, text in ((key, _render(url, bag)) for key, url in urls) if text is not None]
+    for key, text in [("base_url", _base_text(bag)), *known]:
+        if text is None:
+            continue
+        try:
+            if not origin_of(text).secure:
+                findings.append(
+                    Finding(vendor.file, key, f"plain http to {origin_of(text)}", "https, or a loopback address")
+                )
+        except ValueError as error:
+            findings.append(Finding(vendor.file, key, str(error)))
+    for exchange in vendor.flow.exchanges.values():
+        origin = exchange.request.url.literal_origin() if exchange.request.url else None
+        if origin and not sends_to(vendor, given, {}, origin):
+            key = f"exchanges.{exchange.name}.request.url"
+            findings.append(
+                Finding(vendor.file, key, f"{origin} is not declared", f'origins = {{ send = ["{origin}"] }}')
+            )
+    if findings:
+        raise VendorFileError(findings=tuple(findings), vendor=vendor.name)
+
+
+def _given_urls(vendor: Vendor, given: Given) -> list[UrlTemplate]:
+    urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
+    return [url for url in urls if url is not None and url.starts_with_hole and url.between[0].name in given]
+
+
+def _base(bag: Bag) -> set[Origin]:
+    text = _base_text(bag)
+    return _origins([text] if text is not None else [])
+
+
+def _base_text(bag: Bag) -> str | None:
+    try:
+        return bag.base_url
+    except (Unbound, Unfit):
+        return None
+
+
+def _rendered(urls: Iterable[UrlTemplate], bag: Bag) -> set[Origin]:
+    return _origins(text for text in (_render(url, bag) for url in urls) if text is not None)
+
+
+def _render(url: UrlTemplate, bag: Bag) -> str | None:
+    base = _base_text(bag)
+    try:
+        return url.render(bag, base or "")
+    except (Unbound, Unfit):
+        return None
+
+
+def _origins(urls: Iterable[str]) -> set[Origin]:
+    found = set()
+    for url in urls:
+        try:
+            origin = origin_of(url)
+        except ValueError:
+            continue
+        if origin.secure:
+            found.add(origin)
+    return found
