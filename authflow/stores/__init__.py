@@ -1,0 +1,151 @@
+"""From what a user types after `store=` to a store.
+
+    "memory"                              this process only
+    "file", "./folder", Path, "file:///…" a folder of records, for one user of one machine
+    "keyring", "keyring:///folder"        the same, encrypted, the key in the operating system's keyring
+    "redis://…", "rediss://…", "unix://…" a fleet
+    "encrypted+" before any of these      encrypted with the key in the environment variable AUTHFLOW_KEY
+    "scheme://…" of a plugin, or an object of the `Store` protocol
+
+A store's libraries are imported when the first one of its kind is opened. No message shows a URL: it may hold a
+password.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from authflow.errors import ConfigurationError
+from authflow.stores.base import Conflict, LockTimeout, Store, Stored
+
+if TYPE_CHECKING:
+    from authflow.stores.encrypted import EncryptedStore, new_key
+    from authflow.stores.file import FileStore
+    from authflow.stores.keyring import KeyringStore
+    from authflow.stores.memory import MemoryStore
+    from authflow.stores.redis import RedisStore
+
+__all__ = [
+    "Conflict",
+    "EncryptedStore",
+    "FileStore",
+    "KeyringStore",
+    "LockTimeout",
+    "MemoryStore",
+    "RedisStore",
+    "Store",
+    "Stored",
+    "new_key",
+    "open_store",
+]
+
+_HOMES = {
+    "EncryptedStore": "encrypted",
+    "FileStore": "file",
+    "KeyringStore": "keyring",
+    "MemoryStore": "memory",
+    "RedisStore": "redis",
+    "new_key": "encrypted",
+}
+
+Factory = Callable[[str], Store]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, Factory] | None = None) -> Store:
+    """The store that `spec` stands for. `factories` adds URL schemes: each is called with the whole URL.
+
+    Raises `ConfigurationError` when nothing is known by that name, `StoreError` when the store cannot be used here.
+    """
+    if isinstance(spec, os.PathLike):
+        return _folder(os.fspath(spec))
+    if not isinstance(spec, str):
+        if isinstance(spec, Store):
+            return spec
+        raise ConfigurationError(
+            f"store= takes a name, a path, a URL or an object with load, save, delete and lock; not "
+            f"{type(spec).__name__}."
+        )
+    known = {**_BUILT_IN, **(factories or {})}
+    scheme, mark, _ = spec.partition("://")
+    if (mark or spec in known) and scheme in known:
+        return known[scheme](spec)
+    outer, plus, inner = spec.partition("+")
+    if plus and outer == "encrypted":
+        from authflow.stores.encrypted import EncryptedStore
+
+        return EncryptedStore(open_store(inner, factories=factories))
+    if not mark and (spec.startswith(("~", ".")) or "/" in spec or os.sep in spec):
+        return _folder(spec)
+    names = ", ".join(sorted(known))
+    what = f"the scheme {scheme!r}" if mark else repr(spec)
+    raise ConfigurationError(
+        f"No store is known by {what}. Known are {names}, each also after 'encrypted+'; a folder is written './folder' "
+        "or '/folder'; a plugin that brings another scheme must be installed."
+    )
+
+
+def _folder(path: str) -> Store:
+    from authflow.stores.file import FileStore
+
+    return FileStore(path)
+
+
+def _url_path(url: str) -> str | None:
+    """The path in `file:///path` or `keyring:///path`; None where the URL is a bare name."""
+    parts = urlsplit(url)
+    if "://" not in url:
+        return None
+    if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"A {parts.scheme} URL has three slashes and an absolute path: {parts.scheme}:///folder."
+        )
+    path = unquote(parts.path)
+    return path.lstrip("/") if os.name == "nt" else path
+
+
+def _memory(url: str) -> Store:
+    from authflow.stores.memory import MemoryStore
+
+    return MemoryStore()
+
+
+def _file(url: str) -> Store:
+    from authflow.stores.file import FileStore
+
+    return FileStore(_url_path(url))
+
+
+def _keyring(url: str) -> Store:
+    from authflow.stores.keyring import KeyringStore
+
+    return KeyringStore(_url_path(url))
+
+
+def _redis(url: str) -> Store:
+    from authflow.stores.redis import RedisStore
+
+    if "://" not in url:
+        raise ConfigurationError(
+            f"{url!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
+        )
+    return RedisStore(url)
+
+
+_BUILT_IN: dict[str, Factory] = {
+    "memory": _memory,
+    "file": _file,
+    "keyring": _keyring,
+    "redis": _redis,
+    "rediss": _redis,
+    "unix": _redis,
+}
