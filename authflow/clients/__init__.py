@@ -1,0 +1,58 @@
+"""The edges: for each HTTP library, how to give it the token, and how to send an exchange through it.
+
+An adapter lays a grant over the caller's requests and shows the session their answers. A sender sends the requests of
+an exchange. Both know their library and nothing of states; the session knows nothing of libraries. Each module is
+imported only when its library is in use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any, Final
+
+from authflow.clients.base import NoAnswer, Sender
+from authflow.errors import ConfigurationError
+
+__all__ = ["ADAPTERS", "NoAnswer", "Sender", "adapter", "default_sender", "sender_for"]
+
+#: library → the module here that knows it
+ADAPTERS: Final = {"requests": "requests", "httpx": "httpx", "httpx2": "httpx", "niquests": "requests"}
+
+
+def _module(library: str) -> Any:
+    return importlib.import_module(f"authflow.clients.{ADAPTERS[library]}")
+
+
+def adapter(library: str, session: Any) -> Any:
+    """The `auth=` object for a library. Raises ConfigurationError if it is not installed."""
+    try:
+        return _module(library).adapter(library, session)
+    except ImportError as error:
+        if error.name != library:
+            raise
+        raise ConfigurationError(f"{library} is not installed: pip install 'authflow-http[{library}]'") from None
+
+
+def sender_for(client: Any) -> Sender:
+    """The sender for a client that the user gave. Raises ConfigurationError."""
+    if isinstance(client, Sender):
+        return client
+    for cls in type(client).__mro__:
+        library = cls.__module__.partition(".")[0]
+        if library in ADAPTERS and cls.__name__ in ("Session", "Client"):
+            return _module(library).sender(library, client)  # type: ignore[no-any-return]
+    raise ConfigurationError(
+        f"client= takes a requests.Session, an httpx.Client or their like (synchronous, also for async callers), "
+        f"not {type(client).__module__}.{type(client).__qualname__}"
+    )
+
+
+def default_sender(preferred: str | None = None) -> Sender:
+    """A sender of the library in use, or else of the first that is installed. Raises ConfigurationError."""
+    for library in (preferred, *ADAPTERS):
+        if library is not None and importlib.util.find_spec(library) is not None:
+            return _module(library).sender(library, None)  # type: ignore[no-any-return]
+    raise ConfigurationError(
+        "no HTTP client is installed: pip install 'authflow-http[httpx]' or 'authflow-http[requests]'"
+    )

@@ -1,0 +1,174 @@
+"""Single flight: of many who want the same work done, one does it and all get its result, its failure included.
+
+The work runs in a thread of its own, not in its first caller's: a caller who is cancelled, times out or is
+interrupted leaves it running, so that a token which the vendor has already handed out is still received and kept.
+Waiting works from threads and from event loops (asyncio and trio) alike, in any mixture; nothing is held while
+waiting.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import sys
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+from authflow.errors import AuthFlowError
+
+T = TypeVar("T")
+
+
+class Flight(Generic[T]):
+    """Work under way, or done. `wait` and `wait_async` give its result, or raise a copy of its error."""
+
+    def __init__(self) -> None:
+        self._landed = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: dict[object, Callable[[], Any]] = {}
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def wait(self) -> T:
+        """Block this thread until the work is done."""
+        self._landed.wait()
+        return self._outcome()
+
+    async def wait_async(self) -> T:
+        """Wait without blocking the event loop; cancelling the wait leaves the work and all other waiters alone."""
+        if not self._landed.is_set():
+            await (_wait_on_trio(self) if _on_trio() else _wait_on_asyncio(self))
+        return self._outcome()
+
+    @property
+    def landed(self) -> bool:
+        return self._landed.is_set()
+
+    def call_when_landed(self, ticket: object, callback: Callable[[], Any]) -> None:
+        """Call `callback` once, from whichever thread lands the flight; at once, if it has landed."""
+        with self._lock:
+            if not self._landed.is_set():
+                self._callbacks[ticket] = callback
+                return
+        callback()
+
+    def forget(self, ticket: object) -> None:
+        with self._lock:
+            self._callbacks.pop(ticket, None)
+
+    def land(self, result: T | None, error: BaseException | None) -> None:
+        with self._lock:
+            self._result, self._error = result, error
+            self._landed.set()
+            callbacks, self._callbacks = list(self._callbacks.values()), {}
+        for callback in callbacks:
+            callback()
+
+    def _outcome(self) -> T:
+        error = self._error
+        if error is None:
+            return self._result  # type: ignore[return-value]
+        if isinstance(error, AuthFlowError):
+            raise error.copy() from error.__cause__
+        raise error
+
+
+class Flights(Generic[T]):
+    """The flights under way, by key. A process made by fork starts with none: the threads that did the work stayed
+    behind.
+    """
+
+    __slots__ = ("_lock", "_pid", "_under_way")
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._under_way: dict[Hashable, Flight[T]] = {}
+
+    def join(self, key: Hashable, done: Callable[[], T | None], work: Callable[[], T]) -> Flight[T]:
+        """The flight under `key`, begun if there is none. `done` is asked first, in the same breath: it may know the
+        result.
+        """
+        if self._pid != os.getpid():
+            self._reset()
+        with self._lock:
+            flight = self._under_way.get(key)
+            if flight is not None:
+                return flight
+            flight = Flight()
+            result = done()
+            if result is not None:
+                flight.land(result, None)
+                return flight
+            self._under_way[key] = flight
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(self._fly, key, flight, work), name="authflow")
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._land(key, flight, None, error)
+        return flight
+
+    def _fly(self, key: Hashable, flight: Flight[T], work: Callable[[], T]) -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            self._land(key, flight, None, error)
+        else:
+            self._land(key, flight, result, None)
+
+    def _land(self, key: Hashable, flight: Flight[T], result: T | None, error: BaseException | None) -> None:
+        with self._lock:
+            self._under_way.pop(key, None)
+        flight.land(result, error)
+
+
+def _on_trio() -> bool:
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+async def _wait_on_asyncio(flight: Flight[Any]) -> None:
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def land() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(land)
+        except RuntimeError:  # the loop was closed before its waiter could hear of it
+            return
+
+    flight.call_when_landed(future, wake)
+    try:
+        await future
+    finally:
+        flight.forget(future)
+
+
+async def _wait_on_trio(flight: Flight[Any]) -> None:
+    import trio
+
+    token = trio.lowlevel.current_trio_token()
+    event = trio.Event()
+
+    def wake() -> None:
+        try:
+            token.run_sync_soon(event.set)
+        except trio.RunFinishedError:
+            return
+
+    flight.call_when_landed(event, wake)
+    try:
+        await event.wait()
+    finally:
+        flight.forget(event)

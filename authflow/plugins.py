@@ -1,0 +1,93 @@
+"""Finding what plugins bring: vendors, stores, converters and functions, by entry point or by registration."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from authflow import hooks
+from authflow.converters import CONVERTERS, Converter
+from authflow.derive import FUNCTIONS, Function
+from authflow.errors import ConfigurationError
+from authflow.stores.base import Store
+from authflow.vendor import Vendor, load
+
+
+@functools.cache
+def manager() -> pluggy.PluginManager:
+    """The process's plugin manager, with every installed plugin loaded."""
+    plugins = pluggy.PluginManager(hooks.PROJECT)
+    plugins.add_hookspecs(hooks)
+    plugins.load_setuptools_entrypoints(hooks.PROJECT)
+    return plugins
+
+
+def converters() -> Mapping[str, Converter]:
+    return {**CONVERTERS, **_merged(manager().hook.authflow_converters())}
+
+
+def functions() -> Mapping[str, Function]:
+    return {**FUNCTIONS, **_merged(manager().hook.authflow_functions())}
+
+
+def stores() -> Mapping[str, Callable[[str], Store]]:
+    return _merged(manager().hook.authflow_stores())
+
+
+def _merged(tables: list[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: item for table in tables for name, item in table.items()}
+
+
+def vendors() -> dict[str, Any]:
+    """What each installed vendor is loaded from, by name. A path's name is its file's."""
+    known: dict[str, Any] = {}
+    for sources in manager().hook.authflow_vendors():
+        for source in sources:
+            known[_name(source)] = source
+    return known
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, Vendor):
+        return source.name
+    return str(source["name"] if isinstance(source, Mapping) else source.name.removesuffix(".toml"))
+
+
+def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> Vendor:
+    """A vendor by its plugin's name, from a path to a `.toml`, from a mapping, or as it is.
+
+    Raises ConfigurationError for an unknown name, VendorFileError for a file that is not right.
+    """
+    if isinstance(vendor, Vendor):
+        return vendor
+    if isinstance(vendor, str) and not (vendor.endswith(".toml") or os.sep in vendor):
+        known = vendors()
+        if vendor not in known:
+            close = difflib.get_close_matches(vendor, known, 1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            names = ", ".join(sorted(known)) or "none"
+            raise ConfigurationError(
+                f"unknown vendor {vendor!r}: {hint}installed are {names}; a file is named by its path"
+            )
+        return _installed(vendor)
+    return load(
+        Path(vendor) if isinstance(vendor, os.PathLike) else vendor, converters=converters(), functions=functions()
+    )
+
+
+_loaded: dict[str, tuple[Any, Vendor]] = {}
+
+
+def _installed(name: str) -> Vendor:
+    source = vendors()[name]
+    if isinstance(source, Vendor):
+        return source
+    if name not in _loaded or _loaded[name][0] != source:
+        _loaded[name] = source, load(source, converters=converters(), functions=functions())
+    return _loaded[name][1]
