@@ -1,0 +1,94 @@
+"""The server as a process: options, two listeners on 127.0.0.1, one line of JSON, and an orderly end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+
+from authflow_supplier.server.connection import Respond, serve
+from authflow_supplier.server.issuer import Issuer
+from authflow_supplier.server.service import AUTH, Service
+from authflow_supplier.server.wire import HEAD_LIMIT
+
+BACKLOG = 4096
+
+
+def main() -> None:
+    options = _options()
+    _allow_many_connections()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(options))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m authflow_supplier.server", description="A supplier to try")
+    parser.add_argument("--port", type=int, default=0, help="of login and tracking; any free one unless told")
+    parser.add_argument("--data-port", type=int, default=0, help="of the data; any free one unless told")
+    parser.add_argument("--lifetime", type=float, default=43200, metavar="SECONDS", help="of a token (%(default)s)")
+    parser.add_argument("--latency", type=float, default=0, metavar="SECONDS", help="of an exchange (%(default)s)")
+    parser.add_argument("--username", default="demo")
+    parser.add_argument("--password", default="open-sesame")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin is closed")
+    return parser.parse_args()
+
+
+async def _run(options: argparse.Namespace) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    if options.exit_with_stdin:
+        threading.Thread(target=_await_end_of_stdin, args=(loop, stop), daemon=True).start()
+    service = Service(Issuer({options.username: options.password}, options.lifetime), options.latency)
+    open_connections: set[asyncio.Task[None]] = set()
+    listen = functools.partial(_listen, service, open_connections)
+    first, base = await listen(service.first, options.port)
+    second, service.data_origin = await listen(service.second, options.data_port)
+    print(json.dumps({"base_url": base + AUTH, "data_url": service.data_origin}), flush=True)
+    await stop.wait()
+    first.close()
+    second.close()
+    for connection in open_connections:
+        connection.cancel()
+    await asyncio.gather(*open_connections, return_exceptions=True)
+
+
+async def _listen(
+    service: Service, open_connections: set[asyncio.Task[None]], respond: Respond, port: int
+) -> tuple[asyncio.Server, str]:
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(serve(reader, writer, service, respond))
+        open_connections.add(task)
+        task.add_done_callback(open_connections.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", port, backlog=BACKLOG, limit=HEAD_LIMIT)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(stop.set)
+
+
+def _allow_many_connections() -> None:
+    """A thousand clients need more open files than many systems allow at first."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 16384 if hard == resource.RLIM_INFINITY else min(hard, 16384)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+if __name__ == "__main__":
+    main()
