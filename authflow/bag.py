@@ -25,7 +25,7 @@ class Bag(Mapping[str, Any]):
 
     def __init__(self, vendor: Vendor, given: Given, captured: Mapping[str, Any], now: float) -> None:
         self.vendor = vendor
-        self._given = given
+        self.given = given
         self._now = now
         self._answered: dict[str, Any] = {}
         self.captured = captured
@@ -35,8 +35,8 @@ class Bag(Mapping[str, Any]):
 
     def with_captured(self, captured: Mapping[str, Any]) -> Bag:
         """The same bag later in the climb: answers given so far are kept, derived values are computed anew."""
-        later = Bag(self.vendor, self._given, captured, self._now)
-        later._answered = {name: value for name, value in self._answered.items() if name in self._given}
+        later = Bag(self.vendor, self.given, captured, self._now)
+        later._answered = {name: value for name, value in self._answered.items() if name in self.given}
         return later
 
     def at(self, now: float) -> Bag:
@@ -53,7 +53,7 @@ class Bag(Mapping[str, Any]):
         if value is None:
             value = self._answered.get(name)
         if value is None:
-            value = self._given.get(name)
+            value = self.given.get(name)
             if callable(value):
                 value = self._answered[name] = value()
         if value is None and name in self.vendor.derive:
@@ -77,7 +77,7 @@ class Bag(Mapping[str, Any]):
     @property
     def base_url(self) -> str:
         """A captured base URL, else the caller's, else the file's. Raises Unbound, Unfit."""
-        known = self.captured.get("base_url") or self._given.get("base_url")
+        known = self.captured.get("base_url") or self.given.get("base_url")
         return str(known) if known else self.vendor.base_url.render(self)
 
     @property
@@ -86,7 +86,7 @@ class Bag(Mapping[str, Any]):
         return _Bound(self)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self.captured, **self._given, **self.vendor.derive})
+        return iter({**self.captured, **self.given, **self.vendor.derive})
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -98,7 +98,7 @@ class _Bound(Container[str]):
 
     def __contains__(self, name: object) -> bool:
         bag = self._bag
-        if name == "base_url" or bag._given.get(str(name)) is not None:
+        if name == "base_url" or bag.given.get(str(name)) is not None:
             return True
         row = bag.vendor.derive.get(str(name))
         return row is not None and all(

@@ -1,8 +1,8 @@
-"""One climb, carried out: under the store's lock, through the sender, each grant kept before it is used.
+"""One climb, carried out: under the store's lock, each grant kept before it is used.
 
     lock ─ load ─┬─ what another has renewed meanwhile is taken over, without an exchange
                  ├─ what was refused a moment ago is not sent again
-                 └─ climb: render ▸ send ▸ judge ▸ keep, until a state presents or fails
+                 └─ climb: exchange ▸ keep, until a state presents or fails
 
 The climber runs in the thread of a flight, never in a caller's. It decides nothing about states (that is `flow`) and
 nothing about when to climb (that is `session`).
@@ -14,21 +14,19 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from authflow.bag import Bag, Given
-from authflow.clients.base import NoAnswer, Sender, TooLarge
 from authflow.errors import (
-    AuthFlowError,
     ConfigurationError,
     CredentialsRefused,
     StoreError,
-    UntrustedOrigin,
     VendorAnswerError,
     VendorUnavailable,
 )
-from authflow.exchange import Exchange, Outcome, judge
+from authflow.exchange import Exchange, Outcome
+from authflow.exchanger import AnswerLost, Exchanger
 from authflow.flow import (
     EXPIRED,
     LOST,
@@ -36,6 +34,7 @@ from authflow.flow import (
     Failing,
     Presenting,
     Rest,
+    Sending,
     Step,
     Transition,
     absorb,
@@ -44,20 +43,15 @@ from authflow.flow import (
     rotates,
 )
 from authflow.grant import Grant, Refusal
-from authflow.http import Answer, Request, resolve, without_query
-from authflow.masking import describe
 from authflow.stores.base import Conflict, Store, Stored
-from authflow.template import Unbound, Unfit
+from authflow.template import Unbound
 from authflow.token import Freshness, Windows, expiry
-from authflow.trust import sends_to
 from authflow.vendor import Vendor, seconds
 
 log: Final = logging.getLogger("authflow")
 
-UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: How long a record outlives its token in a store that lets records die, in seconds.
 KEPT_FOR: Final = 90 * 86400.0
-MAX_HOPS: Final = 5
 
 
 @dataclass(slots=True)
@@ -70,16 +64,22 @@ class Kept:
 
 @dataclass(slots=True)
 class Climber:
-    """All that a climb needs; `clock` gives epoch seconds, `timeout` bounds one climb in seconds."""
+    """All that a climb needs."""
 
     vendor: Vendor
     given: Given
     store: Store
-    sender: Callable[[], Sender]
-    clock: Callable[[], float]
-    timeout: float
+    exchanger: Exchanger
     observe: Callable[[Transition], None]
     degrade: bool = False
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.exchanger.clock
+
+    @property
+    def timeout(self) -> float:
+        return self.exchanger.timeout
 
     def climb(self, key: str, presented: Grant | None, event: Outcome | None = None, *, restart: bool = False) -> Grant:
         """A grant in a presenting state, better than `presented`, to which `event` happened (None: it ran out, or is
@@ -105,14 +105,11 @@ class Climber:
             self.store.delete(key)
             name = self.vendor.on_logout
             if name is not None and kept.grant.captured:
+                bag = Bag(self.vendor, self.given, kept.grant.captured, self.clock())
                 try:
-                    _Ascent(self, key, kept, deadline).exchange(
-                        Step(kept.grant.state, self.vendor.flow.exchanges[name], kept.grant.captured)
-                    )
+                    self.exchanger.exchange(self.vendor.flow.exchanges[name], bag, deadline)
                 except Unbound:
                     log.debug("%s: nothing to tell the vendor on logout", self.vendor.name)
-                except _Lost as lost:
-                    raise lost.error from lost.__cause__
 
     def _serves(self, grant: Grant, presented: Grant | None, event: Outcome | None) -> bool:
         """Is it at rest and fresh, and another than the one that would not do?"""
@@ -292,17 +289,15 @@ class _Ascent:
     def _answered(self, step: Step, origin: str) -> Outcome:
         """Send one exchange of the climb and name its outcome; what it means for the refresh token is kept at once."""
         state = self.vendor.flow.states[step.state]
+        assert isinstance(state, Sending)
         try:
             return self.exchange(step)
-        except _Lost as lost:
-            if rotates(step.exchange) and (getattr(state, "missing", None) or refusals(step.exchange)):
-                log.warning(
-                    "%s: no answer to %s; its refresh token counts as spent", self.vendor.name, step.exchange.name
-                )
+        except VendorUnavailable as error:
+            spent = isinstance(error, AnswerLost) and rotates(step.exchange)
+            if spent and (state.missing is not None or refusals(step.exchange)):
+                log.warning("%s: no answer to %s: its refresh token counts as spent", self.vendor.name, error.exchange)
                 return Outcome(LOST, {})
-            raise lost.error from lost.__cause__
-        except VendorUnavailable:
-            if not isinstance(state, Presenting | Failing) and UNAVAILABLE in state.next:
+            if UNAVAILABLE in state.next:
                 return Outcome(UNAVAILABLE, {})
             self.climber.observe(Transition(step.state, UNAVAILABLE, step.state))
             raise
@@ -312,129 +307,29 @@ class _Ascent:
             raise
 
     def exchange(self, step: Step) -> Outcome:
-        """One exchange, sent and judged. Raises AuthFlowError, Unbound, _Lost."""
+        """One exchange, and the times of the grant that its answer began. Raises AuthFlowError, Unbound."""
         self.bag = self.bag.with_captured(step.captured).at(self.climber.clock())
-        exchange = self.last = step.exchange
-        where: dict[str, Any] = {"vendor": self.vendor.name, "exchange": exchange.name}
-        request = self._render(exchange)
-        sent = self.climber.clock()
-        try:
-            answer = self._send(exchange, request)
-        except NoAnswer as error:
-            unavailable = VendorUnavailable(f"{self.vendor.title}: no answer to {exchange.name}: {error}", **where)
-            if error.sent:
-                raise _Lost(unavailable) from error
-            raise unavailable from error
-        except TooLarge:
-            raise VendorAnswerError(
-                f"{self.vendor.title}: the answer to {exchange.name} is larger than 1 MiB", **where
-            ) from None
+        self.last = step.exchange
+        outcome, answer, sent = self.climber.exchanger.exchange(step.exchange, self.bag, self.deadline)
         self.status = answer.status
-        outcome, reasons = judge(exchange.answers, answer)
-        if outcome is None and answer.status in UNAVAILABLE_STATUS:
-            outcome = Outcome(UNAVAILABLE, {"retry_after": answer.retry_after})
-        if outcome is None:
-            shown = describe(answer, self._secrets(), _keys_read(exchange))
-            message = (
-                f"{self.vendor.title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
-            )
-            raise VendorAnswerError(message, status=answer.status, **where)
-        if outcome.name == UNAVAILABLE:
-            wait = outcome.captured.get("retry_after")
-            wait = answer.retry_after if wait is None else wait
-            message = f"{self.vendor.title}: {exchange.name} is unavailable (status {answer.status})"
-            raise VendorUnavailable(message, status=answer.status, retry_after=_number(wait), **where)
-        self._clock_in(outcome, answer, sent, where)
-        return outcome
-
-    def _render(self, exchange: Exchange) -> Request:
-        try:
-            base_url = self.bag.base_url
-        except Unbound:
-            base_url = ""
-        try:
-            request = exchange.request.render(self.bag, base_url)
-        except Unfit as error:
-            raise ConfigurationError(
-                f"{self.vendor.title}: {exchange.name}: {error}", vendor=self.vendor.name
-            ) from None
-        if not sends_to(self.vendor, self.climber.given, self.bag.captured, request.url):
-            message = f"{exchange.name} may not be sent to {without_query(request.url)}: declare it in origins.send"
-            raise UntrustedOrigin(f"{self.vendor.title}: {message}", vendor=self.vendor.name, exchange=exchange.name)
-        return request
-
-    def _send(self, exchange: Exchange, request: Request) -> Answer:
-        sender = self.climber.sender()
-        cookies: tuple[tuple[str, str], ...] = ()
-        for _ in range(MAX_HOPS):
-            remaining = self.deadline - time.monotonic()
-            if remaining <= 0:
-                raise NoAnswer(f"nothing within {self.climber.timeout:g} s", sent=False)
-            answer = replace(sender.exchange(request, remaining), received=self.climber.clock())
-            cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
-            hop = (
-                self._hop(request, answer)
-                if exchange.redirects and judge(exchange.answers, answer)[0] is None
-                else None
-            )
-            if hop is None:
-                plain = tuple(pair for pair in answer.headers if pair[0].lower() != "set-cookie")
-                return replace(answer, headers=plain + cookies)
-            request = hop
-        raise NoAnswer("redirected too often", sent=False)
-
-    def _hop(self, request: Request, answer: Answer) -> Request | None:
-        locations = answer.all("location")
-        if answer.status not in (301, 302, 303, 307, 308) or not locations:
-            return None
-        url = resolve(request.url, locations[0])
-        if not sends_to(self.vendor, self.climber.given, self.bag.captured, url):
-            raise UntrustedOrigin(
-                f"{self.vendor.title}: redirected to {without_query(url)}, which origins.send does not declare",
-                vendor=self.vendor.name,
-            )
-        if answer.status in (307, 308):
-            return replace(request, url=url)
-        kept = tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-"))
-        return Request("GET", url, kept)
-
-    def _clock_in(self, outcome: Outcome, answer: Answer, sent: float, where: Mapping[str, Any]) -> None:
-        """The times of the grant that an answer began, or told more about."""
         begins = "access" in outcome.captured
-        if begins and outcome.captured["access"] == "":
-            raise VendorAnswerError(f"{self.vendor.title}: the access token in the answer is empty", **where)
-        if not begins and not {"expires_in", "expires_at"} & set(outcome.captured):
-            return
-        try:
-            lifetime = duration(self.vendor.lifetime, self.bag)
-            ends = expiry(
-                outcome.captured,
-                sent=sent,
-                received=answer.received,
-                date=answer.date,
-                jwt=outcome.jwt,
-                lifetime=lifetime,
-            )
-        except ValueError as error:
-            raise VendorAnswerError(
-                f"{self.vendor.title}: {where['exchange']}: {error}", status=answer.status, **where
-            ) from None
-        self.issued_at = sent if begins else self.issued_at or sent
-        self.expires_at = ends
-        self.timed = True
-
-    def _secrets(self) -> list[str]:
-        values = [*self.bag.captured.values(), *(self.bag.get(name) for name in self.vendor.credentials)]
-        values += [self.bag.get(name) for name, entry in self.vendor.settings.items() if entry.secret]
-        return [value for value in values if isinstance(value, str)]
-
-
-class _Lost(Exception):
-    """The request may have been honoured, and nobody knows."""
-
-    def __init__(self, error: AuthFlowError) -> None:
-        super().__init__(str(error))
-        self.error = error
+        if begins or {"expires_in", "expires_at"} & set(outcome.captured):
+            try:
+                self.expires_at = expiry(
+                    outcome.captured,
+                    sent=sent,
+                    received=answer.received,
+                    date=answer.date,
+                    jwt=outcome.jwt,
+                    lifetime=duration(self.vendor.lifetime, self.bag),
+                )
+            except ValueError as error:
+                name = step.exchange.name
+                message = f"{self.vendor.title}: {name}: {error}"
+                raise VendorAnswerError(message, vendor=self.vendor.name, exchange=name, status=answer.status) from None
+            self.issued_at = sent if begins else self.issued_at or sent
+            self.timed = True
+        return outcome
 
 
 def duration(template: Any, bag: Bag) -> float | None:
@@ -445,33 +340,6 @@ def duration(template: Any, bag: Bag) -> float | None:
         return seconds(template.render(bag))
     except (ValueError, Unbound) as error:
         raise ConfigurationError(f"{bag.vendor.title}: expiry: {error}", vendor=bag.vendor.name) from None
-
-
-def _keys_read(exchange: Exchange) -> frozenset[str]:
-    """The JSON keys under which the patterns read values."""
-    found: set[str] = set()
-
-    def walk(item: Any, key: str) -> None:
-        inner = getattr(item, "items", ())
-        for entry in inner:
-            if isinstance(entry, tuple):
-                walk(entry[1], entry[0])
-            else:
-                walk(entry, key)
-        if not inner and any(True for _ in item.holes()):
-            found.add(key)
-
-    for _, pattern in exchange.answers:
-        if pattern.json is not None:
-            walk(pattern.json, "")
-    return frozenset(found)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None else min(max(0.0, float(value)), 3600.0)
-    except (TypeError, ValueError):
-        return None
 
 
 def _refusal_message(state: Failing, wait: float) -> str:

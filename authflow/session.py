@@ -28,6 +28,7 @@ from authflow.backoff import Backoff
 from authflow.climber import Climber
 from authflow.errors import AuthFlowError, ConfigurationError, CredentialsRefused, UntrustedOrigin, VendorUnavailable
 from authflow.exchange import Outcome, judge
+from authflow.exchanger import Exchanger
 from authflow.flight import Flight, Flights
 from authflow.flow import Failing, Presenting, Transition, absorb
 from authflow.held import BARE, Held
@@ -131,9 +132,7 @@ class AuthSession:
             self.vendor,
             self._given,
             self._store,
-            self._exchanges,
-            clock,
-            timeout,
+            Exchanger(self._exchanges, clock, timeout),
             self._observe,
             on_store_failure == "degrade",
         )

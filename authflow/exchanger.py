@@ -1,0 +1,167 @@
+"""One exchange: rendered, sent to a trusted origin, judged; out comes an outcome, or an error that says what to do.
+
+no answer, nothing sent         VendorUnavailable
+no answer, perhaps received     AnswerLost: the flow decides, since a rotating refresh token may be spent
+a pattern fits                  its outcome
+408, 425, 429, 5xx              VendorUnavailable, with the vendor's Retry-After
+anything else                   VendorAnswerError, masked, with the reason why each pattern does not fit
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+from authflow.bag import Bag
+from authflow.clients.base import NoAnswer, Sender, TooLarge
+from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
+from authflow.exchange import Exchange, Outcome, judge
+from authflow.flow import UNAVAILABLE
+from authflow.http import Answer, Pairs, Request, resolve, without_query
+from authflow.masking import describe
+from authflow.template import Unbound, Unfit
+from authflow.trust import sends_to
+
+UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
+#: No vendor is believed who asks for a longer pause than this, in seconds.
+LONGEST_PAUSE: Final = 3600.0
+MAX_HOPS: Final = 5
+
+
+class AnswerLost(VendorUnavailable):
+    """The request may have been honoured, and nobody knows."""
+
+
+class Answered(NamedTuple):
+    """An outcome, the answer that it was read from, and when its request was sent (epoch seconds)."""
+
+    outcome: Outcome
+    answer: Answer
+    sent: float
+
+
+@dataclass(slots=True)
+class Exchanger:
+    """Sends exchanges through the session's own client. `timeout` is only told, the deadline bounds."""
+
+    sender: Callable[[], Sender]
+    clock: Callable[[], float]
+    timeout: float
+
+    def exchange(self, exchange: Exchange, bag: Bag, deadline: float) -> Answered:
+        """Send one exchange before `deadline` (monotonic seconds). Raises AuthFlowError, Unbound."""
+        title = bag.vendor.title
+        where: dict[str, Any] = {"vendor": bag.vendor.name, "exchange": exchange.name}
+        request = _render(exchange, bag)
+        sent = self.clock()
+        try:
+            answer = self._send(exchange, request, bag, deadline)
+        except NoAnswer as error:
+            kind = AnswerLost if error.sent else VendorUnavailable
+            raise kind(f"{title}: no answer to {exchange.name} ({error})", **where) from error
+        except TooLarge:
+            raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
+        where["status"] = answer.status
+        outcome, reasons = judge(exchange.answers, answer)
+        if outcome is None and answer.status in UNAVAILABLE_STATUS:
+            outcome = Outcome(UNAVAILABLE, {})
+        if outcome is None:
+            shown = describe(answer, _secrets(bag), _keys_read(exchange))
+            message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
+            raise VendorAnswerError(message, **where)
+        if outcome.name == UNAVAILABLE:
+            pause = _pause(outcome.captured.get("retry_after"), answer.retry_after)
+            message = f"{title}: {exchange.name} is unavailable (status {answer.status})"
+            raise VendorUnavailable(message, retry_after=pause, **where)
+        if outcome.captured.get("access") == "":
+            raise VendorAnswerError(f"{title}: {exchange.name}: the access token in the answer is empty", **where)
+        return Answered(outcome, answer, sent)
+
+    def _send(self, exchange: Exchange, request: Request, bag: Bag, deadline: float) -> Answer:
+        sender = self.sender()
+        cookies: Pairs = ()
+        for _ in range(MAX_HOPS):
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
+            answer = replace(sender.exchange(request, remaining), received=self.clock())
+            cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
+            follow = exchange.redirects and judge(exchange.answers, answer)[0] is None
+            hop = _hop(exchange, request, answer, bag) if follow else None
+            if hop is None:
+                plain = tuple(pair for pair in answer.headers if pair[0].lower() != "set-cookie")
+                return replace(answer, headers=plain + cookies)
+            request = hop
+        raise NoAnswer("redirected too often", sent=False)
+
+
+def _render(exchange: Exchange, bag: Bag) -> Request:
+    try:
+        base_url = bag.base_url
+    except Unbound:
+        base_url = ""
+    try:
+        request = exchange.request.render(bag, base_url)
+    except Unfit as error:
+        message = f"{bag.vendor.title}: {exchange.name}: {error}"
+        raise ConfigurationError(message, vendor=bag.vendor.name, exchange=exchange.name) from None
+    _trusted(exchange, request.url, bag)
+    return request
+
+
+def _trusted(exchange: Exchange, url: str, bag: Bag) -> None:
+    if not sends_to(bag.vendor, bag.given, bag.captured, url):
+        raise UntrustedOrigin(
+            f"{bag.vendor.title}: {exchange.name} may not be sent to {without_query(url)}, which origins.send lacks",
+            vendor=bag.vendor.name,
+            exchange=exchange.name,
+        )
+
+
+def _hop(exchange: Exchange, request: Request, answer: Answer, bag: Bag) -> Request | None:
+    """The request that a redirect asks for (RFC 9110 §15.4), or None."""
+    locations = answer.all("location")
+    if answer.status not in (301, 302, 303, 307, 308) or not locations:
+        return None
+    url = resolve(request.url, locations[0])
+    _trusted(exchange, url, bag)
+    if answer.status in (307, 308):
+        return replace(request, url=url)
+    return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
+
+
+def _secrets(bag: Bag) -> list[str]:
+    vendor = bag.vendor
+    names = [*vendor.credentials, *(name for name, entry in vendor.settings.items() if entry.secret)]
+    values = [*bag.captured.values(), *(bag.get(name) for name in names)]
+    return [value for value in values if isinstance(value, str)]
+
+
+def _keys_read(exchange: Exchange) -> frozenset[str]:
+    """The JSON keys under which the patterns read values."""
+    found: set[str] = set()
+
+    def walk(item: Any, key: str) -> None:
+        inner = getattr(item, "items", ())
+        for entry in inner:
+            if isinstance(entry, tuple):
+                walk(entry[1], entry[0])
+            else:
+                walk(entry, key)
+        if not inner and any(True for _ in item.holes()):
+            found.add(key)
+
+    for _, pattern in exchange.answers:
+        if pattern.json is not None:
+            walk(pattern.json, "")
+    return frozenset(found)
+
+
+def _pause(captured: Any, said: float | None) -> float | None:
+    try:
+        pause = said if captured is None else float(captured)
+    except (TypeError, ValueError):
+        pause = said
+    return None if pause is None else min(max(0.0, pause), LONGEST_PAUSE)
