@@ -22,7 +22,10 @@ from authflow.vendor import Vendor, seconds
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """`headers` is the whole presentation where `calm_until` (epoch seconds) says that nothing else needs a thought."""
+    """`headers` is the whole presentation where `calm_until` (epoch seconds) says that nothing else needs a thought.
+
+    `travels`: on redirects it needs more care than clients give to `Authorization`.
+    """
 
     grant: Grant
     presentation: Presentation = field(default_factory=Presentation)
@@ -33,6 +36,7 @@ class Held:
     windows: Windows = NEVER
     origins: frozenset[Origin] = frozenset()
     token_id: int = 0
+    travels: bool = False
     _bag: Bag | None = None
     _idle: float | None = None
     _volatile: bool = False
@@ -66,6 +70,7 @@ class Held:
             windows,
             origins,
             hash((grant.state, repr(sorted(grant.captured.items(), key=str)))),
+            len(origins) > 1 or any(name.lower() != "authorization" for name, _ in presentation.headers),
             bag,
             idle if grant.expires_at is None else None,
             volatile,

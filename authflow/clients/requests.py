@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from requests.structures import CaseInsensitiveDict
 from requests.utils import rewind_body
 
-from authflow.clients.base import MAX_PEEK, NoAnswer, cookie_header, gather, wire_headers, wrong_adapter
-from authflow.errors import AuthFlowError, as_also
+from authflow.clients.base import MAX_PEEK, Sender, cookie_header, wrong_adapter
+from authflow.clients.requests_sender import RequestsSender
+from authflow.errors import AuthFlowError, ConfigurationError, as_also
 from authflow.held import BARE, Held
 from authflow.http import Answer, Pairs, Request, add_query, merge_fields, resolve
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 def adapter(library: str, session: AuthSession) -> Any:
     return _auth_class(library)(library, session)
+
+
+def sender(library: str, client: Any) -> Sender:
+    return RequestsSender(library, client)
 
 
 @functools.cache
@@ -263,8 +268,6 @@ def _without(line: str, cookies: Pairs) -> str:
 
 
 def _merged(kind: str, body: bytes, held: Held, session: AuthSession) -> bytes:
-    from authflow.errors import ConfigurationError
-
     try:
         return merge_fields(kind, body, held.presentation.json, held.presentation.form)
     except ValueError as error:
@@ -305,55 +308,3 @@ class _Replayed:
         while self._start:
             yield self.read(amt)
         yield from self._raw.stream(amt, decode_content=decode_content)
-
-
-# --- exchanges --------------------------------------------------------------------------------------------------------
-
-
-def sender(library: str, client: Any) -> _Sender:
-    return _Sender(library, client)
-
-
-class _Sender:
-    """Exchanges through a `Session`: the user's, with its proxies, certificates and adapters, or a new one for each."""
-
-    def __init__(self, library: str, client: Any) -> None:
-        self._library = importlib.import_module(library)
-        self._client = client
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return sender, (self._library.__name__, None)
-
-    def exchange(self, request: Request, timeout: float) -> Answer:
-        deadline = time.monotonic() + timeout
-        if self._client is not None:
-            return self._send(self._client, request, timeout, deadline)
-        with self._library.Session() as session:
-            return self._send(session, request, timeout, deadline)
-
-    def _send(self, session: Any, request: Request, timeout: float, deadline: float) -> Answer:
-        library = self._library
-        headers = wire_headers(request, f"authflow {library.__name__}/{library.__version__}")
-        prepared = library.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-        settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
-        settings["stream"] = True
-        errors = library.exceptions
-        try:
-            with session.send(
-                prepared, allow_redirects=False, timeout=(min(10.0, timeout), timeout), **settings
-            ) as response:
-                headers_in = tuple((str(name), str(value)) for name, value in response.raw.headers.items())
-                return Answer(response.status_code, headers_in, gather(response.iter_content(1 << 14), deadline))
-        except (errors.ConnectTimeout, errors.ProxyError, errors.SSLError, errors.InvalidURL) as error:
-            raise NoAnswer(type(error).__name__, sent=False) from error
-        except errors.ConnectionError as error:
-            raise NoAnswer(type(error).__name__, sent=not _never_connected(error)) from error
-        except errors.RequestException as error:
-            raise NoAnswer(type(error).__name__, sent=True) from error
-
-
-def _never_connected(error: BaseException) -> bool:
-    """Did the connection fail before anything was sent (refused, unknown host)?"""
-    reason: Any = error.args[0] if error.args else None
-    reason = getattr(reason, "reason", reason)
-    return type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
