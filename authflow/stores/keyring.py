@@ -1,0 +1,90 @@
+"""Records of one user, encrypted in files, with the key in the operating system's keyring.
+
+Not the records themselves: a Windows credential holds about 1,280 characters, fewer than many a token. The key is
+named after the folder, made by whoever first needs it, under the folder's lock, so that two who start at once end up
+with the same one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from authflow.errors import ConfigurationError, StoreError
+from authflow.stores.encrypted import KEY_VARIABLE, EncryptedStore, Keys, new_key
+from authflow.stores.file import FileStore
+from authflow.stores.private import state_folder
+
+__all__ = ["KeyringKey", "KeyringStore"]
+
+SERVICE = "authflow"
+"""Under which service the key stands in the keyring; its user name there is the folder."""
+
+_ALTERNATIVES = (
+    "unlock or install one (python -m keyring diagnose), keep tokens in a file that only you can read (store='file'), "
+    f"or encrypt that file with a key of your own (store='encrypted+file', the key in {KEY_VARIABLE})"
+)
+_LOCK = "keyring-key"
+
+
+class KeyringStore(EncryptedStore):
+    """Keeps records encrypted in the folder `path`, by default a folder of its own in this user's state folder."""
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self._files = FileStore(state_folder() / "keyring" if path is None else path)
+        super().__init__(self._files, KeyringKey(self._files))
+
+    @property
+    def folder(self) -> Path:
+        """The absolute path of the folder in which the encrypted records lie."""
+        return self._files.folder
+
+    def __repr__(self) -> str:
+        return f"KeyringStore({str(self._files.folder)!r})"
+
+
+class KeyringKey:
+    """The key for the records in `files`: read from the keyring, and made there when there is none.
+
+    Raises `StoreError` when there is no keyring that keeps it.
+    """
+
+    def __init__(self, files: FileStore) -> None:
+        self._files = files
+
+    def __call__(self) -> Keys:
+        """The key, as the only one of a list."""
+        found = self._find()
+        if found is None:
+            with self._files.lock(_LOCK, limit=120, wait=120):
+                found = self._find() or self._make()
+        return [found]
+
+    def _find(self) -> str | None:
+        found: str | None = _asked(lambda keyring: keyring.get_password(SERVICE, self._name))
+        return found
+
+    def _make(self) -> str:
+        key = new_key()
+        _asked(lambda keyring: keyring.set_password(SERVICE, self._name, key))
+        if self._find() != key:
+            raise StoreError(f"The keyring of this machine keeps nothing: {_ALTERNATIVES}.")
+        return key
+
+    @property
+    def _name(self) -> str:
+        return os.path.realpath(self._files.folder)
+
+
+def _asked(question: Callable[[Any], Any]) -> Any:
+    try:
+        import keyring
+    except ImportError as error:
+        raise ConfigurationError("store='keyring' needs keyring: pip install 'authflow-http[keyring]'.") from error
+    try:
+        return question(keyring)
+    except Exception as error:
+        # Any class: backends let the errors of D-Bus, of the operating system and of their own libraries through.
+        raise StoreError(f"This machine's keyring cannot be used ({type(error).__name__}): {_ALTERNATIVES}.") from error
