@@ -28,6 +28,10 @@ class Backoff:
         """May the vendor be asked? A clock that was set back opens it too."""
         return not self._until - 2 * max(self._most, 3600.0) < now < self._until
 
+    def failing(self, now: float) -> bool:
+        """Did the last try fail, and is it too early for the next?"""
+        return self._error is not None and not self.open(now)
+
     def begun(self, now: float) -> None:
         """A try is under way: no second one before the first step has passed."""
         self._until = max(self._until, now + self._first)

@@ -9,9 +9,11 @@ waiting.
 from __future__ import annotations
 
 import contextvars
+import math
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -21,9 +23,14 @@ T = TypeVar("T")
 
 
 class Flight(Generic[T]):
-    """Work under way, or done. `wait` and `wait_async` give its result, or raise a copy of its error."""
+    """Work under way, or done. `wait` and `wait_async` give its result, or raise a copy of its error.
 
-    def __init__(self) -> None:
+    Work that has not ended `limit` seconds after its start has failed for all who wait: `late` makes their error.
+    """
+
+    def __init__(self, limit: float = math.inf, late: Callable[[], BaseException] = TimeoutError) -> None:
+        self._ends = time.monotonic() + limit
+        self._late = late
         self._landed = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: dict[object, Callable[[], Any]] = {}
@@ -32,7 +39,7 @@ class Flight(Generic[T]):
 
     def wait(self) -> T:
         """Block this thread until the work is done."""
-        self._landed.wait()
+        self._landed.wait(self.left)
         return self._outcome()
 
     async def wait_async(self) -> T:
@@ -42,8 +49,13 @@ class Flight(Generic[T]):
         return self._outcome()
 
     @property
-    def landed(self) -> bool:
-        return self._landed.is_set()
+    def left(self) -> float | None:
+        """Seconds until the work is late, or None if it never is."""
+        return None if self._ends == math.inf else max(0.0, self._ends - time.monotonic())
+
+    @property
+    def late(self) -> bool:
+        return not self._landed.is_set() and self.left == 0.0
 
     def call_when_landed(self, ticket: object, callback: Callable[[], Any]) -> None:
         """Call `callback` once, from whichever thread lands the flight; at once, if it has landed."""
@@ -66,6 +78,8 @@ class Flight(Generic[T]):
             callback()
 
     def _outcome(self) -> T:
+        if not self._landed.is_set():
+            raise self._late()
         error = self._error
         if error is None:
             return self._result  # type: ignore[return-value]
@@ -79,9 +93,10 @@ class Flights(Generic[T]):
     behind.
     """
 
-    __slots__ = ("_lock", "_pid", "_under_way")
+    __slots__ = ("_late", "_limit", "_lock", "_pid", "_under_way")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float = math.inf, late: Callable[[], BaseException] = TimeoutError) -> None:
+        self._limit, self._late = limit, late
         self._reset()
 
     def _reset(self) -> None:
@@ -97,9 +112,9 @@ class Flights(Generic[T]):
             self._reset()
         with self._lock:
             flight = self._under_way.get(key)
-            if flight is not None:
+            if flight is not None and not flight.late:
                 return flight
-            flight = Flight()
+            flight = Flight(self._limit, self._late)
             result = done()
             if result is not None:
                 flight.land(result, None)
@@ -123,7 +138,8 @@ class Flights(Generic[T]):
 
     def _land(self, key: Hashable, flight: Flight[T], result: T | None, error: BaseException | None) -> None:
         with self._lock:
-            self._under_way.pop(key, None)
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]
         flight.land(result, error)
 
 
@@ -149,9 +165,12 @@ async def _wait_on_asyncio(flight: Flight[Any]) -> None:
             return
 
     flight.call_when_landed(future, wake)
+    timer = loop.call_later(flight.left, land) if flight.left is not None else None
     try:
         await future
     finally:
+        if timer is not None:
+            timer.cancel()
         flight.forget(future)
 
 
@@ -169,6 +188,7 @@ async def _wait_on_trio(flight: Flight[Any]) -> None:
 
     flight.call_when_landed(event, wake)
     try:
-        await event.wait()
+        with trio.move_on_after(flight.left if flight.left is not None else math.inf):
+            await event.wait()
     finally:
         flight.forget(event)

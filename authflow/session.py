@@ -15,6 +15,7 @@ What a session holds is published in one assignment and never changed in place; 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections import OrderedDict
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from authflow import clients, plugins
 from authflow.backoff import Backoff
+from authflow.clients.base import cookie_header
 from authflow.climber import Climber
 from authflow.errors import AuthFlowError, ConfigurationError, CredentialsRefused, UntrustedOrigin, VendorUnavailable
 from authflow.exchange import Outcome, judge
@@ -50,6 +52,8 @@ log: Final = logging.getLogger("authflow")
 
 #: Seconds for which an event that a fresh token could not cure is the caller's own affair, per token and path.
 FORBIDDEN_FOR: Final = 60.0
+#: How much longer than a climb its waiters wait, for the store and for a busy machine, in seconds.
+GRACE: Final = 5.0
 #: How many grants a session keeps where `vary` tells several apart.
 MOST_GRANTS: Final = 64
 Slot = tuple[str, ...]
@@ -136,7 +140,9 @@ class AuthSession:
             self._observe,
             on_store_failure == "degrade",
         )
-        self._flights: Flights[Held] = Flights()
+        # Whoever is asked for a password may take their time; a vendor may not.
+        limit = math.inf if any(map(callable, self._given.values())) else timeout + GRACE
+        self._flights: Flights[Held] = Flights(limit, self._late)
         self._backoff = Backoff(random.random)
         self._ahead = Backoff(random.random, first=30.0, most=300.0)
         self._jitter = random.random()
@@ -204,6 +210,16 @@ class AuthSession:
         """`token` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
         entry = self.enter(None)
         return (entry.held or await _landed(entry).wait_async()).grant.token
+
+    def headers(self, url: str) -> dict[str, str]:
+        """The headers, cookies included, that a request to `url` must carry: for tools that take no `auth=`.
+
+        Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented.
+        """
+        entry = self.enter(url)
+        held = entry.held or self.admit(_landed(entry).wait(), entry.url)
+        cookies = {"Cookie": cookie_header(None, held.presentation.cookies)} if held.presentation.cookies else {}
+        return {**dict(held.presentation.headers), **cookies}
 
     def login(self) -> Token:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
@@ -305,6 +321,8 @@ class AuthSession:
         current = self._of(slot)
         if current is not held and current is not BARE and current.windows.freshness(now) is not Freshness.MANDATORY:
             return Entry(url, current.at(now)) if replayable else None
+        if (error := self._blocked(now)) is not None:
+            raise error
         flight = self._flights.join(slot, partial(self._other, slot, held), partial(self._climb, slot, held, event))
         return Entry(url, None, flight) if replayable else None
 
@@ -387,20 +405,25 @@ class AuthSession:
 
     def _fly(self, url: str | None, slot: Slot, held: Held, now: float) -> Entry:
         """Wait for a climb, unless the vendor is known to be down or the password to be refused."""
-        self._refused_still(now)
-        if not self._backoff.open(now):
-            if held is not BARE and held.valid(now):
-                return Entry(url or "", held.at(now))
-            raise self._backoff.error(now)
+        error = self._blocked(now)
+        if held is not BARE and held.valid(now) and (error is not None or self._ahead.failing(now)):
+            return Entry(url or "", held.at(now))
+        if error is not None:
+            raise error
         flight = self._flights.join(slot, partial(self._other, slot, held), partial(self._climb, slot, held, None))
         return Entry(url or "", None, flight)
 
-    def _refused_still(self, now: float) -> None:
+    def _blocked(self, now: float) -> AuthFlowError | None:
+        """Why nothing may be sent now: the password was refused a moment ago, or the vendor is down."""
         refused = self._refusal
         if refused is not None and now < refused[1] and not any(map(callable, self._given.values())):
             error = refused[0].copy()
             error.retry_after = refused[1] - now
-            raise error
+            return error
+        return None if self._backoff.open(now) else self._backoff.error(now)
+
+    def _late(self) -> AuthFlowError:
+        return VendorUnavailable(f"{self.vendor.title}: no end within the time-out", vendor=self.vendor.name)
 
     def _other(self, slot: Slot, held: Held) -> Held | None:
         """What another flight has published since `held` was read."""
@@ -420,17 +443,16 @@ class AuthSession:
         key = record_key(self.vendor, self._given, slot)
         try:
             grant = self._climber.climb(key, presented, event, restart=restart)
-        except VendorUnavailable as error:
+        except AuthFlowError as error:
             now = self.clock()
-            good = held is not None and held is not BARE and event is None and held.valid(now)
-            (self._ahead if good else self._backoff).failed(now, error.retry_after, error)
+            good = held is not None and held is not BARE and event is None and not restart and held.valid(now)
+            if isinstance(error, CredentialsRefused) and error.retry_after is not None:
+                self._refusal = error, now + error.retry_after
+            elif isinstance(error, VendorUnavailable) or good:
+                (self._ahead if good else self._backoff).failed(now, error.retry_after, error)
             if good and held is not None:
-                log.info("%s: not renewed ahead of time, the token is still good: %s", self.vendor.name, error)
+                log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
                 return held
-            raise
-        except CredentialsRefused as error:
-            if error.retry_after is not None:
-                self._refusal = error, self.clock() + error.retry_after
             raise
         self._backoff.reset()
         self._ahead.reset()
