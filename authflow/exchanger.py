@@ -23,6 +23,7 @@ from authflow.http import Answer, Pairs, Request, resolve, without_query
 from authflow.masking import describe
 from authflow.template import Unbound, Unfit
 from authflow.trust import sends_to
+from authflow.verification import Verifier
 
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
@@ -49,6 +50,7 @@ class Exchanger:
     sender: Callable[[], Sender]
     clock: Callable[[], float]
     timeout: float
+    verifier: Verifier
 
     def exchange(self, exchange: Exchange, bag: Bag, deadline: float) -> Answered:
         """Send one exchange before `deadline` (monotonic seconds). Raises AuthFlowError, Unbound."""
@@ -77,6 +79,8 @@ class Exchanger:
             raise VendorUnavailable(message, retry_after=pause, **where)
         if outcome.captured.get("access") == "":
             raise VendorAnswerError(f"{title}: {exchange.name}: the access token in the answer is empty", **where)
+        if "access" in outcome.captured:
+            self.verifier.verify(outcome.captured["access"], bag, deadline)
         return Answered(outcome, answer, sent)
 
     def _send(self, exchange: Exchange, request: Request, bag: Bag, deadline: float) -> Answer:

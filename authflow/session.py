@@ -40,6 +40,7 @@ from authflow.stores import open_store
 from authflow.template import Mismatch
 from authflow.token import Freshness, Token
 from authflow.trust import check_settings, presents_at
+from authflow.verification import Verifier
 
 if TYPE_CHECKING:
     import os
@@ -136,7 +137,7 @@ class AuthSession:
             self.vendor,
             self._given,
             self._store,
-            Exchanger(self._exchanges, clock, timeout),
+            Exchanger(self._exchanges, clock, timeout, Verifier(self._exchanges, clock)),
             self._observe,
             on_store_failure == "degrade",
         )
@@ -324,6 +325,8 @@ class AuthSession:
         if (error := self._blocked(now)) is not None:
             raise error
         flight = self._flights.join(slot, partial(self._other, slot, held), partial(self._climb, slot, held, event))
+        if not replayable and self._of(slot) is held:
+            self._withdraw(slot)
         return Entry(url, None, flight) if replayable else None
 
     def hear_again(self, held: Held, url: str, answer: Answer) -> None:
@@ -402,6 +405,13 @@ class AuthSession:
 
     def _of(self, slot: Slot) -> Held:
         return self._grants.get(slot, BARE) if slot else self.held
+
+    def _withdraw(self, slot: Slot) -> None:
+        """Nobody waits for the renewal of a rejected grant, so the next request must."""
+        if slot:
+            self._grants.pop(slot, None)
+        else:
+            self.held = BARE
 
     def _fly(self, url: str | None, slot: Slot, held: Held, now: float) -> Entry:
         """Wait for a climb, unless the vendor is known to be down or the password to be refused."""
