@@ -159,9 +159,10 @@ class Carrier:
 
     def __init__(self, plain: Any, carried: Pairs) -> None:
         super().__init__(plain)  # type: ignore[call-arg]
-        self._carried = carried
+        self._carried: Pairs = ()
         for name, _ in carried:
             self.pop(name, None)  # type: ignore[attr-defined]
+        self._carried = carried
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
@@ -177,6 +178,12 @@ class Carrier:
             if name.lower() == key.lower():
                 return value
         return super().__getitem__(key)  # type: ignore[misc,no-any-return]
+
+    def __delitem__(self, key: str) -> None:
+        kept = tuple(pair for pair in self._carried if pair[0].lower() != key.lower())
+        if kept == self._carried:
+            super().__delitem__(key)  # type: ignore[misc]
+        self._carried = kept
 
     def __contains__(self, key: object) -> bool:
         return any(name.lower() == str(key).lower() for name, _ in self._carried) or super().__contains__(key)  # type: ignore[misc]
