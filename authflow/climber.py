@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from authflow.bag import Bag, Given
@@ -52,14 +52,17 @@ log: Final = logging.getLogger("authflow")
 
 #: How long a record outlives its token in a store that lets records die, in seconds.
 KEPT_FOR: Final = 90 * 86400.0
+#: A holder of the lock is passed over only so many seconds after the longest time that its climb can take.
+LOCK_MARGIN = 10.0
 
 
 @dataclass(slots=True)
 class Kept:
-    """A grant, and the revision of the record that it came from (None: there is none)."""
+    """A grant, and the revision of the record that it came from (None: there is none, or it could not be read)."""
 
     grant: Grant
     revision: str | None
+    unread: bool = False
 
 
 @dataclass(slots=True)
@@ -72,6 +75,8 @@ class Climber:
     exchanger: Exchanger
     observe: Callable[[Transition], None]
     degrade: bool = False
+    #: What a failing store did not take, by key: once it works again, its older record is not gone back to.
+    unsaved: dict[str, Grant] = field(default_factory=dict)
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -87,20 +92,26 @@ class Climber:
 
         `restart` logs in from the start, whatever is known. Raises AuthFlowError.
         """
-        deadline = time.monotonic() + self.timeout
         with self._locked(key):
+            deadline = time.monotonic() + self.timeout
             kept = self._load(key, presented)
             if not restart:
                 if self._serves(kept.grant, presented, event):
                     return kept.grant
                 if event is not None and presented is not None and not _same(kept.grant, presented):
                     event = None
-            return _Ascent(self, key, kept, deadline).run(event, restart=restart)
+            try:
+                return _Ascent(self, key, kept, deadline).run(event, restart=restart)
+            except _Overtaken:
+                if self._serves(kept.grant, presented, None):
+                    return kept.grant
+                message = f"{self.vendor.title}: another process changed the record meanwhile: try again"
+                raise VendorUnavailable(message, vendor=self.vendor.name, retry_after=0.0) from None
 
     def logout(self, key: str, held: Grant | None) -> None:
         """Tell the vendor, if the file says how, and forget. Raises AuthFlowError if the vendor could not be told."""
-        deadline = time.monotonic() + self.timeout
         with self._locked(key):
+            deadline = time.monotonic() + self.timeout
             kept = self._load(key, held)
             self.store.delete(key)
             name = self.vendor.on_logout
@@ -123,9 +134,9 @@ class Climber:
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
-        # A holder is passed over only after the longest time that its climb can take.
+        limit = self.timeout + LOCK_MARGIN
         try:
-            lock = self.store.lock(key, limit=self.timeout + 15, wait=self.timeout + 20)
+            lock = self.store.lock(key, limit=limit, wait=limit + LOCK_MARGIN)
             lock.__enter__()
         except StoreError as error:
             self._degrade(error)
@@ -143,8 +154,11 @@ class Climber:
             stored = self.store.load(key)
         except StoreError as error:
             self._degrade(error)
-            stored = None
-        return Kept(blank, None) if stored is None else Kept(self._read(key, stored) or blank, stored.revision)
+            return Kept(blank, None, unread=True)
+        if stored is None:
+            return Kept(blank, None)
+        grant, own = self._read(key, stored) or blank, self.unsaved.pop(key, None)
+        return Kept(own if own is not None and own.issued_at > grant.issued_at else grant, stored.revision)
 
     def _read(self, key: str, stored: Stored) -> Grant | None:
         try:
@@ -155,24 +169,29 @@ class Climber:
         return grant if grant.state in self.vendor.flow.states else None
 
     def keep(self, key: str, kept: Kept, grant: Grant) -> None:
-        """Store a grant before anybody uses it. If a newer one was stored meanwhile, that one is taken instead."""
+        """Store a grant before anybody uses it. Raises _Overtaken if another stored a newer one: `kept` has it."""
         ends = grant.expires_at if grant.expires_at is not None else self.clock()
         lifetime = max(0.0, ends - self.clock()) + KEPT_FOR
         try:
-            kept.revision = self.store.save(key, grant.to_bytes(), kept.revision, lifetime=lifetime)
-        except Conflict:
-            stored = self.store.load(key)
-            newer = self._read(key, stored) if stored is not None else None
-            if stored is not None and newer is not None:
-                log.warning("the record %s was renewed by another while this process was held up", key)
-                kept.grant, kept.revision = newer, stored.revision
-                return
-            kept.revision = self.store.save(
-                key, grant.to_bytes(), stored.revision if stored else None, lifetime=lifetime
-            )
+            kept.grant = self._saved(key, kept, grant, lifetime)
         except StoreError as error:
             self._degrade(error)
-        kept.grant = grant
+            kept.grant = self.unsaved[key] = grant
+
+    def _saved(self, key: str, kept: Kept, grant: Grant, lifetime: float) -> Grant:
+        """What is stored now: this grant, or the newer one that was found in its place. Raises StoreError."""
+        try:
+            kept.revision = self.store.save(key, grant.to_bytes(), kept.revision, lifetime=lifetime)
+            return grant
+        except Conflict:
+            stored = self.store.load(key)
+        newer = self._read(key, stored) if stored is not None else None
+        if stored is not None and newer is not None and not kept.unread:
+            log.warning("the record %s was renewed by another while this process was held up", key)
+            kept.revision = stored.revision
+            return newer
+        kept.revision = self.store.save(key, grant.to_bytes(), stored.revision if stored else None, lifetime=lifetime)
+        return grant
 
     def _degrade(self, error: StoreError) -> None:
         if not self.degrade:
@@ -182,6 +201,10 @@ class Climber:
 
 def _same(one: Grant, other: Grant) -> bool:
     return one.captured == other.captured and one.state == other.state
+
+
+class _Overtaken(Exception):
+    """This process was held up for so long that another took its turn and stored a newer grant."""
 
 
 class _Ascent:

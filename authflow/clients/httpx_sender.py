@@ -41,7 +41,9 @@ class HttpxSender:
             response = client.send(built, stream=True, auth=None, follow_redirects=False)
             try:
                 return Answer(
-                    response.status_code, pairs(response.headers), gather(response.iter_bytes(1 << 14), deadline)
+                    response.status_code,
+                    pairs(response.headers),
+                    gather(response.iter_bytes(1 << 14), deadline, response.headers.get("Content-Length")),
                 )
             finally:
                 response.close()

@@ -39,7 +39,11 @@ class RequestsSender:
                 prepared, allow_redirects=False, timeout=(min(CONNECT, timeout), timeout), **settings
             ) as response:
                 headers_in = tuple((str(name), str(value)) for name, value in response.raw.headers.items())
-                return Answer(response.status_code, headers_in, gather(response.iter_content(1 << 14), deadline))
+                return Answer(
+                    response.status_code,
+                    headers_in,
+                    gather(response.iter_content(1 << 14), deadline, response.headers.get("Content-Length")),
+                )
         except (errors.ConnectTimeout, errors.ProxyError, errors.SSLError, errors.InvalidURL) as error:
             raise NoAnswer(type(error).__name__, sent=False) from error
         except errors.ConnectionError as error:

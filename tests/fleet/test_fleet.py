@@ -1,0 +1,135 @@
+"""Promises 1, 2 and 7 between processes: one exchange, no token reused, what was granted is kept."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from authflow.climber import Climber
+from authflow.grant import Grant
+from authflow.stores.file import FileStore
+from tests.fleet.conftest import fleet
+from tests.servers import LIFETIME, Supplier
+
+PROCESSES = 8
+THREADS = 8
+KILLS = 200
+
+
+def expire(supplier: Supplier) -> dict[str, float]:
+    """Let the token run out, at the supplier; the order that tells a worker the time."""
+    supplier.advance(LIFETIME + 1)
+    return {"ahead": LIFETIME + 1}
+
+
+def test_of_many_processes_one_renews(supplier: Supplier, store: str) -> None:
+    with fleet(supplier, store, PROCESSES) as workers:
+        workers[0].ask(token=True)
+        order = expire(supplier)
+        supplier.control(latency=0.1)
+        supplier.control(reset_counts=True)
+        for worker in workers:
+            worker.order(get=THREADS, **order)
+        answers = [worker.answer() for worker in workers]
+        counts = supplier.counts
+    assert [answer["statuses"] for answer in answers] == [[200] * THREADS] * PROCESSES
+    assert len({answer["token"] for answer in answers}) == 1
+    assert {name: counts.get(name, 0) for name in ("login", "refresh", "tracking_401")} == {
+        "login": 0,
+        "refresh": 1,
+        "tracking_401": 0,
+    }
+
+
+def test_of_many_processes_without_a_token_one_logs_in(supplier: Supplier, store: str) -> None:
+    with fleet(supplier, store, PROCESSES) as workers:
+        for worker in workers:
+            worker.order(get=THREADS)
+        answers = [worker.answer() for worker in workers]
+        counts = supplier.counts
+    assert [answer["statuses"] for answer in answers] == [[200] * THREADS] * PROCESSES
+    assert counts["login"] == 1
+    assert "refresh" not in counts
+
+
+def test_a_token_revoked_early_costs_the_fleet_one_exchange(supplier: Supplier, store: str) -> None:
+    with fleet(supplier, store, 4) as workers:
+        for worker in workers:
+            worker.ask(token=True)
+        supplier.control(revoke="access")
+        supplier.control(reset_counts=True)
+        for worker in workers:
+            worker.order(get=THREADS)
+        answers = [worker.answer() for worker in workers]
+        counts = supplier.counts
+    assert [answer["statuses"] for answer in answers] == [[200] * THREADS] * 4
+    assert counts["refresh"] == 1
+    assert "login" not in counts
+
+
+def test_killed_at_any_instant_the_record_is_whole_and_the_next_goes_on(supplier: Supplier, tmp_path: Path) -> None:
+    folder = tmp_path / "tokens"
+    instants = random.Random(20261123)
+    supplier.control(latency=0.02)
+    lost = 0
+    with fleet(supplier, f"file://{folder}", 2) as (dies, survives):
+        survives.ask(token=True)
+        (record,) = folder.glob("*.json")
+        for _ in range(KILLS):
+            order = expire(supplier)
+            supplier.control(reset_counts=True)
+            dies.ask(renew_and_die=instants.uniform(0.0, 0.06), **order)
+            stored = FileStore(folder).load(record.stem)
+            assert stored is not None
+            assert Grant.from_bytes(stored.data).captured["refresh"]
+            assert survives.ask(get=1, **order)["statuses"] == [200]
+            # The killed one's exchange may still be under way there, so two at once are no offence here.
+            counts = supplier.raw_counts
+            reused = counts["refresh_reused"]
+            assert reused <= 1, counts
+            assert counts["login"] == reused, counts
+            lost += reused
+    assert 0 < lost < KILLS, "the instants should fall on both sides of the answer"
+
+
+def test_a_process_that_was_stopped_overwrites_nothing_newer(supplier: Supplier, store: str) -> None:
+    timeout, margin = 2.0, 0.5
+    with fleet(supplier, store, 2, timeout=timeout, margin=margin) as (stopped, runs):
+        before = stopped.ask(token=True)["token"]
+        order = expire(supplier)
+        supplier.control(latency=0.5)
+        supplier.control(reset_counts=True)
+        stopped.order(token=True, **order)
+        give_up = time.monotonic() + 20
+        while supplier.raw_counts["refresh"] == 0:
+            assert time.monotonic() < give_up
+        os.kill(stopped.process.pid, signal.SIGSTOP)
+        try:
+            after = runs.ask(get=1, **order)
+        finally:
+            os.kill(stopped.process.pid, signal.SIGCONT)
+        assert after["statuses"] == [200]
+        assert stopped.answer()["token"] == after["token"] != before
+        assert runs.ask(get=1)["statuses"] == [200]
+
+
+def test_steady_state_asks_the_store_nothing(
+    supplier: Supplier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import requests
+
+    store = FileStore(tmp_path / "tokens")
+    session = supplier.session(store=store)
+    session.token()
+    asked: list[str] = []
+    for verb in ("load", "save", "delete", "lock"):
+        monkeypatch.setattr(FileStore, verb, lambda *_, verb=verb, **__: asked.append(verb))
+    monkeypatch.setattr(Climber, "climb", lambda *_, **__: asked.append("climb"))
+    for number in range(50):
+        assert requests.get(supplier.delivery(number), auth=session.requests, timeout=30).status_code == 200
+    assert asked == []
