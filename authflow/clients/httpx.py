@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import Sender, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
-from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view
+from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view, without
 from authflow.errors import AuthFlowError, as_also
 from authflow.flight import Flight
 from authflow.held import BARE, Held
@@ -194,6 +194,8 @@ def _auth_class(library: str) -> type[Any]:
             for earlier in response.history:
                 for name, _ in held.presentation.headers:
                     earlier.request.headers.pop(name, None)
+                if held.presentation.query:
+                    earlier.request.url = lib.URL(without(str(earlier.request.url), held.presentation.query))
 
     return HttpxAuth
 

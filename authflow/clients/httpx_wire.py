@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.base import MAX_PEEK, cookie_header
 from authflow.errors import ConfigurationError
@@ -151,7 +152,19 @@ def _hand_on(hop: Any, held: Held) -> None:
         names.add(b"cookie")
     if any(have.get(name.lower()) != value for name, value in ours):
         hop.headers = [pair for pair in hop.headers if pair[0].lower() not in names] + ours
+    if presentation.query:
+        target = add_query(without(url.target.decode("ascii"), presentation.query), presentation.query)
+        hop.url = type(url)(scheme=url.scheme, host=url.host, port=url.port, target=target)
     hop.extensions[MARK] = held.token_id
+
+
+def without(url: str, query: Pairs) -> str:
+    """A URL without the query parameters that the session added to it."""
+    parts = urlsplit(url)
+    if not parts.query:
+        return url
+    ours = {urlsplit(add_query("", [pair])).query for pair in query}
+    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
 
 
 class Carrier:
