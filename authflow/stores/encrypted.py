@@ -56,7 +56,7 @@ class EncryptedStore:
     this store holds keys only if they were given as such.
     """
 
-    def __init__(self, inner: Store, keys: Keys | Callable[[], Keys] = keys_from_environment) -> None:
+    def __init__(self, inner: Store, keys: Keys | bytes | Callable[[], Keys] = keys_from_environment) -> None:
         self._inner = inner
         self._keys = keys
         self._cipher: MultiFernet | None = None

@@ -141,9 +141,8 @@ class RedisStore:
             yield
         except (RedisError, OSError) as error:
             raise StoreError(
-                f"Tokens cannot be {what} in {self!r} ({type(error).__name__}): see that Redis runs, can be "
-                f"reached from here, "
-                "and accepts this user."
+                f"Tokens cannot be {what} in {self!r} ({type(error).__name__}): see that Redis runs, "
+                "can be reached from here, and accepts this user."
             ) from error
 
 
@@ -155,9 +154,13 @@ def _client(url: str) -> Any:
     except ImportError as error:
         raise ConfigurationError("A Redis store needs redis: pip install 'authflow-http[redis]'.") from error
     try:
-        # One retry: an idle connection that the server has closed is found out only when it is used.
+        # One repeat, at once: a broken connection is often found out only when it is used.
         return redis.Redis.from_url(
-            url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, retry=Retry(ConstantBackoff(0.05), 1)
+            url,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
+            retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(redis.ConnectionError,)),
+            retry_on_error=[redis.ConnectionError],
         )
     except ValueError:
         # The cause is left out: it quotes the URL, password and all.

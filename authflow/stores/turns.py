@@ -20,6 +20,7 @@ continued or ended; hence nothing that waits or syncs is done in there, and wait
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -140,11 +141,31 @@ def _write(folder: Path, key: str, present: _Turn) -> None:
 
 
 def _acquired(path: Path, wait: float) -> BaseFileLock | None:
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock = FileLock(path, mode=0o600, thread_local=False)
+    lock = _lock_class()(path, mode=0o600, thread_local=False)
     try:
         lock.acquire(timeout=wait, poll_interval=0.001)
     except Timeout:
         return None
     return lock
+
+
+@functools.cache
+def _lock_class() -> type[BaseFileLock]:
+    from filelock import FileLock
+
+    class OwnLock(FileLock):
+        """One that only the process that took it gives back: a forked child shares the kernel's lock with it."""
+
+        _taken_by = 0
+
+        def _acquire(self) -> None:
+            self._taken_by = os.getpid()
+            super()._acquire()
+
+        def _release(self) -> None:
+            if os.getpid() == self._taken_by:
+                super()._release()
+
+    return OwnLock
