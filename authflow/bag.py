@@ -14,10 +14,31 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from authflow.flow import needs
+from authflow.model import Derived, Vendor
 from authflow.template import ABSENT, Unbound, Unfit
-from authflow.vendor import Derived, Vendor
 
 Given = Mapping[str, str | int | Callable[[], str]]
+
+
+class Sealed(Mapping[str, Any]):
+    """Settings and credentials by name. Whatever prints it, and with whatever tool, shows their names alone."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __repr__(self) -> str:
+        return f"<Sealed {', '.join(self._values) or 'nothing'}>"
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 class Bag(Mapping[str, Any]):
@@ -64,6 +85,18 @@ class Bag(Mapping[str, Any]):
             raise KeyError(name)
         return value
 
+    @property
+    def secrets(self) -> Iterator[str]:
+        """Every text that must not be shown: what was captured, answered or derived, and what was given as a secret.
+        Asks no callable.
+        """
+        known = [entry for name, entry in self.given.items() if name in self._hidden and not callable(entry)]
+        return _texts([known, dict(self.captured), self._answered])
+
+    @property
+    def _hidden(self) -> Container[str]:
+        return {*self.vendor.credentials, *(name for name, entry in self.vendor.settings.items() if entry.secret)}
+
     def _derive(self, row: Derived) -> Any:
         try:
             argument = row.argument.render(self)
@@ -71,7 +104,7 @@ class Bag(Mapping[str, Any]):
             return None
         try:
             return None if argument is ABSENT else row.function.compute(argument, self._now)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        except Exception as error:  # a plugin's function may raise anything
             raise Unfit(f"{row.function_name} cannot compute {row.name}: {type(error).__name__}") from error
 
     @property
@@ -90,6 +123,14 @@ class Bag(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 class _Bound(Container[str]):

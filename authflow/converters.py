@@ -24,11 +24,16 @@ class Converter(NamedTuple):
     write: Callable[[Any], Any]
 
 
+_NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+
+
 def number(value: Any) -> int | float:
     """A JSON number, or text that spells one. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a number is wanted")
     if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            raise ValueError("a number is wanted")
         value = float(value) if re.search("[.eE]", value) else int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -57,7 +62,12 @@ def _scaled(factor: int) -> Converter:
 def _read_iso8601(value: Any) -> int | float:
     if not isinstance(value, str):
         raise ValueError("a date and time is wanted")
-    when = datetime.fromisoformat(value.strip())
+    when = datetime.fromisoformat(re.sub(r"\s*(?:utc|gmt|z)$", "+00:00", value.strip(), flags=re.I))
+    return _instant(when)
+
+
+def _instant(when: datetime) -> int | float:
+    """Epoch seconds; a time that names no zone is taken to be UTC."""
     return number((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
 
 
@@ -65,20 +75,20 @@ def _write_iso8601(value: Any) -> str:
     return datetime.fromtimestamp(number(value), UTC).isoformat().replace("+00:00", "Z")
 
 
-def _read_http_date(value: Any) -> int | float:
+def read_http_date(value: Any) -> int | float:
+    """An HTTP date in any of its three spellings (RFC 9110 §5.6.7), in epoch seconds. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("an HTTP date is wanted")
     try:
-        when = parsedate_to_datetime(re.sub(r"\bUTC\b", "GMT", value))
-    except (TypeError, IndexError) as error:
+        return _instant(parsedate_to_datetime(value))
+    except (TypeError, IndexError, OverflowError) as error:
         raise ValueError("an HTTP date is wanted") from error
-    return number((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
 
 
 def _read_base64(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("base64 text is wanted")
-    plain = value.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    plain = "".join(value.split()).rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
     except binascii.Error as error:
@@ -115,7 +125,7 @@ CONVERTERS: Final[Mapping[str, Converter]] = {
     "epoch": Converter(number, number),
     "epoch_ms": _scaled(1000),
     "iso8601": Converter(_read_iso8601, _write_iso8601),
-    "http_date": Converter(_read_http_date, lambda v: formatdate(number(v), usegmt=True)),
+    "http_date": Converter(read_http_date, lambda v: formatdate(number(v), usegmt=True)),
     "base64": Converter(_read_base64, lambda v: base64.b64encode(str(v).encode()).decode()),
     "jwt": Converter(_read_jwt, _same),
 }

@@ -16,6 +16,9 @@ that existing `except` clauses work. No error ever holds a secret: messages are 
 from __future__ import annotations
 
 import functools
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -83,7 +86,12 @@ class Finding:
 
     def __str__(self) -> str:
         line = f"{self.file}:{self.key}: {self.reason}" if self.key else f"{self.file}: {self.reason}"
-        return f"{line} ({self.hint})" if self.hint else line
+        return _one_line(f"{line} ({self.hint})" if self.hint else line)
+
+
+def _one_line(text: str) -> str:
+    """Text for people, whatever a file held: invisible, bidirectional and control characters are spelled out."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 class VendorFileError(AuthFlowError):
@@ -109,8 +117,36 @@ class StoreError(AuthFlowError):
     """The place where tokens are kept cannot be read, written or locked."""
 
 
+def forget_locals(error: BaseException) -> None:
+    """Clear the variables of every function that an error, its causes and contexts have left: many hold secrets, and
+    what shows tracebacks (rich, pytest, crash reporters) shows them too. Files and lines stay.
+    """
+    known: list[BaseException | None] = [None]
+    found: list[BaseException | None] = [error]
+    while found:
+        one = found.pop()
+        if one not in known and one is not None:
+            known.append(one)
+            traceback.clear_frames(one.__traceback__)
+            found += [one.__cause__, one.__context__]
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Whatever is raised in this block leaves it without the variables of the functions that it came through."""
+    try:
+        yield
+    except BaseException as error:
+        forget_locals(error)
+        raise
+
+
 def as_also(error: AuthFlowError, base: type[Exception], **attributes: Any) -> AuthFlowError:
-    """`error` as an instance of `base` too, with `attributes` set as that client's users expect (`request`, say)."""
+    """`error` as an instance of `base` too, with `attributes` set as that client's users expect (`request`, say).
+
+    It takes no secret along: see `forget_locals`.
+    """
+    forget_locals(error)
     return _remake(_own_class(type(error)), base, error.args, {**error.__dict__, **attributes})
 
 

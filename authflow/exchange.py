@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
-import msgspec
-
 from authflow import template as t
+from authflow.bodies import match_body, render_body
 from authflow.converters import CONVERTERS
 from authflow.fields import Fields, Values, by_name, match_fields, render_fields
-from authflow.http import Answer, Pairs, Presentation, Request, add_query, encode_form, form_quote, header_value
+from authflow.http import Answer, Pairs, Presentation, Request, add_query, form_quote, header_value
 from authflow.template import Hole, Mismatch, Missing, Template, Text, Unfit
 from authflow.urls import UrlTemplate
 
@@ -57,29 +56,21 @@ class RequestTemplate:
 
     def render(self, values: Values, base_url: str) -> Request:
         """The request. Raises Unbound, Unfit."""
-        headers = dict(render_headers(self.headers, values))
-        if cookies := render_fields(self.cookies, values):
-            headers["Cookie"] = _cookie_line(cookies)
-        for pair, encode in ((self.basic, str), (self.client_basic, form_quote)):
-            if pair is not None:
-                headers["Authorization"] = _basic(pair, values, encode)
-        body, kind = self._body(values)
-        if body is not None and kind and not any(name.lower() == "content-type" for name in headers):
-            headers["Content-Type"] = kind
         assert self.url is not None
-        url = add_query(self.url.render(values, base_url), render_fields(self.query, values))
-        return Request(self.method or ("GET" if body is None else "POST"), url, tuple(headers.items()), body)
-
-    def _body(self, values: Values) -> tuple[bytes | None, str]:
-        if self.json is not None:
-            document = self.json.render(values)
-            return (None, "") if document is t.ABSENT else (msgspec.json.encode(document), "application/json")
-        if self.form is not None:
-            return encode_form(render_fields(self.form, values)), "application/x-www-form-urlencoded"
-        if self.text is not None:
-            text = self.text.render(values)
-            return (None, "") if text is t.ABSENT else (str(text).encode(), "text/plain; charset=utf-8")
-        return None, ""
+        try:
+            headers = list(render_headers(self.headers, values))
+            if cookies := render_fields(self.cookies, values):
+                _replace(headers, "Cookie", _cookie_line(cookies))
+            for pair, encode in ((self.basic, str), (self.client_basic, form_quote)):
+                if pair is not None and (line := _basic(pair, values, encode)) is not None:
+                    _replace(headers, "Authorization", line)
+            body, kind = render_body(values, self.json, self.form, self.text)
+            if body is not None and not any(name.lower() == "content-type" for name, _ in headers):
+                headers.append(("Content-Type", kind))
+            url = add_query(self.url.render(values, base_url), render_fields(self.query, values))
+        except UnicodeError as error:
+            raise Unfit("a value holds half a character, which cannot be encoded") from error
+        return Request(self.method or ("GET" if body is None else "POST"), url, tuple(headers), body)
 
     def match(self, request: Request, base_url: str, known: Values) -> dict[str, Any]:
         """The values that a request carries. Raises Mismatch."""
@@ -111,14 +102,21 @@ def render_headers(fields: Fields, values: Values) -> Pairs:
     return tuple(pairs)
 
 
+def _replace(headers: list[tuple[str, str]], name: str, value: str) -> None:
+    headers[:] = [*(pair for pair in headers if pair[0].lower() != name.lower()), (name, value)]
+
+
 def _cookie_line(cookies: Pairs) -> str:
-    if any(re.search(r"[\x00-\x20;\x7f]", value) for _, value in cookies):
-        raise Unfit("a cookie's value holds a blank, a semicolon or a control character")
+    if any(re.search(r"[\x00-\x20;\x7f]", value) or not value.isascii() for _, value in cookies):
+        raise Unfit("a cookie's value holds a blank, a semicolon, or a character that is not ASCII")
     return "; ".join(f"{name}={value}" for name, value in cookies)
 
 
-def _basic(pair: tuple[Template, Template], values: Values, encode: Callable[[str], str]) -> str:
-    user, password = (encode(str(part.render(values))) for part in pair)
+def _basic(pair: tuple[Template, Template], values: Values, encode: Callable[[str], str]) -> str | None:
+    rendered = [part.render(values) for part in pair]
+    if t.ABSENT in rendered:
+        return None
+    user, password = (encode(str(text)) for text in rendered)
     if ":" in user:
         raise Unfit("a user name for HTTP Basic may not contain a colon (RFC 7617 §2)")
     return "Basic " + str(CONVERTERS["base64"].write(f"{user}:{password}"))
@@ -127,6 +125,8 @@ def _basic(pair: tuple[Template, Template], values: Values, encode: Callable[[st
 def _match_basic(
     pair: tuple[Template, Template], lines: list[str], decode: Callable[[str], str], found: dict[str, Any]
 ) -> None:
+    if not lines and any(hole.optional for part in pair for hole in part.holes()):
+        return
     scheme, _, token = (lines or [""])[0].partition(" ")
     try:
         user, colon, password = str(CONVERTERS["base64"].read(token)).partition(":")
@@ -136,22 +136,6 @@ def _match_basic(
         raise Mismatch("no HTTP Basic credentials")
     pair[0].match(decode(user), found)
     pair[1].match(decode(password), found)
-
-
-def match_body(
-    message: Answer, json: Template | None, form: Fields | None, text: Template | None, found: dict[str, Any]
-) -> None:
-    if json is not None:
-        try:
-            document = message.json
-        except ValueError as error:
-            raise Mismatch(str(error)) from None
-        json.match(document, found)
-    if form is not None:
-        pairs = message.form
-        match_fields(form, lambda name: [pairs[name]] if name in pairs else [], found)
-    if text is not None:
-        text.match(message.text, found)
 
 
 # --- presentations ----------------------------------------------------------------------------------------------------
@@ -177,19 +161,29 @@ class Present:
 
     def render(self, values: Values) -> Presentation:
         """Raises Unbound, Unfit."""
-        headers = render_headers(self.headers, values)
-        if self.basic is not None:
-            headers = (*headers, ("Authorization", _basic(self.basic, values, str)))
+        headers = list(render_headers(self.headers, values))
+        try:
+            if self.basic is not None and (line := _basic(self.basic, values, str)) is not None:
+                _replace(headers, "Authorization", line)
+        except UnicodeError as error:
+            raise Unfit("a value holds half a character, which cannot be encoded") from error
         cookies = render_fields(self.cookies, values)
         _cookie_line(cookies)
         fields = self.json.render(values) if self.json is not None else {}
         return Presentation(
-            headers,
+            tuple(headers),
             cookies,
             render_fields(self.query, values),
             fields if fields is not t.ABSENT else {},
             render_fields(self.form, values),
         )
+
+    def match(self, request: Request) -> dict[str, Any]:
+        """The values that a caller's request carries, if it carries what this renders. Raises Mismatch."""
+        whole = RequestTemplate(
+            None, None, self.query, self.headers, self.cookies, self.json, self.form or None, None, self.basic
+        )
+        return whole.match(request, "", {})
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -241,6 +235,23 @@ class AnswerPattern:
         match_body(answer, self.json, self.form, self.text, found)
         return found
 
+    def render(self, values: Values, status: int | None = None) -> Answer:
+        """An answer that fits, as the vendor would give it: with `status`, else the lowest that the pattern names.
+
+        Raises Unbound, Unfit.
+        """
+        headers = [*render_headers(self.headers, values)]
+        headers += [("Set-Cookie", _cookie_line((pair,))) for pair in render_fields(self.cookies, values)]
+        if self.challenge:
+            challenge = dict(render_fields(self.challenge, values))
+            scheme = challenge.pop("scheme", "Bearer")
+            line = ", ".join(f'{name}="{_quoted(value)}"' for name, value in challenge.items())
+            headers.append(("WWW-Authenticate", header_value("WWW-Authenticate", f"{scheme} {line}")))
+        body, kind = render_body(values, self.json, self.form, self.text)
+        if kind and not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", kind))
+        return Answer(status or min(self.status or (200,)), tuple(headers), body or b"")
+
     def _match_challenge(self, challenges: list[dict[str, str]], found: dict[str, Any]) -> None:
         last = Mismatch("no challenge in the answer")
         for challenge in challenges:
@@ -251,7 +262,7 @@ class AnswerPattern:
                     if name.lower() == "scheme" and isinstance(item, Text) and not item.between:
                         fits = str(value).lower() == item.literals[0].lower()
                         value = item.literals[0] if fits else value
-                    below_path(name, item, value, attempt)
+                    _below_path(name, item, value, attempt)
             except Mismatch as mismatch:
                 last = mismatch
             else:
@@ -260,7 +271,11 @@ class AnswerPattern:
         raise last
 
 
-def below_path(name: str, item: Text | Missing, value: Any, found: dict[str, Any]) -> None:
+def _quoted(text: str) -> str:
+    return re.sub(r'(["\\])', r"\\\1", text)
+
+
+def _below_path(name: str, item: Text | Missing, value: Any, found: dict[str, Any]) -> None:
     try:
         item.match(value, found)
     except Mismatch as mismatch:
@@ -274,6 +289,9 @@ class Outcome(NamedTuple):
     name: str
     captured: dict[str, Any]
     jwt: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self.name}: {', '.join(self.captured) or 'nothing'}>"
 
 
 Answers = tuple[tuple[str, AnswerPattern], ...]

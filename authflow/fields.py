@@ -29,9 +29,11 @@ def render_fields(fields: Fields, values: Values) -> Pairs:
 
 
 def match_fields(fields: Fields, find: Callable[[str], list[str]], found: dict[str, Any]) -> None:
-    """Each field must fit one of the values that `find` knows by its name."""
+    """Each field must fit one of the values that `find` knows by its name, and none fits two fields."""
+    rest: dict[str, list[Any]] = {}
     for name, item in fields:
-        candidates: list[Any] = [*find(name)] or [t.ABSENT]
+        values = rest.setdefault(name, [*find(name)])
+        candidates = values or [t.ABSENT]
         for index, candidate in enumerate(candidates):
             attempt = dict(found)
             try:
@@ -42,6 +44,8 @@ def match_fields(fields: Fields, find: Callable[[str], list[str]], found: dict[s
                     raise
             else:
                 found.update(attempt)
+                if values:
+                    del values[index]
                 break
 
 

@@ -62,6 +62,9 @@ class Step(NamedTuple):
     exchange: Exchange
     captured: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<Step {self.state}: {self.exchange.name}>"
+
 
 class Transition(NamedTuple):
     """One edge walked: for observers, drawings and error messages."""
@@ -77,6 +80,9 @@ class Rest:
 
     state: Presenting | Failing
     captured: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Rest {self.state.name}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +108,19 @@ def climb(
     the climb needs an edge for it (the caller looks). Sent `lost`, or lacking the refresh token, it takes the next
     rung.
     """
-    values = dict(captured)
+    values, fresh = dict(captured), True
     while True:
         here = flow.states[state]
         if not isinstance(here, Sending):
             return Rest(here, values)
         exchange = flow.exchanges[here.send]
         absent = [name for name in needs(exchange.request.holes()) if values.get(name) is None and name not in bound]
-        if absent and (here.missing is not None or absent == ["refresh"]):
+        if absent and (here.missing is not None or (absent == ["refresh"] and refusals(exchange))):
             event, after = "missing", next_rung(here, exchange)
+        elif absent == ["refresh"] and fresh and state != flow.start:
+            event, after = "missing", flow.start  # no rung is named, and nothing was sent yet: from the very start
         else:
+            fresh = False
             outcome = yield Step(state, exchange, values)
             event = outcome.name
             after = next_rung(here, exchange) if event == LOST else here.next[event]

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from authflow.bag import Bag, Given
+from authflow.errors import ConfigurationError
 from authflow.flow import Presenting
 from authflow.grant import Grant
 from authflow.http import Origin, Pairs, Presentation
-from authflow.template import Unbound
+from authflow.model import Vendor, seconds
+from authflow.template import Unbound, Unfit
 from authflow.token import NEVER, Windows
 from authflow.trust import presents_at
-from authflow.vendor import Vendor, seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -40,19 +42,20 @@ class Held:
     _bag: Bag | None = None
     _idle: float | None = None
     _volatile: bool = False
+    _unsigned: Presentation | None = None
 
     def __repr__(self) -> str:
         return f"<Held {self.grant!r}>"
 
     @classmethod
     def of(cls, vendor: Vendor, given: Given, grant: Grant, now: float, jitter: float, *, plain: bool) -> Held:
-        """`plain`: every request of this vendor is alike. Raises Unbound, Unfit where the presentation cannot be
-        rendered.
+        """`plain`: every request of this vendor is alike. Raises ConfigurationError where what the user gave cannot be
+        presented.
         """
         bag = Bag(vendor, given, grant.captured, now)
         state = vendor.flow.states[grant.state]
         origins = presents_at(vendor, given, grant.captured)
-        presentation = state.present.render(bag) if isinstance(state, Presenting) else Presentation()
+        presentation = presented(state, bag) if isinstance(state, Presenting) else Presentation()
         names = {hole.name for hole in state.present.holes()} if isinstance(state, Presenting) else set()
         volatile = any(_volatile(vendor, name, ()) for name in names)
         idle = _idle(vendor, bag)
@@ -65,12 +68,12 @@ class Held:
             presentation,
             presentation.headers,
             _only_authorization(presentation.headers),
-            tuple(f"{origin}/" for origin in sorted(origins)),
+            _prefixes(origins),
             windows.advisory if calm else -math.inf,
             windows,
             origins,
             hash((grant.state, repr(sorted(grant.captured.items(), key=str)))),
-            len(origins) > 1 or any(name.lower() != "authorization" for name, _ in presentation.headers),
+            len(origins) > 1 or _only_authorization(presentation.headers) is None or not presentation.only_headers,
             bag,
             idle if grant.expires_at is None else None,
             volatile,
@@ -88,8 +91,18 @@ class Held:
         bag = self.bag.with_captured(self.grant.captured).at(now)
         state = bag.vendor.flow.states[self.grant.state]
         assert isinstance(state, Presenting)
-        presentation = state.present.render(bag)
+        presentation = presented(state, bag)
         return replace(self, presentation=presentation, headers=presentation.headers)
+
+    @property
+    def unsigned(self) -> Presentation:
+        """What the state presents, without the signature of a request."""
+        return self.presentation if self._unsigned is None else self._unsigned
+
+    def signed(self, presentation: Presentation) -> Held:
+        """The same grant for one request, whose signature is in `presentation`: a redirected one needs another."""
+        own = self.unsigned
+        return replace(self, presentation=presentation, headers=presentation.headers, travels=False, _unsigned=own)
 
     def used(self, now: float) -> None:
         """A good answer: an idle grant lives on from here."""
@@ -99,6 +112,21 @@ class Held:
     def valid(self, now: float) -> bool:
         """Has the token not run out yet?"""
         return self.grant.expires_at is None or now < self.grant.expires_at
+
+
+def presented(state: Presenting, bag: Bag) -> Presentation:
+    """What a state lays over a request. Raises ConfigurationError: a key with a line break at its end, say."""
+    try:
+        return state.present.render(bag)
+    except (Unbound, Unfit) as error:
+        reason = f"the value of {error} is not known" if isinstance(error, Unbound) else str(error)
+    raise ConfigurationError(f"{bag.vendor.title}: {reason}", vendor=bag.vendor.name)
+
+
+@lru_cache(maxsize=256)
+def _prefixes(origins: frozenset[Origin]) -> tuple[str, ...]:
+    """How the URLs begin at which the token may be presented; one tuple for all accounts of a vendor."""
+    return tuple(f"{origin}/" for origin in sorted(origins))
 
 
 def _only_authorization(headers: Pairs) -> str | None:

@@ -10,12 +10,13 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
 import msgspec
+
+from authflow.converters import read_http_date
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -62,8 +63,9 @@ class Answer:
             raise ValueError("the body is not JSON") from error
 
     @cached_property
-    def form(self) -> dict[str, str]:
-        return dict(parse_qsl(self.text, keep_blank_values=True))
+    def form(self) -> Pairs:
+        """The body as `application/x-www-form-urlencoded`."""
+        return tuple(parse_qsl(self.text, keep_blank_values=True))
 
     def all(self, name: str) -> list[str]:
         """Every value of a header; names have no case (RFC 9110 §5.1)."""
@@ -109,33 +111,36 @@ class Answer:
 
 def _epoch(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
+        return float(read_http_date(text))
+    except ValueError:
         return None
 
 
 def _deletes(attributes: list[str], now: float) -> bool:
     named = {name.strip().lower(): value.strip() for name, _, value in (part.partition("=") for part in attributes)}
-    if re.fullmatch(r"-?\d+", named.get("max-age", "")):
-        return int(named["max-age"]) <= 0
-    expires = _epoch(re.sub(r"(\d)-(\w{3})-(\d)", r"\1 \2 \3", named.get("expires", "")))
+    if age := re.fullmatch(r"(-?)0*(\d*)", named.get("max-age") or "?"):
+        return bool(age[1]) or not age[2]
+    expires = _epoch(named.get("expires", ""))
     return expires is not None and expires <= now
 
 
 # --- challenges (RFC 9110 §11.6.1) ------------------------------------------------------------------------------------
 
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER: Final = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_TOKEN}))(?=[ \t]*(?:,|$))")
+_PARAMETER: Final = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s\",=][^\s\",]*))(?=[ \t,;]|$)")
 _SCHEME: Final = re.compile(rf"({_TOKEN})(?:[ \t]+|(?=,)|$)")
 _TOKEN68: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))")
 
 
 def parse_challenges(line: str) -> list[dict[str, str]]:
-    """The challenges of a `WWW-Authenticate` line: `scheme`, then its parameters by lower-case name (or `token68`)."""
+    """The challenges of a `WWW-Authenticate` line: `scheme`, then its parameters by lower-case name (or `token68`).
+
+    What servers get wrong is read as it was meant: unquoted URLs, blanks or semicolons for commas.
+    """
     challenges: list[dict[str, str]] = []
     at = 0
     while at < len(line):
-        if line[at] in " \t,":
+        if line[at] in " \t,;":
             at += 1
         elif challenges and (parameter := _PARAMETER.match(line, at)):
             name, quoted, token = parameter.groups()
@@ -148,8 +153,10 @@ def parse_challenges(line: str) -> list[dict[str, str]]:
             if alone and line[at - 1] in " \t":
                 challenges[-1]["token68"] = alone[0]
                 at = alone.end()
-        else:
-            break
+        else:  # not to be understood: on with what follows the next comma
+            at = line.find(",", at)
+            if at < 0:
+                break
     return challenges
 
 
@@ -174,7 +181,8 @@ class Origin(NamedTuple):
 
 
 _PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.?", re.ASCII)
+_LABEL: Final = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST: Final = re.compile(rf"(?=.{{1,254}}$)(?:{_LABEL}\.)*{_LABEL}\.?", re.ASCII)
 
 
 def origin_of(url: str) -> Origin:
@@ -187,11 +195,14 @@ def origin_of(url: str) -> Origin:
     if "@" in parts.netloc:
         raise ValueError("user information in the URL")
     host = parts.hostname
-    if ":" in host:
+    if "[" in parts.netloc:
         host = ipaddress.IPv6Address(host).compressed
     else:
         if not host.isascii():
-            host = host.encode("idna").decode("ascii").lower()
+            ascii_host = host.encode("idna")
+            if ascii_host.decode("idna") != host:
+                raise ValueError("a host name that has more than one spelling in ASCII: give the one that is meant")
+            host = ascii_host.decode("ascii")
         if not _HOST.fullmatch(host):
             raise ValueError("not a host name")
         host = host.removesuffix(".")
@@ -229,7 +240,10 @@ def add_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
 
 def without_query(url: str) -> str:
     """What may be shown of a URL."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "what is no URL"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -240,6 +254,8 @@ def header_value(name: str, value: str) -> str:
     """The value, if it may stand in a header (RFC 9110 §5.5). Raises ValueError (it never shows the value)."""
     if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
         raise ValueError(f"the value for the header {name} holds a line break or control character")
+    if not value.isascii():
+        raise ValueError(f"the value for the header {name} holds a character that is not ASCII")
     return value.strip(" \t")
 
 

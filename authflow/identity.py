@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from authflow.bag import Given
+from authflow.bag import Given, Sealed
 from authflow.errors import ConfigurationError
-from authflow.vendor import Vendor
+from authflow.model import Vendor
 
 
-def complete(vendor: Vendor, given: Mapping[str, Any]) -> dict[str, Any]:
+def complete(vendor: Vendor, given: Mapping[str, Any]) -> Sealed:
     """What the user gave, with defaults filled in. Raises ConfigurationError: unknown, missing, of the wrong type."""
     inputs = vendor.inputs
     known = {*inputs, "base_url"}
@@ -43,7 +44,7 @@ def complete(vendor: Vendor, given: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(f"{vendor.title} needs the {what} {', '.join(missing)}", vendor=vendor.name)
     if given.get("base_url") is not None:
         whole["base_url"] = _typed(vendor, "base_url", "str", given["base_url"])
-    return whole
+    return Sealed(whole)
 
 
 def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
@@ -56,18 +57,50 @@ def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
             return int(str(value))
         except ValueError:
             raise ConfigurationError(f"{name} is a whole number", vendor=vendor.name) from None
+    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        raise ConfigurationError(f"{name} is not text that can be encoded: it was read wrongly", vendor=vendor.name)
     if isinstance(value, str | int | float):
         return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     raise ConfigurationError(f"{name} is text, not a {type(value).__name__}", vendor=vendor.name)
 
 
-def record_key(vendor: Vendor, given: Given, slot: tuple[str, ...] = ()) -> str:
-    """The key of the record for this vendor, account and, where `vary` tells several apart, grant."""
+def unasked(vendor: Vendor, given: Given) -> list[str]:
+    """The callables that must be asked before it is known whose account this is: user names and their like, or, where
+    a vendor has nothing but secrets and all are callables, those.
+    """
+    names = [name for name in vendor.credentials if name in given]
+    public = [name for name in names if not vendor.credentials[name].secret]
+    if public:
+        return [name for name in public if callable(given[name])]
+    return names if all(callable(given[name]) for name in names) else []
+
+
+def identified(vendor: Vendor, given: Given) -> Sealed:
+    """The same with the user's name answered for good: a session is for one account, and its record is no other's."""
+    public = [name for name in unasked(vendor, given) if not vendor.credentials[name].secret]
+    return Sealed(
+        {**given, **{name: _typed(vendor, name, vendor.inputs[name].type, _ask(given[name])) for name in public}}
+    )
+
+
+def _ask(value: Any) -> Any:
+    return value() if callable(value) else value
+
+
+def slot_key(key: str, slot: tuple[str, ...]) -> str:
+    """The key of one of an account's grants, where `vary` tells several apart."""
+    return f"{key}-{hashlib.sha256(msgspec.json.encode(slot)).hexdigest()[:16]}"
+
+
+def record_key(vendor: Vendor, given: Given) -> str:
+    """The key of the record for this vendor and account. Asks the callables that are `unasked`."""
     secret = {name for name, entry in vendor.inputs.items() if entry.secret}
-    plain = {name: value for name, value in given.items() if name not in secret and not callable(value)}
-    parts: list[Any] = [vendor.name, sorted(plain.items()), list(slot)]
+    asked = {name: str(_ask(given[name])) for name in unasked(vendor, given)}
+    known = {**{name: value for name, value in given.items() if not callable(value)}, **asked}
+    plain = {name: value for name, value in known.items() if name not in secret}
+    parts: list[Any] = [vendor.name, sorted(plain.items())]
     if not any(name in vendor.credentials for name in plain):
-        hidden = sorted((name, value) for name, value in given.items() if name in secret and not callable(value))
+        hidden = sorted((name, value) for name, value in known.items() if name in secret)
         text = msgspec.json.encode(hidden)
         parts.append(
             hashlib.scrypt(text, salt=vendor.name.encode(), n=1 << 13, r=8, p=1, dklen=16).hex() if hidden else ""

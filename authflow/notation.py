@@ -1,20 +1,20 @@
 """The vendor file as it is written: one struct per table, and nothing about what it means.
 
 The JSON Schema that editors use is made from these classes, and so are the findings for files that do not fit them.
-`merge` lays a file over the preset that it extends.
+`misfits` makes the findings; how a file lies over a preset is told in `extends`.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Text = str | int | float | bool
 Fields = dict[str, Text | list[Text]]
 
@@ -153,34 +153,38 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     rewrites: list[Rewrite] = []
 
 
-# --- extends ----------------------------------------------------------------------------------------------------------
-
-_WHOLE: Final = ("request", "present")
-
-
-def merge(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A file laid over its preset: tables merge key by key, the file's keys first where order matters."""
-    merged: dict[str, Any] = {}
-    for key in (*over, *(key for key in under if key not in over)):
-        here = (*path, key)
-        if key in over and key in under and _merges(here, under[key], over[key]):
-            merged[key] = merge(under[key], over[key], here)
-        else:
-            merged[key] = over[key] if key in over else under[key]
-    return merged
-
-
-def _merges(path: tuple[str, ...], under: Any, over: Any) -> bool:
-    if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
-        return False
-    if path[-1] in _WHOLE and len(path) == 3:
-        return False
-    if path[0] == "states" and len(path) == 2:
-        return not ("send" in over or "fail" in over or ("present" in over and "present" not in under))
-    return (path[0], len(path)) not in (("answers", 2), ("derive", 2), ("exchanges", 4))
-
-
 # --- findings ---------------------------------------------------------------------------------------------------------
+
+
+#: What people write for it elsewhere.
+_MEANT: Final[Mapping[str, str]] = {
+    "body": "json', 'form' or 'text",
+    "data": "form",
+    "params": "query",
+    "uri": "url",
+    "path": "url",
+    "url": "path",
+    "code": "status",
+    "auth": "basic",
+    "verb": "method",
+    "initial": "start",
+}
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "answers": 'answers.granted = { status = 200, json = { token = "{access}" } }',
+    "request": 'request = { url = "login", json = { … } }',
+    "url": 'url = "login"',
+    "from": 'from = "deliveries/{id}"',
+    "to": 'to = "../tracking/{id}"',
+}
+_WORDS: Final[Mapping[str, str]] = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "null",
+}
 
 
 def misfits(raw: Any, kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
@@ -189,20 +193,48 @@ def misfits(raw: Any, kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[s
         msgspec.convert(raw, kind, strict=True)
         return
     except msgspec.ValidationError as error:
-        reason = str(error).partition(" - at ")[0].replace(" | null", "")
+        reason = _in_words(str(error).partition(" - at ")[0])
     except RecursionError:
-        reason = "nested too deeply"
+        yield ".".join(path), "nested too deeply", ""
+        return
+    except UnicodeError:
+        reason = "half a character, which no text can hold"
+    within = list(_misfits_within(raw, kind, path))
+    yield from within or [(".".join(path), reason, _stray(path, raw))]
+
+
+def _misfits_within(raw: Any, kind: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     inner = _inner(raw, kind)
-    if isinstance(raw, Mapping) and isinstance(inner, type) and issubclass(inner, Struct):
-        yield from _struct_misfits(raw, inner, path)
-    elif isinstance(raw, Mapping) and get_origin(inner) is dict:
-        for key, value in raw.items():
-            yield from misfits(value, get_args(inner)[1], (*path, str(key)))
+    if get_origin(inner) is Literal:
+        yield ".".join(path), f"{raw!r} is none of {', '.join(map(repr, get_args(inner)))}", ""
+    elif isinstance(raw, Mapping):
+        for key in raw:
+            if not isinstance(key, str):
+                yield ".".join((*path, str(key))), f"a key is text, not {_in_words(f'`{type(key).__name__}`')}", ""
+        if isinstance(inner, type) and issubclass(inner, Struct):
+            yield from _struct_misfits(raw, inner, path)
+        elif get_origin(inner) is dict:
+            for key, value in raw.items():
+                yield from misfits(value, get_args(inner)[1], (*path, str(key)))
     elif isinstance(raw, list) and get_origin(inner) is list:
         for index, value in enumerate(raw):
             yield from misfits(value, get_args(inner)[0], (*path, str(index)))
-    else:
-        yield ".".join(path), reason[:1].lower() + reason[1:], ""
+
+
+def _in_words(reason: str) -> str:
+    """What msgspec says, in the words of the notation."""
+    reason = reason.replace(" | null", "")
+    reason = re.sub(
+        "`([^`]+)`", lambda said: " or ".join(_WORDS.get(part, part) for part in said[1].split(" | ")), reason
+    )
+    return re.sub("^Expected (.*), got (.*)$", r"\1 is wanted, not \2", reason)
+
+
+def _stray(path: tuple[str, ...], raw: Any) -> str:
+    """A hint where a key of the whole file stands below a table, as TOML reads it."""
+    if len(path) < 2 or isinstance(raw, Mapping) or path[-1] not in VendorFile.__struct_fields__:
+        return ""
+    return f"does it stand below [{'.'.join(path[:-1])}]? Keys of the whole file come before all tables"
 
 
 def _struct_misfits(
@@ -210,14 +242,23 @@ def _struct_misfits(
 ) -> Iterator[tuple[str, str, str]]:
     fields = {entry.encode_name: entry for entry in msgspec.structs.fields(kind)}
     for key, value in raw.items():
+        here = (*path, str(key))
         if key in fields:
-            yield from misfits(value, fields[key].type, (*path, str(key)))
-        elif kind.__struct_config__.forbid_unknown_fields:
-            close = difflib.get_close_matches(str(key), fields, 1)
-            yield ".".join((*path, str(key))), "unknown key", f"did you mean {close[0]!r}?" if close else ""
+            yield from misfits(value, fields[key].type, here)
+        elif kind.__struct_config__.forbid_unknown_fields and isinstance(key, str):
+            yield ".".join(here), "unknown key", _stray(here, value) or did_you_mean(key, fields)
     for key, entry in fields.items():
         if key not in raw and entry.required:
-            yield ".".join((*path, key)), "missing", ""
+            yield ".".join((*path, key)), "missing", _EXAMPLES.get(key, "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1)
+    if not close and (meant := _MEANT.get(name)) and any(part in names for part in meant.split("'")):
+        close = [meant]
+    return f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names) or 'none'}"
 
 
 def _inner(raw: Any, kind: Any) -> Any:

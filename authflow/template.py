@@ -17,58 +17,39 @@ found from left to right, nothing is tried twice.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-from authflow.converters import CONVERTERS, PLAIN, Converter
+from authflow.converters import CONVERTERS, Converter
+from authflow.holes import ABSENT, Hole, Mismatch, TemplateError, Unbound, Unfit, parse
+
+__all__ = [
+    "ABSENT",
+    "Hole",
+    "List",
+    "Literal",
+    "Mismatch",
+    "Missing",
+    "Object",
+    "Template",
+    "TemplateError",
+    "Text",
+    "Unbound",
+    "Unfit",
+    "as_text",
+    "compile",
+    "compile_text",
+    "match",
+    "parse",
+    "render",
+]
 
 T = TypeVar("T")
 
-
-class TemplateError(ValueError):
-    """A template that cannot be: a bad hole, an unknown converter, two holes with nothing between them.
-
-    `path` is the keys that lead to it, innermost first.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.path: list[str] = []
-
-
-class Unbound(LookupError):
-    """`render` needs a value that is not there; the argument is its name."""
-
-
-class Unfit(ValueError):
-    """A value that cannot stand where the template puts it. The message names it and never shows it."""
-
-
-class Mismatch(Exception):
-    """A document does not fit; `where` is the path of keys, `reason` says why without showing any value."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.path: list[str] = []
-
-    @property
-    def where(self) -> str:
-        return ".".join(reversed(self.path))
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.reason}" if self.path else self.reason
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-#: What `render` gives for a template whose optional value is not there, and `match` is asked with for a missing key.
-ABSENT: Final = _Absent()
+#: Tables and lists within one another: more than any vendor needs, and safe on any stack.
+MAX_DEPTH: Final = 64
 
 
 class Template(Protocol):
@@ -82,46 +63,6 @@ class Template(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """`{name:converter?}`, alone in its string."""
-
-    name: str
-    kind: str = ""
-    optional: bool = False
-    converter: Converter = PLAIN
-
-    def render(self, values: Mapping[str, Any]) -> Any:
-        value = "" if self.name == "_" else values.get(self.name)
-        if value is None:
-            if self.optional:
-                return ABSENT
-            raise Unbound(self.name)
-        try:
-            return self.converter.write(value)
-        except (ValueError, TypeError, OverflowError, OSError) as error:
-            raise Unfit(f"the value of {self.name} cannot be written as {self.kind}") from error
-
-    def match(self, document: Any, found: dict[str, Any]) -> None:
-        if document is None or document is ABSENT:
-            if self.optional or (self.name == "_" and document is None):
-                return
-            raise Mismatch("missing" if document is ABSENT else "null")
-        if self.name != "_" or self.kind:
-            self.keep(document, found)
-
-    def keep(self, document: Any, found: dict[str, Any]) -> None:
-        try:
-            value = self.converter.read(document)
-        except (ValueError, TypeError, OverflowError, OSError) as error:
-            raise Mismatch(f"not to be read as {self.kind}") from error
-        if self.name != "_" and found.setdefault(self.name, value) != value:
-            raise Mismatch(f"{self.name} reads two different values")
-
-    def holes(self) -> Iterator[Hole]:
-        yield self
-
-
-@dataclass(frozen=True, slots=True)
 class Text:
     """Literals and holes in turn, starting and ending with a (possibly empty) literal. Always renders to a string."""
 
@@ -130,31 +71,39 @@ class Text:
     optional: bool
 
     def render(self, values: Mapping[str, Any]) -> Any:
-        out = [self.literals[0]]
+        if not self.between:
+            return self.literals[0]
+        out = self.literals[0]
         last = len(self.between)
         for index, hole in enumerate(self.between, 1):
             value = hole.render(values)
             if value is ABSENT:
                 return ABSENT
-            text, behind = _as_text(value, hole.name), self.literals[index]
-            if index < last and (text + behind).find(behind) != len(text):
+            text = value if type(value) is str else as_text(value, hole.name)
+            behind = self.literals[index]
+            if index < last and behind and (text + behind).find(behind) != len(text):
                 raise Unfit(f"the value of {hole.name} may not contain {behind!r}, which marks its end")
-            out += (text, behind)
-        return "".join(out)
+            out += text + behind
+        return out
 
     def match(self, document: Any, found: dict[str, Any]) -> None:
         if not isinstance(document, str):
             if self.optional and (document is None or document is ABSENT):
                 return
-            raise Mismatch(f"text is wanted, found {_kind(document)}")
+            raise Mismatch("missing" if document is ABSENT else f"text is wanted, found {_kind(document)}")
         first, last = self.literals[0], self.literals[-1]
-        here, end = len(first), len(document) - len(last)
         if not self.between:
             if document != first:
                 raise Mismatch("another text")
             return
+        here, end = len(first), len(document) - len(last)
         if here > end or not document.startswith(first) or not document.endswith(last):
             raise Mismatch("another text")
+        if len(self.between) > 1:
+            here = self._match_all_but_last(document, here, end, found)
+        self.between[-1].keep(document[here:end], found)
+
+    def _match_all_but_last(self, document: str, here: int, end: int, found: dict[str, Any]) -> int:
         for index, hole in enumerate(self.between[:-1], 1):
             behind = self.literals[index]
             stop = document.find(behind, here, end)
@@ -162,7 +111,7 @@ class Text:
                 raise Mismatch("another text")
             hole.keep(document[here:stop], found)
             here = stop + len(behind)
-        self.between[-1].keep(document[here:end], found)
+        return here
 
     def holes(self) -> Iterator[Hole]:
         yield from self.between
@@ -211,17 +160,22 @@ class Object:
     optional: bool
 
     def render(self, values: Mapping[str, Any]) -> Any:
-        rendered = ((key, item.render(values)) for key, item in self.items)
-        return {key: value for key, value in rendered if value is not ABSENT}
+        rendered = {}
+        for key, item in self.items:
+            value = item.render(values)
+            if value is not ABSENT:
+                rendered[key] = value
+        return rendered
 
     def match(self, document: Any, found: dict[str, Any]) -> None:
-        if not isinstance(document, Mapping):
+        if type(document) is not dict and not isinstance(document, Mapping):
             if not self.optional or not (document is None or document is ABSENT):
                 raise Mismatch(f"an object is wanted, found {_kind(document)}")
             document = {}
+        get = document.get
         for key, item in self.items:
             try:
-                item.match(document.get(key, ABSENT), found)
+                item.match(get(key, ABSENT), found)
             except Mismatch as mismatch:
                 mismatch.path.append(key)
                 raise
@@ -259,29 +213,39 @@ class List:
             yield from item.holes()
 
 
-def compile(template: Any, converters: Mapping[str, Converter] = CONVERTERS) -> Template:
-    """Compile a JSON-like template. Raises TemplateError."""
+def compile(
+    template: Any, converters: Mapping[str, Converter] = CONVERTERS, *, adjacent: bool = False, depth: int = 0
+) -> Template:
+    """Compile a JSON-like template. Raises TemplateError.
+
+    `adjacent` allows two holes side by side, in what is never read back.
+    """
+    if depth > MAX_DEPTH:
+        raise TemplateError(f"more than {MAX_DEPTH} tables and lists within one another")
     if isinstance(template, str):
-        return _compile_string(template, converters)
+        return _compile_string(template, converters, adjacent)
+
+    def inner(item: Any) -> Template:
+        return compile(item, converters, adjacent=adjacent, depth=depth + 1)
+
     if isinstance(template, Mapping):
-        items = tuple((str(key), below(key, compile, item, converters)) for key, item in template.items())
+        items = tuple((str(key), below(key, inner, item)) for key, item in template.items())
         return Object(items, bool(items) and all(item.optional for _, item in items))
     if isinstance(template, list | tuple):
-        elements = tuple(below(index, compile, item, converters) for index, item in enumerate(template))
-        if any(element.optional for element in elements[:-1]):
-            raise TemplateError("ambiguous: only the last element of a list may be optional")
+        elements = tuple(below(index, inner, item) for index, item in enumerate(template))
         return List(elements, bool(elements) and all(element.optional for element in elements))
-    if template is None or isinstance(template, bool | int | float):
+    if template is None or isinstance(template, bool | int):
         return Literal(template)
-    raise TemplateError(f"a {type(template).__name__} cannot stand in a template")
+    if isinstance(template, float) and math.isfinite(template):
+        return Literal(template)
+    what = f"the number {template}" if isinstance(template, float) else f"a value of type {type(template).__name__}"
+    raise TemplateError(f"{what} cannot stand in a template")
 
 
 def compile_text(template: Any, converters: Mapping[str, Converter] = CONVERTERS) -> Text | Missing:
     """Compile a template whose document is always text: a header, a cookie, a query value. Raises TemplateError."""
-    if isinstance(template, bool):
-        template = "true" if template else "false"
-    if isinstance(template, int | float):
-        template = str(template)
+    if isinstance(template, bool | int | float):
+        template = as_text(template)
     if not isinstance(template, str):
         raise TemplateError(f"text is wanted, not a {type(template).__name__}")
     if template == "{absent}":
@@ -306,48 +270,12 @@ def match(template: Any, document: Any) -> dict[str, Any]:
     return found
 
 
-# --- parsing ----------------------------------------------------------------------------------------------------------
-
-_TOKEN: Final = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
-_HOLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?(\?)?\}", re.ASCII)
-
-
-def parse(text: str, converters: Mapping[str, Converter]) -> tuple[tuple[str, ...], tuple[Hole, ...]]:
-    """The literals of a string and the holes between them. Raises TemplateError."""
-    literals, end = [""], 0
-    holes: list[Hole] = []
-    for token in _TOKEN.finditer(text):
-        literals[-1] += text[end : token.start()]
-        end = token.end()
-        if token[0] in ("{{", "}}"):
-            literals[-1] += token[0][0]
-        else:
-            if holes and not literals[-1]:
-                raise TemplateError(f"ambiguous: nothing stands between {{{holes[-1].name}}} and {token[0]}")
-            holes.append(_hole(token[0], converters))
-            literals.append("")
-    literals[-1] += text[end:]
-    if any(hole.name in ("null", "absent") for hole in holes):
-        raise TemplateError("{null} and {absent} stand alone in a JSON string, {absent} also alone in a header")
-    return tuple(literals), tuple(holes)
-
-
-def _hole(text: str, converters: Mapping[str, Converter]) -> Hole:
-    parts = _HOLE.fullmatch(text)
-    if parts is None:
-        raise TemplateError(f"{text} is no hole: write {{name}}, {{name:converter}}, {{name?}}, or {{{{ for a brace")
-    name, kind, optional = parts.groups()
-    if kind and kind not in converters:
-        raise TemplateError(f"unknown converter {kind!r} in {text}: there are {', '.join(sorted(converters))}")
-    return Hole(name, kind or "", bool(optional), converters[kind] if kind else PLAIN)
-
-
-def _compile_string(text: str, converters: Mapping[str, Converter]) -> Template:
+def _compile_string(text: str, converters: Mapping[str, Converter], adjacent: bool) -> Template:
     if text == "{null}":
         return Literal(None)
     if text == "{absent}":
         return Missing()
-    literals, holes = parse(text, converters)
+    literals, holes = parse(text, converters, adjacent=adjacent)
     if len(holes) == 1 and literals == ("", ""):
         return holes[0]
     return Text(literals, holes, bool(holes) and all(hole.optional for hole in holes))
@@ -362,7 +290,8 @@ def below(key: object, build: Callable[..., T], *arguments: Any) -> T:
         raise
 
 
-def _as_text(value: Any, name: str = "this") -> str:
+def as_text(value: Any, name: str = "this") -> str:
+    """A value as it is spelled inside a longer text. Raises Unfit for a table or list."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -93,7 +93,7 @@ def expiry(
         ends = _time("expires_at", captured["expires_at"]) - skew
     elif captured.get("expires_in") is not None:
         ends = sent + _time("expires_in", captured["expires_in"])
-    elif jwt and (claims := jwt_claims(captured["access"])).get("exp") is not None:
+    elif jwt and "access" in captured and (claims := jwt_claims(captured["access"])).get("exp") is not None:
         ends = _time("exp", claims["exp"]) - skew
     elif lifetime is not None:
         ends = sent + lifetime

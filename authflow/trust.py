@@ -5,25 +5,58 @@
 
 A URL that a *setting* holds (a token endpoint, say) was trusted by the user who gave it. A URL that an answer brought
 is trusted only if its origin is declared.
+
+Sessions of one vendor mostly differ in who the user is, and few of these URLs hang on that. What was found out is kept
+by the settings that it does hang on (`_hinges`), so that the next session need not find it out again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from authflow.bag import Bag, Given
 from authflow.errors import Finding, VendorFileError
 from authflow.http import Origin, origin_of
+from authflow.model import Vendor
 from authflow.template import Unbound, Unfit
 from authflow.urls import UrlTemplate
-from authflow.vendor import Vendor
+
+#: What is kept for so many vendors, and combinations of settings.
+KEPT: Final = 256
 
 
 def presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
     """The origins at which the token may be presented."""
+    hinges = _hinges(vendor)
+    if hinges is None or not hinges.isdisjoint(captured):
+        return _presents_at(vendor, given, captured)
+    return _presents_at_given(vendor, _pairs(hinges, given))
+
+
+@lru_cache(maxsize=KEPT)
+def _presents_at_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> frozenset[Origin]:
+    return _presents_at(vendor, dict(pairs), {})
+
+
+def _presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
     bag = Bag(vendor, given, captured, 0.0)
     return frozenset(_base(bag) | _rendered(vendor.present_origins, bag))
+
+
+@lru_cache(maxsize=KEPT)
+def _hinges(vendor: Vendor) -> frozenset[str] | None:
+    """The names on which the trusted URLs hang; None where one is a credential or derived, and may change."""
+    urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
+    trusted = [vendor.base_url, *vendor.send_origins, *vendor.present_origins]
+    trusted += [url for url in urls if url is not None and url.starts_with_hole]
+    names = frozenset({"base_url"} | {hole.name for url in trusted for hole in url.holes()})
+    return names if names.isdisjoint({*vendor.credentials, *vendor.derive}) else None
+
+
+def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, given[name]) for name in hinges if name in given)
 
 
 def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str) -> bool:
@@ -41,8 +74,27 @@ def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str
 
 def check_settings(vendor: Vendor, given: Given) -> None:
     """What the file could not prove because it hangs on settings. Raises VendorFileError."""
+    hinges = _hinges(vendor)
+    if hinges is None:
+        _check(vendor, given)
+    else:
+        _check_given(vendor, _pairs(hinges, given))
+
+
+@lru_cache(maxsize=KEPT)
+def _check_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> None:
+    _check(vendor, dict(pairs))
+
+
+def _check(vendor: Vendor, given: Given) -> None:
     bag = Bag(vendor, given, {}, 0.0)
     findings = []
+    try:
+        _ = bag.base_url
+    except Unfit as error:
+        findings.append(Finding(vendor.file, "base_url", str(error)))
+    except Unbound:  # an answer will say it
+        pass
     urls = [("origins.send", url) for url in vendor.send_origins] + [
         ("origins.present", url) for url in vendor.present_origins
     ]

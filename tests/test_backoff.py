@@ -1,0 +1,62 @@
+"""The backoff: one probe for each step, steps that grow, and what the vendor asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from authflow.backoff import Backoff
+from authflow.errors import AuthFlowError, VendorUnavailable
+
+ERROR = VendorUnavailable("down", vendor="v", status=503)
+
+
+def test_steps_double_up_to_the_most() -> None:
+    backoff, now, steps = Backoff(lambda: 0.0), 1000.0, []
+    for _ in range(7):
+        assert backoff.open(now)
+        backoff.failed(now, None, ERROR)
+        steps.append(backoff.error(now).retry_after)
+        assert not backoff.open(now)
+        assert not backoff.open(now + (steps[-1] or 0) - 0.01)
+        now += steps[-1] or 0
+    assert steps == [1, 2, 4, 8, 16, 30, 30]
+
+
+@pytest.mark.parametrize(("random", "step"), [(0.0, 1.0), (1.0, 0.8), (0.5, 0.9)])
+def test_jitter_takes_a_fifth_at_most(random: float, step: float) -> None:
+    backoff = Backoff(lambda: random)
+    backoff.failed(0.0, None, ERROR)
+    assert backoff.error(0.0).retry_after == pytest.approx(step)
+
+
+def test_the_vendors_wish_counts_where_it_is_longer() -> None:
+    backoff = Backoff(lambda: 0.0)
+    backoff.failed(0.0, 20.0, ERROR)
+    assert backoff.error(5.0).retry_after == 15.0
+    backoff.failed(20.0, 0.5, ERROR)
+    assert backoff.error(20.0).retry_after == 2.0
+    backoff.reset()
+    assert backoff.open(20.0)
+    assert isinstance(backoff.error(20.0), VendorUnavailable)
+
+
+def test_a_try_under_way_closes_it_for_the_first_step() -> None:
+    backoff = Backoff(lambda: 0.0, first=30.0)
+    backoff.begun(100.0)
+    assert [backoff.open(now) for now in (100.0, 129.9, 130.0)] == [False, False, True]
+
+
+def test_a_clock_set_back_opens_it() -> None:
+    backoff = Backoff(lambda: 0.0)
+    backoff.failed(1_000_000.0, None, ERROR)
+    assert not backoff.open(1_000_000.0 - 20)
+    assert backoff.open(1_000_000.0 - 86400)
+
+
+def test_everybody_gets_an_error_of_their_own() -> None:
+    backoff = Backoff(lambda: 0.0)
+    backoff.failed(0.0, None, ERROR)
+    one, other = backoff.error(0.0), backoff.error(0.5)
+    assert one is not other
+    assert isinstance(one, AuthFlowError)
+    assert (str(one), one.status, other.retry_after, ERROR.retry_after) == ("down", 503, 0.5, None)

@@ -1,0 +1,68 @@
+"""Errors: one tree, each an instance of a client's own class where it is asked to be, copied and pickled whole."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from authflow import errors as e
+
+TREE = [
+    e.CredentialsRefused,
+    e.VendorUnavailable,
+    e.VendorAnswerError,
+    e.VendorFileError,
+    e.UntrustedOrigin,
+    e.ConfigurationError,
+    e.StoreError,
+]
+
+
+class TheirError(IOError):
+    def __init__(self, *args: object, request: object = None) -> None:
+        super().__init__(*args)
+        self.request = request
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_one_tree(kind: type[e.AuthFlowError]) -> None:
+    error = kind("why", vendor="v", exchange="x", status=401, retry_after=5.0)
+    also = e.as_also(error, TheirError, request="theirs")
+    for each in (
+        error,
+        error.copy(),
+        also,
+        also.copy(),
+        pickle.loads(pickle.dumps(error)),
+        pickle.loads(pickle.dumps(also)),
+    ):
+        assert isinstance(each, kind)
+        assert isinstance(each, e.AuthFlowError)
+        assert (str(each), each.vendor, each.exchange, each.status, each.retry_after) == ("why", "v", "x", 401, 5.0)
+        assert type(each).__name__ == kind.__name__
+    assert isinstance(also, TheirError)
+    assert isinstance(pickle.loads(pickle.dumps(also)), TheirError)
+    assert also.request == "theirs"
+    assert not isinstance(error, TheirError)
+    assert type(e.as_also(also, TheirError)) is type(also)
+
+
+def test_a_copy_is_another_error() -> None:
+    error = e.StoreError("why")
+    assert error.copy() is not error
+    assert error.copy().__traceback__ is None
+
+
+def test_a_finding_is_one_line() -> None:
+    assert str(e.Finding("f.toml", "a.b", "wrong", "right")) == "f.toml:a.b: wrong (right)"
+    assert str(e.Finding("f.toml", "", "wrong")) == "f.toml: wrong"
+    assert str(e.Finding("f", "a\nb\x00", "\u202ex\u200b", "\u2028")) == "f:a\\u000ab\\u0000: \\u202ex\\u200b (\\u2028)"
+
+
+def test_a_file_error_says_the_first_and_how_many_more() -> None:
+    findings = (e.Finding("f", "a", "x"), e.Finding("f", "b", "y"), e.Finding("f", "c", "z"))
+    error = e.VendorFileError(findings=findings, vendor="v")
+    assert str(error) == "f:a: x [and 2 more: authflow check]"
+    assert pickle.loads(pickle.dumps(error)).findings == findings
+    assert str(e.VendorFileError(findings=findings[:1])) == "f:a: x"

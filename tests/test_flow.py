@@ -1,0 +1,288 @@
+"""The flow: every cell of every table, and the laws of a climb over flows that nobody thought of."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authflow.errors import VendorFileError
+from authflow.exchange import Exchange, Outcome
+from authflow.flow import (
+    LOST,
+    UNAVAILABLE,
+    Failing,
+    Flow,
+    Presenting,
+    Sending,
+    Transition,
+    absorb,
+    climb,
+    refusals,
+    rotates,
+    spends_refresh,
+)
+from authflow.vendor import Vendor, load, preset_names
+from tests.broken_vendors import BASE
+from tests.odd_vendors import STORIES
+
+
+def completed(preset: str) -> Vendor:
+    """A preset with what only the file that extends it can say."""
+    granted = {"granted": {"json": {"access_token": "{access}", "refresh_token": "{refresh}"}}}
+    exchanges = {"login": {"request": {"url": "login", "form": {"p": "{password}"}}, "answers": granted}}
+    if preset == "password":
+        exchanges["refresh"] = {"request": {"url": "refresh", "form": {"r": "{refresh}"}}, "answers": granted}
+    return load({"name": "preset", "extends": preset, "base_url": "https://a.example/", "exchanges": exchanges})
+
+
+VENDORS: Mapping[str, Vendor] = {
+    "base": load({**tomllib.loads(BASE)}),
+    **{name: load({"name": "v", **tomllib.loads(story.toml)}) for name, story in STORIES.items()},
+}
+
+
+def outcome_of(exchange: Exchange, name: str, number: int = 0) -> Outcome:
+    """An outcome as an answer brings it, each value told apart by a number."""
+    names = frozenset[str]().union(*(pattern.captures for pattern in exchange.patterns(name)))
+    return Outcome(name, {key: f"{key}-{number}" for key in names})
+
+
+def all_bound(vendor: Vendor) -> set[str]:
+    return {*vendor.inputs, *vendor.derive, "base_url"}
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_cell(name: str) -> None:
+    """From each sending state, each outcome leads to just the state that its row names, and nowhere else."""
+    vendor = VENDORS[name]
+    everything = {hole.name: "x" for item in vendor.flow.exchanges.values() for hole in item.request.holes()}
+    for state in vendor.flow.states.values():
+        walked: list[Transition] = []
+        walk = climb(vendor.flow, state.name, everything, all_bound(vendor), walked)
+        if not isinstance(state, Sending):
+            with pytest.raises(StopIteration) as rest:
+                next(walk)
+            assert rest.value.value.state is state
+            continue
+        for event, after in state.next.items():
+            walked = []
+            walk = climb(vendor.flow, state.name, everything, all_bound(vendor), walked)
+            step = next(walk)
+            assert (step.state, step.exchange.name) == (state.name, state.send)
+            try:
+                walk.send(outcome_of(step.exchange, event))
+            except StopIteration as end:
+                assert end.value.state.name == walked[-1].after  # noqa: PT017
+            assert (
+                walked[0]
+                == Transition(state.name, event, after)
+                == (state.name, event, vendor.flow.after(state.name, event))
+            )
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_can_be_read(preset: str) -> None:
+    with pytest.raises(VendorFileError) as error:
+        load({"extends": preset})
+    assert "base_url: missing" in str(error.value) or "exchanges." in str(error.value) or "name" in str(error.value)
+
+
+@pytest.mark.parametrize("preset", ["password", "relogin"])
+def test_every_cell_of_a_ladder(preset: str) -> None:
+    flow = completed(preset).flow
+    table = {
+        (state, event): after
+        for state, here in flow.states.items()
+        if not isinstance(here, Failing)
+        for event, after in here.next.items()
+    }
+    stale = "stale" if preset == "password" else "signed_out"
+    assert table == {
+        ("signed_out", "granted"): "signed_in",
+        ("signed_out", "denied"): "refused",
+        ("signed_in", "expired"): stale,
+        ("signed_in", "rejected"): stale,
+    } | ({("stale", "granted"): "signed_in", ("stale", "denied"): "signed_out"} if preset == "password" else {})
+
+
+# --- a climb ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ladder_falls_back_to_the_password() -> None:
+    vendor, walked = VENDORS["base"], list[Transition]()
+    walk = climb(vendor.flow, "stale", {"access": "a0", "refresh": "r0"}, all_bound(vendor), walked)
+    assert next(walk).captured == {"access": "a0", "refresh": "r0"}
+    step = walk.send(Outcome("denied", {}))
+    assert (step.exchange.name, step.captured) == ("login", {"access": "a0"})
+    with pytest.raises(StopIteration) as end:
+        walk.send(Outcome("granted", {"access": "a1", "refresh": "r1"}, True))
+    assert isinstance(end.value.value.state, Presenting)
+    assert end.value.value.captured == {"access": "a1", "refresh": "r1"}
+    assert walked == [("stale", "denied", "signed_out"), ("signed_out", "granted", "signed_in")]
+
+
+@pytest.mark.parametrize("captured", [{"access": "a0"}, {"access": "a0", "refresh": None}])
+def test_without_a_refresh_token_the_next_rung_is_taken(captured: Mapping[str, Any]) -> None:
+    vendor, walked = VENDORS["base"], list[Transition]()
+    step = next(climb(vendor.flow, "stale", captured, all_bound(vendor), walked))
+    assert (step.exchange.name, step.captured["access"]) == ("login", "a0")
+    assert walked == [("stale", "missing", "signed_out")]
+
+
+def test_without_a_refresh_token_and_a_rung_a_climb_begins_at_the_start() -> None:
+    raw = tomllib.loads(BASE)
+    raw["exchanges"]["refresh"]["answers"] = {"granted": {"json": {"token": "{access}", "refresh": "{refresh}"}}}
+    raw["states"]["stale"].pop("denied")
+    flow = load(raw).flow
+    walked: list[Transition] = []
+    step = next(climb(flow, "stale", {"access": "a0"}, {"username", "password", "host"}, walked))
+    assert (step.exchange.name, walked) == ("login", [("stale", "missing", "signed_out")])
+
+
+def test_a_lost_answer_takes_the_next_rung_and_the_token_with_it() -> None:
+    vendor, walked = VENDORS["base"], list[Transition]()
+    walk = climb(vendor.flow, "stale", {"access": "a0", "refresh": "r0"}, all_bound(vendor), walked)
+    next(walk)
+    step = walk.send(Outcome(LOST, {}))
+    assert (step.exchange.name, step.captured) == ("login", {"access": "a0"})
+
+
+def test_what_an_outcome_does_to_the_bag() -> None:
+    flow = VENDORS["base"].flow
+    login, refresh = flow.exchanges["login"], flow.exchanges["refresh"]
+    bag = {"access": "a0", "refresh": "r0", "expires_in": 5, "expires_at": 9, "csrf": "c"}
+    assert absorb(bag, Outcome("granted", {"access": "a1"}), refresh) == {"access": "a1", "refresh": "r0", "csrf": "c"}
+    assert absorb(bag, Outcome("granted", {"access": "a1", "expires_in": 7})) == {
+        "access": "a1",
+        "refresh": "r0",
+        "csrf": "c",
+        "expires_in": 7,
+    }
+    assert absorb(bag, Outcome("denied", {}), refresh) == {key: bag[key] for key in bag if key != "refresh"}
+    assert absorb(bag, Outcome("denied", {}), login) == bag
+    assert absorb(bag, Outcome(UNAVAILABLE, {"retry_after": 3}), refresh) == bag
+    assert absorb(bag, Outcome("challenged", {"realm": "x"})) == bag | {"realm": "x"}
+    assert (spends_refresh(refresh), spends_refresh(login), rotates(refresh), refusals(refresh)) == (
+        True,
+        False,
+        True,
+        ("denied",),
+    )
+
+
+# --- flows that nobody thought of -------------------------------------------------------------------------------------
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> dict[str, Any]:
+    """A vendor of a few exchanges, wired at random down a ladder whose rungs are tried in turn, and now and then up it
+    again. The proofs decide which of them are flows.
+    """
+    rungs = [f"s{index}" for index in range(draw(st.integers(1, 4)))]
+    wild = draw(st.integers(0, 4)) == 0
+    exchanges: dict[str, Any] = {}
+    states: dict[str, Any] = {}
+    for index, state in enumerate(rungs):
+        below = [*rungs[index + 1 :], "failed"]
+        anywhere = [*rungs, "failed", "home"] if wild else [*below, "home"]
+        sends = draw(st.sampled_from(["{password}", "{refresh}", "{refresh}", "{access}", "{code}", "{refresh?}"]))
+        answers: dict[str, Any] = {"granted": {"status": 200, "json": {"a": "{access}"}}}
+        if brings := draw(st.sampled_from(["", "{refresh}", "{refresh?}"])):
+            answers["granted"]["json"]["r"] = brings
+        if below[0] != "failed" or draw(st.booleans()):
+            answers["denied"] = {"status": 401}
+        if draw(st.booleans()):
+            answers["half"] = {"status": 202, "json": {"c": "{code}"}}
+        table = {outcome: draw(st.sampled_from(anywhere)) for outcome in answers} | {"granted": "home"}
+        if "denied" in table:
+            table["denied"] = below[0]
+        for event, chance in (("unavailable", 3), ("missing", 1 if sends != "{password}" else 3)):
+            if draw(st.integers(1, 3)) >= chance:
+                table[event] = draw(st.sampled_from(below))
+        exchanges[f"e{index}"] = {"request": {"url": "x", "form": {"v": sends}}, "answers": answers}
+        states[state] = {"send": f"e{index}", **table}
+    if any("failed" in table.values() for table in states.values()):
+        states["failed"] = {"fail": "no"}
+    states["home"] = {
+        "present": {"headers": {"A": draw(st.sampled_from(["{access}", "{access?}"]))}},
+        "expired": rungs[0],
+        "rejected": draw(st.sampled_from([*rungs, "home"])),
+    }
+    return {
+        "name": "random",
+        "base_url": "https://a.example/",
+        "start": draw(st.sampled_from(["home", *rungs])),
+        "credentials": {"password": {"secret": True}},
+        "exchanges": exchanges,
+        "states": states,
+    }
+
+
+PROVED = {"proved": 0, "refused": 0}
+
+
+@settings(max_examples=600)
+@given(flows(), st.data())
+def test_a_proved_flow_ends_and_reuses_no_refresh_token(raw: dict[str, Any], data: st.DataObject) -> None:
+    try:
+        vendor = load(raw)
+    except VendorFileError as error:
+        PROVED["refused"] += 1
+        assert error.findings  # noqa: PT017
+        return
+    PROVED["proved"] += 1
+    flow: Flow = vendor.flow
+    rungs = sum(isinstance(state, Sending) for state in flow.states.values())
+    captured: Mapping[str, Any] = {}
+    state, number = flow.start, 0
+    spent: set[Any] = set()
+    for _ in range(4):
+        sends = 0
+        walk = climb(flow, state, captured, all_bound(vendor), [])
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = walk.send(outcome) if outcome is not None else next(walk)
+            except StopIteration as end:
+                rest = end.value
+                break
+            sends, number = sends + 1, number + 1
+            here = flow.states[step.state]
+            assert isinstance(here, Sending)
+            sent = (
+                step.captured.get("refresh")
+                if any(hole.name == "refresh" for hole in step.exchange.request.holes())
+                else None
+            )
+            assert sent is None or sent not in spent
+            for hole in step.exchange.request.holes():
+                assert hole.optional or hole.name in step.captured or hole.name == "password", "bound"
+            choices = [*step.exchange.outcomes]
+            choices += [UNAVAILABLE] if UNAVAILABLE in here.next else []
+            choices += [LOST] if rotates(step.exchange) and (here.missing or refusals(step.exchange)) else []
+            outcome = outcome_of(step.exchange, data.draw(st.sampled_from(choices)), number)
+            if (
+                sent is not None
+                and outcome.name != UNAVAILABLE
+                and ("refresh" in outcome.captured or "access" not in outcome.captured)
+            ):
+                spent.add(sent)
+        assert sends <= rungs
+        captured = rest.captured
+        if isinstance(rest.state, Failing):
+            state = flow.start
+            continue
+        for hole in rest.state.present.holes():
+            assert hole.optional or hole.name in captured, "bound"
+        state = rest.state.next[data.draw(st.sampled_from(sorted(rest.state.next)))]
+    assert flow.states
+
+
+def test_enough_of_them_were_flows() -> None:
+    """Runs after the property above: a generator of nothing but refused files would prove nothing."""
+    assert PROVED["proved"] >= PROVED["refused"] / 10

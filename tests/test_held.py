@@ -1,0 +1,84 @@
+"""A grant made ready: what it presents, how long that needs no thought, and what changes from request to request."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from authflow.grant import Grant
+from authflow.held import BARE, Held
+from authflow.token import NEVER
+from authflow.vendor import load
+
+GRANT = Grant("in", {"access": "t"}, 1000.0, 2000.0)
+
+
+def held(grant: Grant = GRANT, *, plain: bool = True, present: Any = None, **more: Any) -> Held:
+    present = {"headers": {"Authorization": "Bearer {access?}"}} if present is None else present
+    vendor = load(
+        {
+            "name": "h",
+            "base_url": "https://a.example/v1/",
+            "start": "in",
+            "insecure_url": True,
+            "origins": {"present": ["https://b.example:8443"]},
+            "answers": {"rejected": {"json": {"a": "{access}"}}},
+            "states": {"in": {"present": present}},
+            **more,
+        }
+    )
+    return Held.of(vendor, {}, grant, 1000.0, 0.0, plain=plain)
+
+
+def test_all_is_computed_at_once() -> None:
+    ready = held()
+    assert (ready.headers, ready.bearer) == ((("Authorization", "Bearer t"),), "Bearer t")
+    assert ready.prefixes == ("https://a.example/", "https://b.example:8443/")
+    assert ready.calm_until == ready.windows.advisory == 1900.0
+    assert ready.at(5.0) is ready
+    assert ready.valid(1999.0)
+    assert not ready.valid(2000.0)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [{part: {"x": "{access?}"}} for part in ("cookies", "query", "json", "form")],
+)
+def test_what_is_more_than_headers_needs_a_thought(present: Any) -> None:
+    ready = held(present=present)
+    assert ready.calm_until == -math.inf
+    assert ready.bearer is None
+    assert held(plain=False).calm_until == -math.inf
+
+
+def test_a_volatile_value_is_rendered_for_every_request() -> None:
+    ready = held(
+        present={"headers": {"X": "{both}"}}, derive={"stamp": {"now": "epoch_ms"}, "both": {"sha256": "{stamp}"}}
+    )
+    assert ready.calm_until == -math.inf
+    assert ready.at(5.0).headers != ready.at(6.0).headers
+    assert ready.at(5.0).headers == ready.at(5.0).headers
+    assert held(present={"headers": {"X": "{d}"}}, derive={"d": {"sha256": "fixed"}}).calm_until == 1900.0
+
+
+def test_an_idle_grant_lives_on_with_every_good_use() -> None:
+    ready = held(Grant("in", {"access": "t"}, 1000.0, None), expiry={"idle": "100s"})
+    assert ready.calm_until == -math.inf
+    assert ready.windows.mandatory == pytest.approx(1095.0)
+    ready.used(1090.0)
+    assert ready.windows.mandatory == pytest.approx(1185.0)
+    known = held(expiry={"idle": 100})
+    known.used(1500.0)
+    assert known.windows.advisory == 1900.0
+
+
+def test_nothing_at_all() -> None:
+    assert (BARE.headers, BARE.origins, BARE.windows, BARE.calm_until) == ((), frozenset(), NEVER, -math.inf)
+
+
+def test_two_tokens_are_told_apart_and_not_shown() -> None:
+    one, same, other = held(), held(), held(Grant("in", {"access": "u"}, 1000.0, 2000.0))
+    assert one.token_id == same.token_id != other.token_id
+    assert "Bearer t" not in repr(one)
