@@ -42,7 +42,9 @@ from authflow.flow import (
     refusals,
     rotates,
 )
-from authflow.grant import Grant, Refusal
+from authflow.grant import COOL_DOWN_MOST, Grant, Refusal
+from authflow.held import presented
+from authflow.proofs import closure
 from authflow.stores.base import Conflict, Store, Stored
 from authflow.template import Unbound
 from authflow.token import Freshness, Windows, expiry
@@ -73,10 +75,13 @@ class Climber:
     given: Given
     store: Store
     exchanger: Exchanger
-    observe: Callable[[Transition], None]
+    observe: Callable[[Transition, str, float | None], None]
     degrade: bool = False
     #: What a failing store did not take, by key: once it works again, its older record is not gone back to.
-    unsaved: dict[str, Grant] = field(default_factory=dict)
+    unsaved: dict[str, Kept] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Climber {self.vendor.name}>"
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -95,12 +100,14 @@ class Climber:
         with self._locked(key):
             deadline = time.monotonic() + self.timeout
             kept = self._load(key, presented)
-            if not restart:
-                if self._serves(kept.grant, presented, event):
-                    return kept.grant
-                if event is not None and presented is not None and not _same(kept.grant, presented):
-                    event = None
             try:
+                if key in self.unsaved:
+                    self.keep(key, kept, kept.grant)
+                if not restart:
+                    if self._serves(kept.grant, presented, event):
+                        return kept.grant
+                    if event is not None and presented is not None and not _same(kept.grant, presented):
+                        event = None
                 return _Ascent(self, key, kept, deadline).run(event, restart=restart)
             except _Overtaken:
                 if self._serves(kept.grant, presented, None):
@@ -114,6 +121,7 @@ class Climber:
             deadline = time.monotonic() + self.timeout
             kept = self._load(key, held)
             self.store.delete(key)
+            self.unsaved.pop(key, None)
             name = self.vendor.on_logout
             if name is not None and kept.grant.captured:
                 bag = Bag(self.vendor, self.given, kept.grant.captured, self.clock())
@@ -149,16 +157,22 @@ class Climber:
                 lock.__exit__(None, None, None)
 
     def _load(self, key: str, presented: Grant | None) -> Kept:
-        blank = presented or Grant(self.vendor.flow.start)
+        blank = Grant(self.vendor.flow.start)
+        own = self.unsaved.get(key)
         try:
             stored = self.store.load(key)
         except StoreError as error:
             self._degrade(error)
-            return Kept(blank, None, unread=True)
-        if stored is None:
-            return Kept(blank, None)
-        grant, own = self._read(key, stored) or blank, self.unsaved.pop(key, None)
-        return Kept(own if own is not None and own.issued_at > grant.issued_at else grant, stored.revision)
+            return Kept(own.grant if own is not None else presented or blank, None, unread=True)
+        revision = stored.revision if stored is not None else None
+        grant = self._read(key, stored) if stored is not None else None
+        if own is not None:
+            newer = own.grant.issued_at > (grant or blank).issued_at if own.unread else own.revision == revision
+            if newer:
+                return Kept(own.grant, revision)
+            del self.unsaved[key]
+        # Without its record, what this process holds may have been replaced by another: no refresh token of it is sent.
+        return Kept(grant or blank, revision)
 
     def _read(self, key: str, stored: Stored) -> Grant | None:
         try:
@@ -173,25 +187,26 @@ class Climber:
         ends = grant.expires_at if grant.expires_at is not None else self.clock()
         lifetime = max(0.0, ends - self.clock()) + KEPT_FOR
         try:
-            kept.grant = self._saved(key, kept, grant, lifetime)
+            self._save(key, kept, grant, lifetime)
         except StoreError as error:
+            self.unsaved[key] = Kept(grant, kept.revision, kept.unread)
             self._degrade(error)
-            kept.grant = self.unsaved[key] = grant
+        else:
+            self.unsaved.pop(key, None)
+        kept.grant = grant
 
-    def _saved(self, key: str, kept: Kept, grant: Grant, lifetime: float) -> Grant:
-        """What is stored now: this grant, or the newer one that was found in its place. Raises StoreError."""
+    def _save(self, key: str, kept: Kept, grant: Grant, lifetime: float) -> None:
         try:
             kept.revision = self.store.save(key, grant.to_bytes(), kept.revision, lifetime=lifetime)
-            return grant
+            return
         except Conflict:
             stored = self.store.load(key)
         newer = self._read(key, stored) if stored is not None else None
         if stored is not None and newer is not None and not kept.unread:
             log.warning("the record %s was renewed by another while this process was held up", key)
-            kept.revision = stored.revision
-            return newer
+            kept.grant, kept.revision = newer, stored.revision
+            raise _Overtaken
         kept.revision = self.store.save(key, grant.to_bytes(), stored.revision if stored else None, lifetime=lifetime)
-        return grant
 
     def _degrade(self, error: StoreError) -> None:
         if not self.degrade:
@@ -217,6 +232,7 @@ class _Ascent:
         self.bag = Bag(climber.vendor, climber.given, kept.grant.captured, climber.clock())
         self.last: Exchange | None = None
         self.status: int | None = None
+        self.took: tuple[str, float | None] = ("", None)
         self.timed = False
 
     def run(self, event: Outcome | None, *, restart: bool) -> Grant:
@@ -226,13 +242,14 @@ class _Ascent:
         rest = self._walk(state, captured)
         if isinstance(rest.state, Failing):
             raise self._refused(rest.state, rest.captured)
-        if self.last is None and event is None:
+        if self.last is None and event is None and rest.state.name == self.kept.grant.state:
             return self.kept.grant
         if not self.timed:
             self.issued_at = self.climber.clock()
             lifetime = duration(self.vendor.lifetime, self.bag.with_captured(rest.captured))
             self.expires_at = None if lifetime is None else self.issued_at + lifetime
-        self._keep(rest.state.name, rest.captured)
+        # Where nothing was sent, nobody has accepted what was refused before.
+        self._keep(rest.state.name, rest.captured, self.kept.grant.refusal if self.last is None else None)
         return self.kept.grant
 
     def _walk(self, state: str, captured: Mapping[str, Any]) -> Rest:
@@ -247,7 +264,7 @@ class _Ascent:
                 return rest
             finally:
                 for transition in walked:
-                    self.climber.observe(transition)
+                    self._observe(transition)
                 walked.clear()
             if step.captured != captured:
                 self._keep(state, step.captured)
@@ -272,8 +289,13 @@ class _Ascent:
         after = here.next.get(name)
         if after is None:
             return None, grant.captured
-        self.climber.observe(Transition(grant.state, name, after))
+        self._observe(Transition(grant.state, name, after))
         return after, absorb(grant.captured, event) if event is not None else grant.captured
+
+    def _observe(self, transition: Transition) -> None:
+        """Only the first edge after an exchange is that exchange's."""
+        (exchange, seconds), self.took = self.took, ("", None)
+        self.climber.observe(transition, exchange, seconds)
 
     def _keep(self, state: str, captured: Mapping[str, Any], refusal: Refusal | None = None) -> None:
         self.climber.keep(self.key, self.kept, Grant(state, captured, self.issued_at, self.expires_at, refusal))
@@ -292,11 +314,12 @@ class _Ascent:
     def _guard(self, refusal: Refusal | None, state: Failing) -> None:
         """A refused password is not sent again until it changes or the cool-down has passed."""
         wait = 0.0 if refusal is None else refusal.until - self.climber.clock()
-        if refusal is not None and wait > 0 and refusal.fits(self._credentials(refusal.names)):
+        # A longer wait than there is means that a clock was set back.
+        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(self._credentials(refusal.names)):
             raise CredentialsRefused(_refusal_message(state, wait), vendor=self.vendor.name, retry_after=wait)
 
     def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
-        refusal = Refusal.of(self._credentials(), self.climber.clock(), self.kept.grant.refusal)
+        refusal = Refusal.of(self._credentials(self._presented()), self.climber.clock(), self.kept.grant.refusal)
         self._keep(state.name, captured, refusal)
         wait = refusal.until - self.climber.clock()
         return CredentialsRefused(
@@ -306,6 +329,14 @@ class _Ascent:
             status=self.status,
             retry_after=wait,
         )
+
+    def _presented(self) -> list[str] | None:
+        """The credentials that stood in the caller's own request, where the answer to that refused them."""
+        here = self.vendor.flow.states[self.kept.grant.state]
+        if self.last is not None or not isinstance(here, Presenting):
+            return None
+        used = closure(self.vendor, [hole.name for hole in here.present.holes()])
+        return [name for name in self.vendor.credentials if name in used] or None
 
     # --- exchanges ----------------------------------------------------------------------------------------------------
 
@@ -322,18 +353,26 @@ class _Ascent:
                 return Outcome(LOST, {})
             if UNAVAILABLE in state.next:
                 return Outcome(UNAVAILABLE, {})
-            self.climber.observe(Transition(step.state, UNAVAILABLE, step.state))
+            self._observe(Transition(step.state, UNAVAILABLE, step.state))
             raise
         except VendorAnswerError:
             if rotates(step.exchange):
                 self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
             raise
+        except Unbound as missing:
+            name = step.exchange.name
+            message = f"{self.vendor.title}: {name} needs {missing}, and nobody gave it; login() starts anew"
+            raise ConfigurationError(message, vendor=self.vendor.name, exchange=name) from None
 
     def exchange(self, step: Step) -> Outcome:
         """One exchange, and the times of the grant that its answer began. Raises AuthFlowError, Unbound."""
         self.bag = self.bag.with_captured(step.captured).at(self.climber.clock())
         self.last = step.exchange
-        outcome, answer, sent = self.climber.exchanger.exchange(step.exchange, self.bag, self.deadline)
+        started = time.monotonic()
+        try:
+            outcome, answer, sent = self.climber.exchanger.exchange(step.exchange, self.bag, self.deadline)
+        finally:
+            self.took = step.exchange.name, time.monotonic() - started
         self.status = answer.status
         begins = "access" in outcome.captured
         if begins or {"expires_in", "expires_at"} & set(outcome.captured):
@@ -352,7 +391,24 @@ class _Ascent:
                 raise VendorAnswerError(message, vendor=self.vendor.name, exchange=name, status=answer.status) from None
             self.issued_at = sent if begins else self.issued_at or sent
             self.timed = True
+        self._check_presentable(step, outcome)
         return outcome
+
+    def _check_presentable(self, step: Step, outcome: Outcome) -> None:
+        """What cannot be presented (a line break in a header, a list for a token) is not kept either."""
+        state = self.vendor.flow.states[self.vendor.flow.after(step.state, outcome.name) or step.state]
+        if not isinstance(state, Presenting) or outcome.captured.keys().isdisjoint(
+            hole.name for hole in state.present.holes()
+        ):
+            return
+        try:
+            presented(state, self.bag.with_captured(absorb(step.captured, outcome, step.exchange)))
+        except ConfigurationError as error:
+            reason = f"{error.args[0]}, in the answer to {step.exchange.name}"
+        else:
+            return
+        name = step.exchange.name
+        raise VendorAnswerError(reason, vendor=self.vendor.name, exchange=name, status=self.status)
 
 
 def duration(template: Any, bag: Bag) -> float | None:

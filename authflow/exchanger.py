@@ -21,6 +21,7 @@ from authflow.exchange import Exchange, Outcome, judge
 from authflow.flow import UNAVAILABLE
 from authflow.http import Answer, Pairs, Request, resolve, without_query
 from authflow.masking import describe
+from authflow.signing import Signer
 from authflow.template import Unbound, Unfit
 from authflow.trust import sends_to
 from authflow.verification import Verifier
@@ -29,6 +30,10 @@ UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
 LONGEST_PAUSE: Final = 3600.0
 MAX_HOPS: Final = 5
+
+
+#: A plugin's `authflow_exchange`.
+Code = Callable[..., "Answer | None"]
 
 
 class AnswerLost(VendorUnavailable):
@@ -51,6 +56,8 @@ class Exchanger:
     clock: Callable[[], float]
     timeout: float
     verifier: Verifier
+    signer: Signer | None = None
+    code: Code | None = None
 
     def exchange(self, exchange: Exchange, bag: Bag, deadline: float) -> Answered:
         """Send one exchange before `deadline` (monotonic seconds). Raises AuthFlowError, Unbound."""
@@ -59,7 +66,7 @@ class Exchanger:
         request = _render(exchange, bag)
         sent = self.clock()
         try:
-            answer = self._send(exchange, request, bag, deadline)
+            answer = self._coded(exchange, request, bag, deadline) or self._send(exchange, request, bag, deadline)
         except NoAnswer as error:
             kind = AnswerLost if error.sent else VendorUnavailable
             raise kind(f"{title}: no answer to {exchange.name} ({error})", **where) from error
@@ -70,27 +77,43 @@ class Exchanger:
         if outcome is None and answer.status in UNAVAILABLE_STATUS:
             outcome = Outcome(UNAVAILABLE, {})
         if outcome is None:
-            shown = describe(answer, _secrets(bag), _keys_read(exchange))
+            shown = describe(answer, bag.secrets, keys_read(exchange))
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
             raise VendorAnswerError(message, **where)
         if outcome.name == UNAVAILABLE:
             pause = _pause(outcome.captured.get("retry_after"), answer.retry_after)
             message = f"{title}: {exchange.name} is unavailable (status {answer.status})"
             raise VendorUnavailable(message, retry_after=pause, **where)
-        if outcome.captured.get("access") == "":
+        if str(outcome.captured.get("access", "some")).strip() == "":
             raise VendorAnswerError(f"{title}: {exchange.name}: the access token in the answer is empty", **where)
         if "access" in outcome.captured:
             self.verifier.verify(outcome.captured["access"], bag, deadline)
         return Answered(outcome, answer, sent)
 
+    def _coded(self, exchange: Exchange, request: Request, bag: Bag, deadline: float) -> Answer | None:
+        """The answer that a plugin's step in code supplies, if one does."""
+        if self.code is None:
+            return None
+
+        def send(request: Request) -> Answer:
+            _trusted(exchange, request.url, bag)
+            return self._sent(request, bag, deadline)
+
+        answer = self.code(vendor=bag.vendor, exchange=exchange.name, request=request, values=bag, send=send)
+        return None if answer is None else replace(answer, received=self.clock())
+
+    def _sent(self, request: Request, bag: Bag, deadline: float) -> Answer:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
+        if self.signer is not None:
+            request = self.signer.request(request, bag)
+        return replace(self.sender().exchange(request, remaining), received=self.clock())
+
     def _send(self, exchange: Exchange, request: Request, bag: Bag, deadline: float) -> Answer:
-        sender = self.sender()
         cookies: Pairs = ()
         for _ in range(MAX_HOPS):
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
-            answer = replace(sender.exchange(request, remaining), received=self.clock())
+            answer = self._sent(request, bag, deadline)
             cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
             follow = exchange.redirects and judge(exchange.answers, answer)[0] is None
             hop = _hop(exchange, request, answer, bag) if follow else None
@@ -103,16 +126,19 @@ class Exchanger:
 
 def _render(exchange: Exchange, bag: Bag) -> Request:
     try:
-        base_url = bag.base_url
-    except Unbound:
-        base_url = ""
-    try:
-        request = exchange.request.render(bag, base_url)
+        request = exchange.request.render(bag, _base_url(bag))
     except Unfit as error:
         message = f"{bag.vendor.title}: {exchange.name}: {error}"
         raise ConfigurationError(message, vendor=bag.vendor.name, exchange=exchange.name) from None
     _trusted(exchange, request.url, bag)
     return request
+
+
+def _base_url(bag: Bag) -> str:
+    try:
+        return bag.base_url
+    except Unbound:
+        return ""
 
 
 def _trusted(exchange: Exchange, url: str, bag: Bag) -> None:
@@ -136,14 +162,7 @@ def _hop(exchange: Exchange, request: Request, answer: Answer, bag: Bag) -> Requ
     return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
 
 
-def _secrets(bag: Bag) -> list[str]:
-    vendor = bag.vendor
-    names = [*vendor.credentials, *(name for name, entry in vendor.settings.items() if entry.secret)]
-    values = [*bag.captured.values(), *(bag.get(name) for name in names)]
-    return [value for value in values if isinstance(value, str)]
-
-
-def _keys_read(exchange: Exchange) -> frozenset[str]:
+def keys_read(exchange: Exchange) -> frozenset[str]:
     """The JSON keys under which the patterns read values."""
     found: set[str] = set()
 

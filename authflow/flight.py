@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
-from authflow.errors import AuthFlowError
+from authflow.errors import AuthFlowError, forget_locals
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ class Flight(Generic[T]):
         self._landed = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: dict[object, Callable[[], Any]] = {}
+        #: How many joined it in order to wait.
+        self.waiters = 0
         self._result: T | None = None
         self._error: BaseException | None = None
 
@@ -56,6 +58,11 @@ class Flight(Generic[T]):
     @property
     def late(self) -> bool:
         return not self._landed.is_set() and self.left == 0.0
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it ended with, if it has ended badly."""
+        return self._error
 
     def call_when_landed(self, ticket: object, callback: Callable[[], Any]) -> None:
         """Call `callback` once, from whichever thread lands the flight; at once, if it has landed."""
@@ -104,34 +111,53 @@ class Flights(Generic[T]):
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Flight[T]] = {}
 
-    def join(self, key: Hashable, done: Callable[[], T | None], work: Callable[[], T]) -> Flight[T]:
+    def join(
+        self, key: Hashable, done: Callable[[], T | None], work: Callable[[], T], *, waits: bool = True
+    ) -> Flight[T]:
         """The flight under `key`, begun if there is none. `done` is asked first, in the same breath: it may know the
-        result.
+        result. `waits` says whether the caller means to wait for it.
         """
         if self._pid != os.getpid():
             self._reset()
         with self._lock:
             flight = self._under_way.get(key)
             if flight is not None and not flight.late:
+                flight.waiters += waits
                 return flight
-            flight = Flight(self._limit, self._late)
+            flight = self._new(self._limit, self._late)
             result = done()
             if result is not None:
                 flight.land(result, None)
                 return flight
+            flight.waiters += waits
             self._under_way[key] = flight
+        self._start(key, flight, work)
+        return flight
+
+    def waiters(self, key: Hashable) -> int:
+        """How many wait for the flight under `key`."""
+        flight = self._under_way.get(key)
+        return flight.waiters if flight is not None else 0
+
+    def _new(self, limit: float, late: Callable[[], BaseException]) -> Flight[T]:
+        return Flight(limit, late)
+
+    def _start(self, key: Hashable, flight: Flight[T], work: Callable[[], T]) -> None:
         context = contextvars.copy_context()
-        thread = threading.Thread(target=context.run, args=(self._fly, key, flight, work), name="authflow")
+        # Not a daemon, whoever calls: a process that ends waits for a token that is on its way.
+        thread = threading.Thread(
+            target=context.run, args=(self._fly, key, flight, work), name="authflow", daemon=False
+        )
         try:
             thread.start()
         except RuntimeError as error:
             self._land(key, flight, None, error)
-        return flight
 
     def _fly(self, key: Hashable, flight: Flight[T], work: Callable[[], T]) -> None:
         try:
             result = work()
         except BaseException as error:
+            forget_locals(error)
             self._land(key, flight, None, error)
         else:
             self._land(key, flight, result, None)

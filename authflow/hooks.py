@@ -14,6 +14,8 @@ import pluggy
 if TYPE_CHECKING:
     from authflow.converters import Converter
     from authflow.derive import Function
+    from authflow.errors import AuthFlowError
+    from authflow.http import Answer, Presentation, Request
     from authflow.stores.base import Store
     from authflow.vendor import Vendor
 
@@ -50,6 +52,58 @@ def authflow_rewrite_url(vendor: Vendor, url: str) -> str | None:
     """
 
 
+@hookspec(firstresult=True)
+def authflow_sign(
+    vendor: Vendor, request: Request, values: Mapping[str, Any]
+) -> Presentation | Mapping[str, str] | None:
+    """What signs a request: headers, or a `Presentation` where it stands elsewhere; or None: nothing for this vendor.
+
+    Asked for every exchange, and for every request of a caller's that carries a token, with the token on it. A body
+    that cannot be seen before it is sent (a stream) is None. `values` holds settings, credentials and what answers
+    brought. Where any plugin implements this, each request of each session is asked about: say None soon.
+    """
+
+
+@hookspec(firstresult=True)
+def authflow_exchange(
+    vendor: Vendor, exchange: str, request: Request, values: Mapping[str, Any], send: Callable[[Request], Answer]
+) -> Answer | None:
+    """A step in code: the answer to an exchange, or None: let the request be sent as it is.
+
+    What it returns is judged by the exchange's own `answers`, so that the flow and its proofs stay as the file says.
+    `send` sends requests, within the climb's time and only to where the vendor's exchanges may go.
+    """
+
+
+# Observers: for logs, metrics and traces. They are called from the thread that climbs, between `begins` and `ends`.
+# `account` is the hash under which the session's record is kept. An implementation takes the arguments that it wants.
+
+
 @hookspec
-def authflow_transition(vendor: Vendor, before: str, event: str, after: str) -> None:
-    """The flow went from one state to another. Called from the thread that climbs; for logs, metrics and traces."""
+def authflow_transition(
+    vendor: Vendor, account: str, before: str, event: str, after: str, exchange: str, seconds: float | None
+) -> None:
+    """The flow went from one state to another. `exchange` was sent for it and took `seconds`; or, where it is "", the
+    event came from the clock, or from an answer to a caller's own request.
+    """
+
+
+@hookspec
+def authflow_climb_begins(vendor: Vendor, account: str, cause: str) -> None:
+    """A climb begins: because of an event (`expired`, `rejected`, …), at the `start`, or since `login()` was called."""
+
+
+@hookspec
+def authflow_climb_ends(
+    vendor: Vendor,
+    account: str,
+    cause: str,
+    state: str,
+    expires_at: float | None,
+    waiters: int,
+    seconds: float,
+    error: AuthFlowError | None,
+) -> None:
+    """The climb ended in `state`, with a token until `expires_at` (epoch seconds); or, where state is "", with `error`
+    (None: one that is not authflow's). So many callers waited for it.
+    """

@@ -172,7 +172,9 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(says: Callable[[Came], Says] = lambda came: Says(json={"received": len(came.body)})) -> Iterator[Listener]:
+def listening(
+    says: Callable[[Came], Says] = lambda came: Says(json={"received": len(came.body)}),
+) -> Iterator[Listener]:
     """A server that answers every request by asking `says`."""
     listener = Listener("", says)
 
@@ -202,7 +204,7 @@ def listening(says: Callable[[Came], Says] = lambda came: Says(json={"received":
                     body = body[1:]
                 self.wfile.write(body)
 
-        do_GET = do_HEAD = do_POST = do_PUT = answer
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, *arguments: Any) -> None:
             """Quiet."""

@@ -17,7 +17,7 @@ from authflow.errors import ConfigurationError
 __all__ = ["ADAPTERS", "NoAnswer", "Sender", "adapter", "default_sender", "sender_for"]
 
 #: library → the module here that knows it
-ADAPTERS: Final = {"requests": "requests", "httpx": "httpx", "httpx2": "httpx", "niquests": "requests"}
+ADAPTERS: Final = {"requests": "requests", "httpx": "httpx", "httpx2": "httpx", "niquests": "niquests"}
 
 
 def _module(library: str) -> Any:
@@ -40,6 +40,8 @@ def sender_for(client: Any) -> Sender:
         return client
     for cls in type(client).__mro__:
         library = cls.__module__.partition(".")[0]
+        if library in ADAPTERS and cls.__name__ == "AsyncSession":
+            break  # niquests', which is a `Session` by inheritance
         if library in ADAPTERS and cls.__name__ in ("Session", "Client"):
             return _module(library).sender(library, client)  # type: ignore[no-any-return]
     raise ConfigurationError(

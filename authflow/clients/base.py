@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Final, Protocol, runtime_checkable
 
 from authflow.errors import ConfigurationError
@@ -23,6 +24,27 @@ class NoAnswer(Exception):
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
         self.sent = sent
+
+
+def may_be_proxied(url: str) -> bool:
+    """May what the environment says of proxies count? Plain http is for this machine alone, and stays on it."""
+    return not url.lower().startswith("http:")
+
+
+def no_answer(error: BaseException, *, sent: bool) -> NoAnswer:
+    """A library's error as ours: its kind, and what the system said. The error itself, which knows the request with all
+    that is secret in it, is left behind: raise this outside the `except` block.
+    """
+    kind, system = type(error).__name__, ""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if cause is None:
+            break
+        if isinstance(cause, OSError) and cause.strerror:
+            system = getattr(cause, "verify_message", "") or cause.strerror
+        inner = (getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args)
+        cause = next((part for part in inner if isinstance(part, BaseException)), None)
+    return NoAnswer(f"{kind}: {system}" if system else kind, sent=sent)
 
 
 class TooLarge(Exception):
@@ -50,12 +72,14 @@ def wire_headers(request: Request, agent: str) -> dict[str, str]:
     return {**{name: value for name, value in ours.items() if name.lower() not in have}, **own}
 
 
-def gather(chunks: Iterator[bytes], deadline: float, expected: str | None) -> bytes:
-    """All chunks, up to `MAX_ANSWER` bytes and until `deadline` (monotonic seconds). Raises TooLarge, NoAnswer.
+def gather(chunks: Iterator[bytes], deadline: float, headers: Mapping[str, str]) -> bytes:
+    """All chunks as they came over the wire, decoded, up to `MAX_ANSWER` bytes and until `deadline` (monotonic
+    seconds). Raises TooLarge, NoAnswer.
 
-    `expected` is the Content-Length: an answer that is there to its last byte counts, however late.
+    By the Content-Length it is known whether a part is missing, and an answer that is there to its last byte counts,
+    however late.
     """
-    parts, size = [], 0
+    parts, size, expected = [], 0, headers.get("Content-Length")
     for chunk in chunks:
         parts.append(chunk)
         size += len(chunk)
@@ -63,7 +87,25 @@ def gather(chunks: Iterator[bytes], deadline: float, expected: str | None) -> by
             raise TooLarge
         if time.monotonic() > deadline and str(size) != expected:
             raise NoAnswer("the answer took too long", sent=True)
-    return b"".join(parts)
+    if expected is not None and expected.isdecimal() and 0 < size < int(expected):
+        raise NoAnswer("the answer ends too early", sent=True)
+    return _decoded(b"".join(parts), headers.get("Content-Encoding", ""))
+
+
+def _decoded(body: bytes, encodings: str) -> bytes:
+    """An answer that is compressed though nobody asked for it: a kilobyte may hold gigabytes. Raises TooLarge."""
+    for encoding in reversed([part.strip().lower() for part in encodings.split(",")]):
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            unpacked = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            try:
+                body = unpacked.decompress(body, MAX_ANSWER + 1)
+            except zlib.error:
+                return body
+            if len(body) > MAX_ANSWER:
+                raise TooLarge
+            if not unpacked.eof:
+                raise NoAnswer("the answer ends too early", sent=True)
+    return body
 
 
 def cookie_header(present: str | None, ours: Pairs) -> str:

@@ -143,6 +143,7 @@ def _auth_class(library: str) -> type[Any]:
                     held = session.admit(landed, entry.url)
                 if entry.url != str(request.url):
                     laid.move(entry.url)
+                held = session.signed(held, functools.partial(view, request))
                 laid.over(request, held, session)
                 if held.travels:
                     onward(request, held, in_async=in_async)
@@ -160,6 +161,7 @@ def _auth_class(library: str) -> type[Any]:
                     rejected.append(response)
                     request = hop
                     laid = Laid(lib, carrier, request)
+                    held = session.signed(held, functools.partial(view, request))
                     laid.over(request, held, session)
                     response = yield request
                     continue
@@ -185,7 +187,7 @@ def _auth_class(library: str) -> type[Any]:
                 if hop is not request:
                     request, laid = hop, Laid(lib, carrier, hop)
                 laid.take_back(held)
-                held = new
+                held = session.signed(new, functools.partial(view, request))
                 laid.over(request, held, session)
                 if held.travels:
                     onward(request, held, in_async=in_async)

@@ -6,8 +6,9 @@ import importlib
 import time
 from typing import Any
 
-from authflow.clients.base import CONNECT, NoAnswer, gather, wire_headers
+from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
 from authflow.clients.httpx_wire import pairs
+from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
 
 
@@ -23,27 +24,28 @@ class HttpxSender:
 
     def exchange(self, request: Request, timeout: float) -> Answer:
         deadline = time.monotonic() + timeout
-        if self._client is not None:
-            return self._send(self._client, request, timeout, deadline)
-        with self._library.Client() as client:
-            return self._send(client, request, timeout, deadline)
+        with quiet():
+            if self._client is not None:
+                return self._send(self._client, request, timeout, deadline)
+            with self._library.Client(trust_env=may_be_proxied(request.url)) as client:
+                return self._send(client, request, timeout, deadline)
 
     def _send(self, client: Any, request: Request, timeout: float, deadline: float) -> Answer:
         lib = self._library
-        built = lib.Request(
-            request.method,
-            request.url,
-            headers=wire_headers(request, f"authflow {lib.__name__}/{lib.__version__}"),
-            content=request.body,
-            extensions={"timeout": lib.Timeout(timeout, connect=min(CONNECT, timeout)).as_dict()},
-        )
         try:
+            built = lib.Request(
+                request.method,
+                request.url,
+                headers=wire_headers(request, f"authflow {lib.__name__}/{lib.__version__}"),
+                content=request.body,
+                extensions={"timeout": lib.Timeout(timeout, connect=min(CONNECT, timeout)).as_dict()},
+            )
             response = client.send(built, stream=True, auth=None, follow_redirects=False)
             try:
                 return Answer(
                     response.status_code,
                     pairs(response.headers),
-                    gather(response.iter_bytes(1 << 14), deadline, response.headers.get("Content-Length")),
+                    gather(response.iter_raw(), deadline, response.headers),
                 )
             finally:
                 response.close()
@@ -53,7 +55,9 @@ class HttpxSender:
             lib.PoolTimeout,
             lib.ProxyError,
             lib.UnsupportedProtocol,
+            lib.InvalidURL,
         ) as error:
-            raise NoAnswer(type(error).__name__, sent=False) from error
-        except (lib.HTTPError, lib.InvalidURL) as error:
-            raise NoAnswer(type(error).__name__, sent=True) from error
+            lost = no_answer(error, sent=False)
+        except lib.HTTPError as error:
+            lost = no_answer(error, sent=True)
+        raise lost

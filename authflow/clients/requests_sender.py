@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from authflow.clients.base import CONNECT, NoAnswer, gather, wire_headers
+from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
+from authflow.clients.quiet import quiet
+from authflow.clients.requests_wire import pairs
 from authflow.http import Answer, Request
 
 
@@ -22,34 +25,43 @@ class RequestsSender:
 
     def exchange(self, request: Request, timeout: float) -> Answer:
         deadline = time.monotonic() + timeout
-        if self._client is not None:
-            return self._send(self._client, request, timeout, deadline)
-        with self._library.Session() as session:
-            return self._send(session, request, timeout, deadline)
+        with quiet():
+            if self._client is not None:
+                return self._send(self._client, request, timeout, deadline)
+            with self._library.Session() as session:
+                session.trust_env = may_be_proxied(request.url)
+                return self._send(session, request, timeout, deadline)
 
     def _send(self, session: Any, request: Request, timeout: float, deadline: float) -> Answer:
         library = self._library
         headers = wire_headers(request, f"authflow {library.__name__}/{library.__version__}")
-        prepared = library.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-        settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
-        settings["stream"] = True
         errors = library.exceptions
         try:
+            prepared = library.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+            settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
+            settings["stream"] = True
             with session.send(
                 prepared, allow_redirects=False, timeout=(min(CONNECT, timeout), timeout), **settings
             ) as response:
-                headers_in = tuple((str(name), str(value)) for name, value in response.raw.headers.items())
-                return Answer(
-                    response.status_code,
-                    headers_in,
-                    gather(response.iter_content(1 << 14), deadline, response.headers.get("Content-Length")),
-                )
+                status = response.status_code  # asked first: a multiplexed session's answer comes when it is asked for
+                body = gather(_as_it_comes(response), deadline, response.headers)
+                return Answer(status, pairs(response), body)
         except (errors.ConnectTimeout, errors.ProxyError, errors.SSLError, errors.InvalidURL) as error:
-            raise NoAnswer(type(error).__name__, sent=False) from error
+            lost = no_answer(error, sent=False)
         except errors.ConnectionError as error:
-            raise NoAnswer(type(error).__name__, sent=not _never_connected(error)) from error
-        except errors.RequestException as error:
-            raise NoAnswer(type(error).__name__, sent=True) from error
+            lost = no_answer(error, sent=not _never_connected(error))
+        except (errors.RequestException, library.packages.urllib3.exceptions.HTTPError) as error:
+            lost = no_answer(error, sent=True)
+        raise lost
+
+
+def _as_it_comes(response: Any) -> Iterator[bytes]:
+    """The body in the pieces that arrive: who waits for full ones waits beyond the time-out for a body that drips."""
+    if not hasattr(response.raw, "read1"):
+        yield from response.raw.stream(1, decode_content=False)  # urllib3 before its version 2
+        return
+    while piece := response.raw.read1(1 << 14, decode_content=False):
+        yield piece
 
 
 def _never_connected(error: BaseException) -> bool:

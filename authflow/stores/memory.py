@@ -6,32 +6,39 @@ way: it is another store, and locks held in the original do not count in it.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from authflow.stores.base import Conflict, LockTimeout, Stored
 
 __all__ = ["MemoryStore"]
 
 
+class _Hold(NamedTuple):
+    """Who has the lock, until when (monotonic seconds), and in which process: a copy made by fork inherits no hold."""
+
+    holder: object
+    until: float
+    process: int
+
+
 class MemoryStore:
-    """Keeps records in a dictionary. `lifetime` is ignored: the records end with the process."""
+    """Keeps records in a dictionary. `lifetime` is ignored: the records end with the process.
+
+    There may be one for each of very many sessions, so it is small: what it needs in order to wait belongs to all.
+    """
+
+    __slots__ = ("_holders", "_records", "_saved")
+    _changed = threading.Condition(threading.Lock())
 
     def __init__(self) -> None:
         self._records: dict[str, Stored] = {}
-        self._revisions = itertools.count(1)
-        self._unlock_all()
-        _living.add(self)
-
-    def _unlock_all(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
-        self._holders: dict[str, tuple[object, float]] = {}
+        self._saved = 0
+        self._holders: dict[str, _Hold] = {}
 
     def load(self, key: str) -> Stored | None:
         """The record under `key`, or None."""
@@ -43,7 +50,8 @@ class MemoryStore:
             present = self._records.get(key)
             if (present.revision if present else None) != revision:
                 raise Conflict(f"The record {key} has meanwhile become another: load it again.")
-            stored = Stored(bytes(data), str(next(self._revisions)))
+            self._saved += 1
+            stored = Stored(bytes(data), str(self._saved))
             self._records[key] = stored
             return stored.revision
 
@@ -55,47 +63,41 @@ class MemoryStore:
     @contextmanager
     def lock(self, key: str, *, limit: float, wait: float) -> Iterator[None]:
         """Keep other threads out of `key`, for `limit` seconds at most. Raises `LockTimeout` after `wait` seconds."""
-        me = object()
+        me, process = object(), os.getpid()
         give_up = time.monotonic() + wait
         with self._changed:
             while True:
                 now = time.monotonic()
-                _, until = self._holders.get(key, (None, now))
-                if now >= until:
+                _, until, where = self._holders.get(key, _Hold(None, now, process))
+                if now >= until or where != process:
                     break
                 if now >= give_up:
                     raise LockTimeout(f"Others kept the lock of {key} for longer than {wait:g} s: try again later.")
                 self._changed.wait(min(until, give_up) - now)
-            self._holders[key] = me, time.monotonic() + limit
+            self._holders[key] = _Hold(me, time.monotonic() + limit, process)
         try:
             yield
         finally:
             with self._changed:
-                if self._holders.get(key, (None, 0))[0] is me:
-                    del self._holders[key]
+                hold = self._holders.get(key)
+                if hold is not None and hold.holder is me:
+                    self._holders = {other: hold for other, hold in self._holders.items() if other != key}
                     self._changed.notify_all()
 
     def __getstate__(self) -> dict[str, Any]:
         with self._changed:
-            return {"records": dict(self._records), "revision": next(self._revisions)}
+            return {"records": dict(self._records), "saved": self._saved}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._records = state["records"]
-        self._revisions = itertools.count(state["revision"])
-        self._unlock_all()
-        _living.add(self)
+        self._records, self._saved, self._holders = state["records"], state["saved"], {}
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._records)} records)"
 
 
-_living: weakref.WeakSet[MemoryStore] = weakref.WeakSet()
-
-
 def _after_fork() -> None:
-    # Another thread of the parent may have been inside when the process was copied: its hold never ends in the child.
-    for store in _living:
-        store._unlock_all()
+    # Another thread of the parent may have been inside when the process was copied, and never leaves in the child.
+    MemoryStore._changed = threading.Condition(threading.Lock())
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,0 +1,164 @@
+"""niquests: the walk of requests, for a `Session` and an `AsyncSession` alike, whole answers and lazy ones.
+
+niquests does not tell an auth object which of the two asks. So nothing waits until one can see it:
+
+    auth        is called in both alike: it lays the token over the request, or finds the flight that will bring it
+    pre_request waits for that flight, if an event loop runs in this thread: awaited by the one, blocking in the other
+    response    hears the answer: an `AsyncResponse` is one whose hook is awaited
+
+A lazy (multiplexed) answer is none yet when `send` returns it. When it comes, niquests follows its redirects before it
+calls the hook, and drops what the hook returns: hops are judged by the request that they are copied from, whatever
+calls for it, and a second answer is put into the caller's own object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import niquests
+
+from authflow.clients.base import Sender
+from authflow.clients.requests import Auth, Steps, Walk, auth_class, settle
+from authflow.clients.requests_sender import RequestsSender
+from authflow.clients.requests_wire import follow
+from authflow.flight import Flight
+from authflow.held import Held
+
+if TYPE_CHECKING:
+    from authflow.session import AuthSession
+
+C = TypeVar("C", bound=type)
+
+
+def adapter(library: str, session: AuthSession) -> Any:
+    return auth_class(library, NiquestsAuth)(library, session)
+
+
+def sender(library: str, client: Any) -> Sender:
+    return RequestsSender(library, client)
+
+
+async def settle_async(steps: Steps) -> Any:
+    """Go the steps of a walk in an event loop, without blocking it."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                if isinstance(step, Flight):
+                    step = step.wait_async()
+                result = await step if inspect.isawaitable(step) else step
+            except BaseException as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        return end.value
+
+
+def awaited(cls: C) -> C:
+    """Mark callable objects as coroutine functions, as asynchronous sessions want them; synchronous ones never look."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(cls)
+    cls._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return cls
+
+
+@awaited
+class Pending:
+    """The wait for a token, put off until the request is sent."""
+
+    def __init__(self, walk: Walk, flight: Flight[Held]) -> None:
+        self._walk = walk
+        self._flight: Flight[Held] | None = flight
+
+    def __call__(self, request: Any, **kwargs: Any) -> Any:
+        steps = self._steps(request)
+        by_a_coroutine = sys._getframe(1).f_code.co_flags & inspect.CO_COROUTINE
+        return settle_async(steps) if by_a_coroutine else settle(steps)
+
+    def _steps(self, request: Any) -> Steps:
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            yield from self._walk.land(request, flight)
+        return request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._walk.__reduce__()
+
+
+@awaited
+class NiquestsWalk(Walk):
+    __slots__ = ()
+
+    def __call__(self, response: Any, **kwargs: Any) -> Any:
+        steps = self._steps(response, kwargs)
+        return settle_async(steps) if isinstance(response, niquests.AsyncResponse) else settle(steps)
+
+    def _steps(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
+        promise = _promise(response)
+        seen = response if promise is None else promise.get_parameter("niquests_response")
+        if self.concerns(seen):
+            seen = yield from self.hear(seen, kwargs)
+        else:
+            seen = self.passed(seen)
+        if promise is None:
+            return seen
+        for earlier in seen.history:
+            earlier.url = earlier.request.url
+        return response
+
+    def _resent(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
+        promise = _promise(response)
+        if promise is None:
+            return (yield from super()._resent(response, kwargs))
+        again = yield self._whole(response, promise, kwargs)
+        again.history = [*response.history, *again.history]
+        response.__dict__, again.__dict__ = again.__dict__, response.__dict__
+        return response
+
+    def _whole(self, response: Any, promise: Any, kwargs: Mapping[str, Any]) -> Awaitable[Any] | Any:
+        """Send a request once more that was answered lazily: its redirects are followed, and it is answered at once."""
+        in_async = isinstance(response.connection, niquests.adapters.AsyncBaseAdapter)
+        session: Any = niquests.AsyncSession() if in_async else niquests.Session()
+        session.adapters.clear()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, response.connection)
+        session.cookies = promise.get_parameter("niquests_cookies")
+        session.max_redirects = promise.get_parameter("niquests_max_redirects")
+        allow = promise.get_parameter("niquests_allow_redirect")
+        return session.send(response.request, **{**kwargs, "multiplexed": False, "allow_redirects": allow})
+
+
+def _promise(response: Any) -> Any:
+    """What niquests notes of a request that was answered lazily, or None."""
+    promise = getattr(getattr(response.raw, "_fp", None), "from_promise", None)
+    lazy = promise is not None and promise.get_parameter("niquests_allow_redirect") is not None
+    return promise if lazy else None
+
+
+class NiquestsAuth(Auth):
+    """`auth=` of one session, for `Session` and `AsyncSession`. Raises `AuthFlowError`s that are `RequestException`s
+    too.
+    """
+
+    walk = NiquestsWalk
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return adapter, (self._library, self.session)
+
+    def __call__(self, request: Any) -> Any:
+        super().__call__(request)
+        follow(request, request.hooks["response"][-1])
+        return request
+
+    def _await(self, walk: Walk, request: Any, flight: Flight[Held]) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            super()._await(walk, request, flight)
+        else:
+            request.hooks["pre_request"].append(Pending(walk, flight))

@@ -1,0 +1,45 @@
+"""While an exchange is under way, its library writes no log records about it.
+
+What libraries log was not written with logins in mind: cookies that an answer sets, a URL with all of its query. So the
+records of the thread that sends an exchange are dropped, for as long as it does; the session logs it by itself, masked.
+Records about callers' own requests are the callers' affair.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_CORE: Final = ("connection", "http11", "http2", "proxy", "socks")
+LOGGERS: Final = (
+    *("httpx", "httpx2", "hpack.hpack", "hpack.table", "jh2.hpack.hpack", "jh2.hpack.table"),
+    *(f"{core}.{name}" for core in ("httpcore", "httpcore2") for name in _CORE),
+    *(f"urllib3.{name}" for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry")),
+    "urllib3.http2.connection",
+)
+
+
+class _Here(threading.local):
+    exchanging = False
+
+
+_here: Final = _Here()
+
+
+def _may_log(record: logging.LogRecord) -> bool:
+    return not _here.exchanging
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let this thread log nothing through the HTTP libraries' loggers until the block ends."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_may_log)  # once: a filter that is there is not added again
+    _here.exchanging = True
+    try:
+        yield
+    finally:
+        _here.exchanging = False

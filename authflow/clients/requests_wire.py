@@ -1,0 +1,269 @@
+"""What a session lays over a request of requests or niquests, takes back, and sees of a response.
+
+lay_over, take_back   the request: the token put on, and taken off again before it is sent once more
+Following, Hop        a redirected request and its copy, the next hop, which is judged when it is given its URL
+Kept                  the headers of a hop: what was laid over them stays, whatever the client's own rules
+peek                  the response: the start of its body, which the caller still gets whole
+
+Each class is mixed into that of the object at hand. So nothing here imports either library, and a user's own subclass
+stays one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+from authflow.clients.base import MAX_PEEK, cookie_header
+from authflow.errors import ConfigurationError
+from authflow.held import Held
+from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
+
+if TYPE_CHECKING:
+    from authflow.session import AuthSession
+
+#: Where a request keeps what it was before its URL, or its body, was given the token.
+URL, BODY = "_url_without_token", "_body_without_token"
+
+
+@functools.cache
+def _mixed(mixin: Any, cls: Any) -> Any:
+    return type(cls.__name__, (mixin, cls), {"_plain_class": cls})
+
+
+# --- the request ------------------------------------------------------------------------------------------------------
+
+
+def lay_over(request: Any, held: Held, session: AuthSession) -> None:
+    """Let a request carry the token. Raises ConfigurationError."""
+    presentation, own = held.presentation, vars(request)
+    is_hop = isinstance(request, Hop)
+    if is_hop:
+        request.headers = _mixed(Kept, request.headers.__class__)(request.headers, presentation)
+    else:
+        for name, value in presentation.headers:
+            request.headers[name] = value
+        if presentation.cookies:
+            request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), presentation.cookies)
+    if presentation.query:
+        own[URL] = request.url
+        own["url"] = add_query(request.url, presentation.query)
+    if (presentation.json or presentation.form) and (request.body is None or isinstance(request.body, str | bytes)):
+        _merge(request, presentation, session)
+
+
+def _merge(request: Any, presentation: Presentation, session: AuthSession) -> None:
+    before = {name: request.headers.get(name) for name in ("Content-Type", "Content-Length")}
+    kind = before["Content-Type"] or ("application/json" if presentation.json else "application/x-www-form-urlencoded")
+    body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+    try:
+        merged = merge_fields(kind, body, presentation.json, presentation.form)
+    except ValueError as error:
+        raise ConfigurationError(f"{session.vendor.title}: {error}", vendor=session.vendor.name) from None
+    vars(request)[BODY] = request.body, merged, before
+    request.body = merged
+    request.headers["Content-Type"] = kind
+    request.headers["Content-Length"] = str(len(merged))
+
+
+def take_back(request: Any, held: Held) -> None:
+    """Remove from a request what `lay_over` gave it."""
+    presentation, own = held.presentation, vars(request)
+    if isinstance(request.headers, Kept):
+        request.headers = request.headers.released()
+    for name, _ in presentation.headers:
+        request.headers.pop(name, None)
+    if presentation.cookies and "Cookie" in request.headers:
+        request.headers["Cookie"] = _without(request.headers["Cookie"], presentation.cookies)
+    if URL in own:
+        own["url"] = own.pop(URL)
+    if BODY in own:
+        body, merged, before = own.pop(BODY)
+        if request.body is merged:
+            request.body = body
+            for name, value in before.items():
+                request.headers.pop(name, None)
+                if value is not None:
+                    request.headers[name] = value
+
+
+def _without(line: str, cookies: Pairs) -> str:
+    names = {name for name, _ in cookies}
+    return "; ".join(pair for pair in (part.strip() for part in line.split(";")) if pair.partition("=")[0] not in names)
+
+
+def view(request: Any) -> Request:
+    body = request.body.encode() if isinstance(request.body, str) else request.body
+    headers = tuple((str(name), str(value)) for name, value in request.headers.items())
+    return Request(request.method, request.url, headers, body if isinstance(body, bytes) else None)
+
+
+def replayable(request: Any) -> bool:
+    return request.body is None or isinstance(request.body, str | bytes) or isinstance(request._body_position, int)
+
+
+def rewound(request: Any) -> Any:
+    """Set a body that is a file back to its start (of an asynchronous file: an awaitable that does so)."""
+    return request.body.seek(request._body_position) if isinstance(request._body_position, int) else None
+
+
+# --- redirects --------------------------------------------------------------------------------------------------------
+
+
+def follow(request: Any, walk: Any) -> None:
+    """Let the hops of a redirected request be judged by `walk`, and its place in the history be clean."""
+    if not isinstance(request, Following):
+        request.__class__ = _mixed(Following, request.__class__)
+    vars(request)["_walk"] = walk
+
+
+class Following:
+    """A request that is copied when it is redirected: it keeps no token then."""
+
+    _plain_class: type
+
+    def copy(self) -> Any:
+        walk = vars(self)["_walk"]
+        walk.take_back(self)
+        hop = super().copy()  # type: ignore[misc]
+        hop.__class__ = _mixed(Hop, hop.__class__)
+        vars(hop)["_walk"] = walk
+        hop.url = hop.url
+        return hop
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in vars(self).items() if name not in ("_walk", URL, BODY)}
+        return _restored, (self._plain_class, state)
+
+
+class Hop(Following):
+    """The next hop. The library makes it as a copy, and then gives it its URL: only now is it known where it goes."""
+
+    @property
+    def url(self) -> Any:
+        return vars(self)["url"]
+
+    @url.setter
+    def url(self, url: str) -> None:
+        walk = vars(self)["_walk"]
+        walk.take_back(self)
+        vars(self)["url"] = url
+        walk.judge(self)
+
+
+def _restored(cls: Any, state: Mapping[str, Any]) -> Any:
+    request = cls.__new__(cls)
+    vars(request).update(state)
+    return request
+
+
+class Kept:
+    """The headers of a hop that carries the token. The library goes on to apply its rules for redirects to them."""
+
+    _plain_class: Any
+
+    def __init__(self, plain: Mapping[str, str], presentation: Presentation) -> None:
+        cookies = presentation.cookies
+        super().__init__()
+        self._cookies: Pairs = ()
+        self._names: frozenset[str] = frozenset()
+        for name, value in (*plain.items(), *presentation.headers):
+            self[name] = value
+        self._cookies = cookies
+        if cookies:
+            self["Cookie"] = plain.get("Cookie", "")
+        self._names = frozenset(name.lower() for name, _ in presentation.headers)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name.lower() == "cookie" and self._cookies:
+            value = cookie_header(value, self._cookies)
+        if name.lower() not in self._names:
+            super().__setitem__(name, value)  # type: ignore[misc]
+
+    def __delitem__(self, name: str) -> None:
+        if name.lower() == "cookie" and self._cookies:
+            self["Cookie"] = ""
+        elif name.lower() not in self._names:
+            super().__delitem__(name)  # type: ignore[misc]
+
+    def __contains__(self, name: Any) -> bool:
+        # The caller's own cookies are laid over a hop only while there seem to be none.
+        if name.lower() == "cookie" and self._cookies:
+            return bool(self["Cookie"] != cookie_header(None, self._cookies))  # type: ignore[index]
+        return super().__contains__(name)  # type: ignore[misc,no-any-return]
+
+    def released(self) -> Any:
+        return self._plain_class(dict(self.items()))  # type: ignore[attr-defined]
+
+    def copy(self) -> Any:
+        return self.released()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._plain_class, (dict(self.items()),)  # type: ignore[attr-defined]
+
+
+# --- the response -----------------------------------------------------------------------------------------------------
+
+
+def pairs(response: Any) -> Pairs:
+    """The headers line by line, as they came (the response's own mapping joins those of one name)."""
+    raw = getattr(response.raw, "headers", None)
+    return tuple((str(name), str(value)) for name, value in (response.headers if raw is None else raw).items())
+
+
+def peek(response: Any, streamed: bool) -> Generator[Any, Any, bytes]:
+    """The start of the body, decoded. What is yielded is to be awaited, if it can be, and its result sent back."""
+    if not streamed:
+        return bytes((yield response.content) or b"")[:MAX_PEEK]
+    raw = response.raw
+    start: bytes = bytes((yield raw.read(MAX_PEEK, decode_content=True)))
+    raw.__class__ = _mixed(AsyncReplayed if iscoroutinefunction(raw.read) else Replayed, raw.__class__)
+    raw.__dict__["_start"] = start
+    return start
+
+
+class _Start:
+    """The part of a raw body that was read already."""
+
+    _start: bytes
+
+    def _take(self, amount: int | None) -> bytes:
+        size = len(self._start) if amount is None or amount < 0 else amount
+        taken, self._start = self._start[:size], self._start[size:]
+        return taken
+
+
+class Replayed(_Start):
+    """A raw body that begins once more with its start, read by `read` alone: the ways to read chunks do not mix."""
+
+    def read(self, amt: int | None = None, decode_content: bool | None = True, **how: Any) -> bytes:
+        start = self._take(amt)
+        if start and amt is not None:
+            return start
+        return start + bytes(super().read(amt, decode_content=decode_content, **how))  # type: ignore[misc]
+
+    def read1(self, amt: int | None = None, decode_content: bool | None = True) -> bytes:
+        return self._take(amt) or super().read1(amt, decode_content=decode_content)  # type: ignore[misc]
+
+    def stream(self, amt: int | None = 1 << 16, decode_content: bool | None = True) -> Iterator[bytes]:
+        while chunk := self.read(amt, decode_content):
+            yield chunk
+
+
+class AsyncReplayed(_Start):
+    """The same for event loops."""
+
+    async def read(self, amt: int | None = None, decode_content: bool | None = True, **how: Any) -> bytes:
+        start = self._take(amt)
+        if start and amt is not None:
+            return start
+        return start + bytes(await super().read(amt, decode_content=decode_content, **how))  # type: ignore[misc]
+
+    async def read1(self, amt: int | None = None, decode_content: bool | None = True) -> bytes:
+        return self._take(amt) or await super().read1(amt, decode_content=decode_content)  # type: ignore[misc]
+
+    async def stream(self, amt: int | None = 1 << 16, decode_content: bool | None = True) -> AsyncIterator[bytes]:
+        while chunk := await self.read(amt, decode_content):
+            yield chunk

@@ -1,0 +1,260 @@
+"""The keeper of a session's grants: what is held, when it must be renewed, and by which flight.
+
+    wanted   what a request shall carry now        fresh ▸ Held · advisory ▸ Held, one renews · else ▸ Flight
+    renewed  what it shall carry after an event    renewed already ▸ Held · else ▸ Flight
+    climb    the work of a flight: climb, publish in one assignment, remember what failed
+
+No lock is held while anybody waits. A refused password and a vendor that is down are remembered here, so that callers
+are told at once and the vendor is left alone; a token that is still good is used whatever fails behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final
+
+from authflow import plugins
+from authflow.backoff import Backoff
+from authflow.bag import Sealed
+from authflow.climber import Climber
+from authflow.errors import AuthFlowError, CredentialsRefused, VendorAnswerError, VendorUnavailable, sealed
+from authflow.exchange import Outcome
+from authflow.exchanger import Exchanger
+from authflow.flight import Flight, Flights
+from authflow.flow import EXPIRED, absorb
+from authflow.grant import COOL_DOWN_MOST, Grant
+from authflow.held import BARE, Held
+from authflow.identity import identified, record_key, slot_key, unasked
+from authflow.observe import LOGIN, START, Watch
+from authflow.signing import Signer
+from authflow.token import Freshness
+from authflow.verification import Verifier
+
+if TYPE_CHECKING:
+    from authflow.clients.base import Sender
+    from authflow.stores.base import Store
+    from authflow.vendor import Vendor
+
+log: Final = logging.getLogger("authflow")
+
+#: How much longer than a climb its waiters wait, for the store and for a busy machine, in seconds.
+GRACE: Final = 5.0
+#: How many grants a session keeps where `vary` tells several apart.
+MOST_GRANTS: Final = 64
+Slot = tuple[str, ...]
+
+
+class Keeper:
+    """Keeps the grants of one session: `held`, and, where `vary` tells several apart, one for each slot."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        given: Sealed,
+        store: Store,
+        sender: Callable[[], Sender],
+        signer: Signer | None,
+        clock: Callable[[], float],
+        timeout: float,
+        *,
+        degrade: bool,
+        plain: bool,
+    ) -> None:
+        self.vendor, self.given, self.store, self.clock = vendor, given, store, clock
+        self._sender, self._signer, self._timeout, self._degrade = sender, signer, timeout, degrade
+        #: Is every request of this vendor alike? Then an adapter need not ask.
+        self.plain = plain
+        self._backoff = Backoff(random.random)
+        self._ahead = Backoff(random.random, first=30.0, most=300.0)
+        self._jitter = random.random()
+        self._refusal: tuple[CredentialsRefused, float] | None = None
+        #: The grant for plain requests; `BARE` while there is none.
+        self.held: Held = BARE
+
+    # --- what many sessions never need --------------------------------------------------------------------------------
+
+    @cached_property
+    def key(self) -> str:
+        """The key of this session's record, which tells nobody whose it is. Asks a callable that names the account."""
+        self.given = identified(self.vendor, self.given)
+        return record_key(self.vendor, self.given)
+
+    @property
+    def account(self) -> str:
+        """The key, or nothing as long as it hangs on a callable that has not been asked."""
+        return self.key if "key" in vars(self) or not unasked(self.vendor, self.given) else ""
+
+    @cached_property
+    def watch(self) -> Watch:
+        return Watch(self.vendor, self.key)
+
+    @cached_property
+    def climber(self) -> Climber:
+        watch = self.watch
+        hook = plugins.manager().hook.authflow_exchange
+        code = hook if hook.get_hookimpls() else None
+        verifier = Verifier(self._sender, self.clock)
+        exchanger = Exchanger(self._sender, self.clock, self._timeout, verifier, self._signer, code)
+        return Climber(self.vendor, self.given, self.store, exchanger, watch.walked, self._degrade)
+
+    @cached_property
+    def flights(self) -> Flights[Held]:
+        # Whoever is asked for a password may take their time; a vendor may not.
+        patient = any(map(callable, self.given.values()))
+        return Flights(math.inf if patient else self._timeout + GRACE, self._late)
+
+    @cached_property
+    def grants(self) -> OrderedDict[Slot, Held]:
+        return OrderedDict()
+
+    # --- what a request shall carry -----------------------------------------------------------------------------------
+
+    def wanted(self, slot: Slot = ()) -> Held | Flight[Held]:
+        """A grant good for now, or the flight that will bring one. Raises AuthFlowError where nothing may be sent."""
+        held, now = self._of(slot), self.clock()
+        if held is BARE:
+            return self._fly(slot, held, now)
+        match held.windows.freshness(now):
+            case Freshness.FRESH:
+                return held.at(now)
+            case Freshness.ADVISORY:
+                if self._ahead.open(now):
+                    self._renew_ahead(slot, held, now)
+                return held.at(now)
+        return self._fly(slot, held, now)
+
+    def renewed(self, slot: Slot, held: Held, event: Outcome, *, replayable: bool) -> Held | Flight[Held] | None:
+        """A better grant than `held`, to which `event` happened; None if the request cannot be sent again.
+
+        Raises AuthFlowError where nothing may be sent.
+        """
+        current, now = self._of(slot), self.clock()
+        another = current.grant is not held.grant and current is not BARE
+        if another and current.windows.freshness(now) is not Freshness.MANDATORY:
+            return current.at(now) if replayable else None
+        if (error := self._blocked(now)) is not None:
+            if not replayable:
+                return None
+            raise error
+        work = partial(self._climb, slot, held, event)
+        flight = self.flights.join(slot, partial(self._other, slot, held), work, waits=replayable)
+        if not replayable and self._of(slot).grant is held.grant:
+            self._withdraw(slot)
+        return flight if replayable else None
+
+    def login(self) -> Held:
+        """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
+        self._backoff.reset()
+        work = partial(self._climb, (), None, None, restart=True)
+        return self.flights.join(LOGIN, lambda: None, work).wait()
+
+    def logout(self) -> None:
+        """Forget the grants here and in the store, and tell the vendor. Raises AuthFlowError."""
+        held, self.held = self.held, BARE
+        self.grants.clear()
+        with sealed():
+            self.climber.logout(self.key, held.grant if held is not BARE else None)
+
+    def start(self) -> Held:
+        """What the first state presents, for those who need its values before there is a grant."""
+        return self.ready(Grant(self.vendor.flow.start))
+
+    def ready(self, grant: Grant) -> Held:
+        """A grant made ready. Raises Unbound, Unfit."""
+        return Held.of(self.vendor, self.given, grant, self.clock(), self._jitter, plain=self.plain)
+
+    def slot_of(self, held: Held, event: Outcome | None) -> Slot:
+        values = absorb(held.grant.captured, event) if event is not None else held.grant.captured
+        return tuple(str(values.get(name, "")) for name in self.vendor.vary)
+
+    def _of(self, slot: Slot) -> Held:
+        return self.grants.get(slot, BARE) if slot else self.held
+
+    def _withdraw(self, slot: Slot) -> None:
+        """A rejected grant whose renewal failed, or nobody waits for: the next request carries it no more."""
+        if slot:
+            self.grants.pop(slot, None)
+        else:
+            self.held = BARE
+
+    def _fly(self, slot: Slot, held: Held, now: float) -> Held | Flight[Held]:
+        """Wait for a climb, unless the vendor is known to be down or the password to be refused."""
+        error = self._blocked(now)
+        if held is not BARE and held.valid(now) and (error is not None or self._ahead.failing(now)):
+            return held.at(now)
+        if error is not None:
+            raise error
+        return self.flights.join(slot, partial(self._other, slot, held), partial(self._climb, slot, held, None))
+
+    def _blocked(self, now: float) -> AuthFlowError | None:
+        """Why nothing may be sent now: the password was refused a moment ago, or the vendor is down."""
+        refused = self._refusal
+        if (
+            refused is not None
+            and 0 < refused[1] - now <= COOL_DOWN_MOST
+            and not any(map(callable, self.given.values()))
+        ):
+            error = refused[0].copy()
+            error.retry_after = refused[1] - now
+            return error
+        return None if self._backoff.open(now) else self._backoff.error(now)
+
+    def _late(self) -> AuthFlowError:
+        return VendorUnavailable(f"{self.vendor.title}: no end within the time-out", vendor=self.vendor.name)
+
+    def _other(self, slot: Slot, held: Held) -> Held | None:
+        """What another flight has published since `held` was read."""
+        current = self._of(slot)
+        return current if current.grant is not held.grant and current is not BARE else None
+
+    def _renew_ahead(self, slot: Slot, held: Held, now: float) -> None:
+        self._ahead.begun(now)
+        work = partial(self._climb, slot, held, None)
+        self.flights.join(slot, partial(self._other, slot, held), work, waits=False)
+
+    def _climb(self, slot: Slot, held: Held | None, event: Outcome | None, *, restart: bool = False) -> Held:
+        """The work of a flight: climb, publish, and remember what failed."""
+        presented = held.grant if held is not None and held is not BARE else None
+        if presented is None and event is None and slot == () and self.held is not BARE:
+            presented = self.held.grant
+        key = slot_key(self.key, slot) if slot else self.key
+        cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
+        waiters = partial(self.flights.waiters, LOGIN if restart else slot)
+        try:
+            climb = partial(self.climber.climb, key, presented, event, restart=restart)
+            grant = self.watch.climb(cause, waiters, climb)
+        except AuthFlowError as error:
+            now = self.clock()
+            good = held is not None and held is not BARE and event is None and not restart and held.valid(now)
+            if isinstance(error, CredentialsRefused) and error.retry_after is not None:
+                self._refusal = error, now + error.retry_after
+                if event is not None:
+                    self._withdraw(slot)
+            elif isinstance(error, VendorUnavailable | VendorAnswerError) or good:
+                (self._ahead if good else self._backoff).failed(now, error.retry_after, error)
+            if good and held is not None:
+                log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
+                return held
+            raise
+        self._backoff.reset()
+        self._ahead.reset()
+        self._refusal = None
+        fresh = self.ready(grant)
+        if slot:
+            remember(self.grants, slot, fresh, MOST_GRANTS)
+        else:
+            self.held = fresh
+        return fresh
+
+
+def remember(table: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Put an entry in its place as the youngest, and drop the oldest beyond `most`."""
+    table[key] = value
+    table.move_to_end(key)
+    while len(table) > most:
+        table.popitem(last=False)

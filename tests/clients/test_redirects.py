@@ -1,0 +1,156 @@
+"""Redirects, each hop judged anew: a declared origin gets the token, another nothing of it, however it is presented."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+import authflow
+from tests.clients.drivers import Driver
+from tests.servers import Came, Listener, Says
+
+Listen = Callable[..., Listener]
+
+PRESENTATIONS: Mapping[str, Mapping[str, Any]] = {
+    "authorization": {"headers": {"Authorization": "Bearer {access}"}},
+    "header": {"headers": {"X-Api-Key": "{access}"}},
+    "cookie": {"cookies": {"sid": "{access}"}},
+    "query": {"query": {"key": "{access}"}},
+}
+TOKEN = "tok3n-that-nobody-else-may-see"
+
+
+@pytest.fixture(params=PRESENTATIONS)
+def presented(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    """Each way to present a token in turn."""
+    return PRESENTATIONS[request.param]
+
+
+def vendor(home: Listener, presented: Mapping[str, Any], *declared: str) -> dict[str, Any]:
+    """A vendor whose login is at `home`, and whose token may be presented there and at the declared origins."""
+    return {
+        "name": "redirecting",
+        "extends": "relogin",
+        "base_url": f"{home.url}/api/",
+        "insecure_url": True,
+        "origins": {"present": list(declared)},
+        "exchanges": {
+            "login": {
+                "request": {"url": "login", "json": {"username": "{username}", "password": "{password}"}},
+                "answers": {"granted": {"status": 200, "json": {"token": "{access}"}}},
+            }
+        },
+        "states": {"signed_in": {"present": presented}},
+    }
+
+
+def session_for(home: Listener, presented: Mapping[str, Any], *declared: str) -> authflow.AuthSession:
+    return authflow.AuthSession(vendor(home, presented, *declared), username="demo", password="open-sesame")
+
+
+def going(to: Callable[[], str] = str, status: int = 307) -> Callable[[Came], Says]:
+    """A server that logs in, and sends `/go` elsewhere."""
+    serial = itertools.count(1)
+
+    def says(came: Came) -> Says:
+        if came.path == "/api/login":
+            return Says(json={"token": f"{TOKEN}-{next(serial)}"})
+        if came.path == "/go":
+            return Says(status, {}, {"Location": to()})
+        return Says(json={"received": len(came.body)})
+
+    return says
+
+
+def caller_requests(listener: Listener) -> list[Came]:
+    return [came for came in listener.seen() if came.path != "/api/login"]
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_an_undeclared_origin_gets_nothing(
+    client: Driver, listen: Listen, presented: Mapping[str, Any], status: int
+) -> None:
+    foreign = listen()
+    home = listen(going(lambda: f"{foreign.url}/landing?mine=1", status))
+    session = session_for(home, presented)
+    for _ in range(2):  # on the slow path, then on the hot one
+        assert client.call(session, f"{home.url}/go").status == 200
+        (left,) = caller_requests(home)
+        (came,) = foreign.seen()
+        assert TOKEN in left.everything
+        assert came.target == "/landing?mine=1"
+        assert TOKEN not in came.everything
+
+
+def test_a_declared_origin_gets_the_token(client: Driver, listen: Listen, presented: Mapping[str, Any]) -> None:
+    second = listen()
+    home = listen(going(lambda: f"{second.url}/landing?mine=1"))
+    session = session_for(home, presented, second.url)
+    for _ in range(2):
+        assert client.call(session, f"{home.url}/go").status == 200
+        (came,) = second.seen()
+        assert TOKEN in came.everything
+        assert ("mine", "1") in parse_qsl(urlsplit(came.target).query)
+        assert len(caller_requests(home)) == 1
+
+
+def test_the_same_origin_keeps_the_token(client: Driver, listen: Listen, presented: Mapping[str, Any]) -> None:
+    home = listen(going(lambda: "/landing"))
+    reply = client.call(session_for(home, presented), f"{home.url}/go")
+    assert [TOKEN in came.everything for came in caller_requests(home)] == [True, True]
+    assert reply.status == 200
+
+
+def test_the_way_back_from_an_undeclared_origin_is_judged_anew(
+    client: Driver, listen: Listen, presented: Mapping[str, Any]
+) -> None:
+    home: Listener
+    foreign = listen(lambda came: Says(307, {}, {"Location": f"{home.url}/landing"}))
+    home = listen(going(lambda: f"{foreign.url}/bounce"))
+    assert client.call(session_for(home, presented), f"{home.url}/go").status == 200
+    assert [TOKEN in came.everything for came in foreign.seen()] == [False]
+    # httpx drops `Authorization` on the way out, below auth: on the way back it may take a second request to bring it.
+    sent = [TOKEN in came.everything for came in caller_requests(home)]
+    assert sent[0]
+    assert sent[-1]
+
+
+def test_no_hop_of_the_history_holds_the_token(client: Driver, listen: Listen, presented: Mapping[str, Any]) -> None:
+    second = listen()
+    home = listen(going(lambda: f"{second.url}/landing"))
+    reply = client.call(session_for(home, presented, second.url), f"{home.url}/go")
+    assert [hop.status for hop in reply.history] == [307]
+    for hop in reply.history:
+        assert TOKEN not in f"{hop.url} {dict(hop.sent)}"
+
+
+def test_a_body_follows_to_a_declared_origin_once(
+    client: Driver, listen: Listen, presented: Mapping[str, Any], tmp_path: Any
+) -> None:
+    second = listen()
+    home = listen(going(lambda: f"{second.url}/landing"))
+    body = client.replayable["bytes"](b"x" * 5000, tmp_path)
+    reply = client.call(session_for(home, presented, second.url), f"{home.url}/go", "POST", **body)
+    (came,) = second.seen()
+    assert (came.method, len(came.body), TOKEN in came.everything) == ("POST", 5000, True)
+    assert reply.json == {"received": 5000}
+    assert [came.method for came in caller_requests(home)] == ["POST"]
+
+
+def test_redirects_that_never_end_end(client: Driver, listen: Listen) -> None:
+    home = listen(going(lambda: "/go"))
+    with pytest.raises(client.error, match=r"[Rr]edirects"):
+        client.call(session_for(home, PRESENTATIONS["header"]), f"{home.url}/go")
+    assert 0 < len(caller_requests(home)) <= 60
+
+
+def test_an_exchange_follows_no_redirect(client: Driver, listen: Listen) -> None:
+    foreign = listen()
+    home = listen(lambda came: Says(307, {}, {"Location": f"{foreign.url}/login"}))
+    with pytest.raises(authflow.VendorAnswerError):
+        client.call(session_for(home, PRESENTATIONS["header"]), f"{home.url}/data")
+    assert foreign.seen() == []

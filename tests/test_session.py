@@ -1,0 +1,540 @@
+"""The session manager by itself: what a request shall carry, and what its answer means. No network, no real clock."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+import authflow
+from authflow.held import BARE, Held
+from authflow.http import Answer, Request
+from authflow.keeper import MOST_GRANTS
+from authflow.session import Entry
+from tests.scripted import LADDER, LIFETIME, URL, Clock, ScriptedVendor, answered, body_of, landed
+
+
+@pytest.fixture
+def vendor() -> ScriptedVendor:
+    return ScriptedVendor()
+
+
+def served(entry: Entry | None) -> Held:
+    """What the request carries in the end."""
+    assert entry is not None
+    if entry.held is not None:
+        return entry.held
+    assert entry.flight is not None
+    return entry.flight.wait()
+
+
+def bearer(held: Held) -> str:
+    return dict(held.presentation.headers).get("Authorization", "")
+
+
+# --- enter ------------------------------------------------------------------------------------------------------------
+
+#: Seconds into a lifetime of 1000; does the request wait; is there an exchange? The advisory window begins between
+#: 900 and 920 (jitter), the mandatory one at 990.
+WINDOWS = [
+    (0, False, False),
+    (500, False, False),
+    (899, False, False),
+    (921, False, True),
+    (989, False, True),
+    (990, True, True),
+    (999, True, True),
+    (1001, True, True),
+    (10_000, True, True),
+]
+
+
+@pytest.mark.parametrize(("elapsed", "waits", "renews"), WINDOWS)
+def test_what_a_request_carries(vendor: ScriptedVendor, elapsed: float, waits: bool, renews: bool) -> None:
+    session = vendor.session()
+    first = served(session.enter(URL))
+    assert vendor.names == ["login"]
+    vendor.clock.now += elapsed
+    entry = session.enter(URL)
+    assert (entry.held is None) == waits
+    assert (bearer(served(entry)) != bearer(first)) == waits
+    landed()
+    assert vendor.names == (["refresh"] if renews else [])
+    assert (bearer(served(session.enter(URL))) != bearer(first)) == renews
+
+
+def test_the_advisory_window_is_jittered(vendor: ScriptedVendor) -> None:
+    starts = []
+    for _ in range(30):
+        session = vendor.session()
+        session.token()
+        starts.append(session.held.windows.advisory - vendor.clock.now)
+    assert 900 <= min(starts) < max(starts) <= 920
+
+
+def test_in_the_advisory_window_one_renewal_starts_and_nobody_waits(vendor: ScriptedVendor) -> None:
+    session, end = vendor.session(), threading.Event()
+    before = session.token()
+    vendor.clock.now += 950
+
+    def slow(request: Request) -> Answer:
+        end.wait(10)
+        return answered(200, {"access": "new", "in": 1000})
+
+    vendor.says("refresh", slow)
+    assert {session.token().access for _ in range(100)} == {before.access}
+    end.set()
+    landed()
+    assert session.token().access == "new"
+    assert vendor.names == ["login", "refresh"]
+
+
+def test_a_renewal_that_fails_ahead_of_time_is_noticed_by_nobody(vendor: ScriptedVendor) -> None:
+    """Tried again after 30 s, then a minute, doubling, jittered by a fifth; nobody waits, and nobody fails."""
+    session = vendor.session()
+    before = session.token()
+    vendor.down = answered(503, {})
+    started = vendor.clock.now = vendor.clock.now + 921
+    tries: list[float] = []
+    vendor.names.clear()
+    vendor.sent.clear()
+    while vendor.clock.now < started + 70:
+        assert session.token().access == before.access
+        landed()
+        tries += [vendor.clock.now - started] * len(vendor.names)
+        vendor.clock.now += 1
+    first, second = tries
+    assert (first, 24 <= second <= 31) == (0, True)
+    vendor.down = None
+    assert session.token().access == before.access  # it is still good, and the next try has not come
+    vendor.clock.now = started - 921 + LIFETIME
+    assert session.token().access != before.access
+
+
+def test_an_outage_at_1000_calls_a_second_costs_few_exchanges(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    vendor.down = answered(503, {})
+    failed = 0
+    for _ in range(60_000):
+        try:
+            session.token()
+        except authflow.VendorUnavailable:
+            failed += 1
+        vendor.clock.now += 0.001
+    assert failed == 60_000
+    assert 3 <= len(vendor.names) <= 10
+    vendor.down = None
+    vendor.clock.now += 31
+    assert session.token().access
+    assert vendor.names == ["login"]
+
+
+def test_retry_after_counts_where_it_is_longer(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    vendor.says("login", 429, {}, {"Retry-After": "120"})
+    for wait in (120, 61, 2):
+        with pytest.raises(authflow.VendorUnavailable) as caught:
+            session.token()
+        assert caught.value.retry_after == pytest.approx(wait, abs=0.01)
+        vendor.clock.now += 59
+    assert vendor.names == ["login"]
+    assert session.token().access
+
+
+def test_a_clock_set_back_does_not_close_the_session_for_good(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    vendor.says("login", 503, {})
+    with pytest.raises(authflow.VendorUnavailable):
+        session.token()
+    vendor.clock.now -= 1_000_000
+    assert session.token().access
+
+
+def test_an_undeclared_origin_is_refused_and_names_the_declared_ones(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    with pytest.raises(authflow.UntrustedOrigin, match=r"It goes to https://vendor\.example;"):
+        session.enter("https://elsewhere.example/x?secret=1")
+    assert vendor.sent == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://vendor.example@elsewhere.example/",
+        "https://elsewhere.example\\@vendor.example/",
+        "https://vendor.example:444/",
+        "http://vendor.example/",
+        "https://vendor.example.elsewhere.example/",
+        "//vendor.example/",
+        "https://vendor.example\t.elsewhere.example/",
+    ],
+)
+def test_a_url_that_only_looks_like_the_vendors_gets_nothing(vendor: ScriptedVendor, url: str) -> None:
+    session = vendor.session(untrusted="pass")
+    session.token()
+    assert session.enter(url).held is BARE
+    with pytest.raises(authflow.UntrustedOrigin):
+        vendor.session().enter(url)
+
+
+def test_public_requests_go_bare_and_cost_no_login(vendor: ScriptedVendor) -> None:
+    session = vendor.session({**LADDER, "public": [{"method": "GET", "path": "status"}]})
+    url = "https://vendor.example/api/status"
+    assert session.enter(url, lambda: Request("GET", url)).held is BARE
+    assert vendor.sent == []
+    assert bearer(served(session.enter(url, lambda: Request("POST", url)))).startswith("Bearer ")
+
+
+# --- hear -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 400, 403, 404, 429, 500, 503])
+def test_an_answer_that_is_no_event_is_the_callers(vendor: ScriptedVendor, status: int) -> None:
+    session = vendor.session()
+    held = served(session.enter(URL))
+    assert session.hear(held, URL, answered(status)) is None
+    landed()
+    assert vendor.names == ["login"]
+
+
+def test_a_rejection_climbs(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    held = served(session.enter(URL))
+    assert bearer(served(session.hear(held, URL, answered(401)))) == "Bearer access-2"
+    assert vendor.names == ["login", "refresh"]
+
+
+def test_the_rejection_of_an_older_token_is_answered_with_the_newer(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    old = served(session.enter(URL))
+    new = served(session.hear(old, URL, answered(401)))
+    entry = session.hear(old, URL, answered(401))
+    assert entry is not None
+    assert entry.held is new
+    assert vendor.names == ["login", "refresh"]
+
+
+def test_what_cannot_be_sent_again_is_not_and_the_next_request_waits_for_the_new_token(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    held = served(session.enter(URL))
+    go = threading.Event()
+
+    def slow(request: Request) -> Answer:
+        go.wait(10)
+        return answered(200, {"access": "access-2", "in": 1000})
+
+    vendor.says("refresh", slow)
+    assert session.hear(held, URL, answered(401), replayable=False) is None
+    entry = session.enter(URL)
+    go.set()
+    assert bearer(served(entry)) == "Bearer access-2"
+    assert vendor.names == ["login", "refresh"]
+
+
+def test_what_cannot_be_sent_again_gets_its_own_answer_in_an_outage_too(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    held = served(session.enter(URL))
+    vendor.down = answered(503, {})
+    with pytest.raises(authflow.VendorUnavailable):
+        served(session.hear(held, URL, answered(401)))
+    assert session.hear(held, URL, answered(401), replayable=False) is None
+    with pytest.raises(authflow.VendorUnavailable):
+        session.hear(held, URL, answered(401))
+
+
+def test_forbidden_is_not_expired_for_a_minute(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    held = served(session.hear(served(session.enter(URL)), URL, answered(401)))
+    session.hear_again(held, URL, answered(401))
+    vendor.names.clear()
+    vendor.sent.clear()
+    assert session.hear(held, URL + "?page=2", answered(401)) is None
+    vendor.clock.now += 59
+    assert session.hear(held, URL, answered(401)) is None
+    assert vendor.names == []
+    assert session.hear(held, URL + "/other", answered(401)) is not None
+    landed()
+    assert vendor.names == ["refresh"]
+
+
+def test_forbidden_is_forgotten_after_a_minute(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    held = served(session.hear(served(session.enter(URL)), URL, answered(401)))
+    session.hear_again(held, URL, answered(401))
+    vendor.clock.now += 61
+    assert session.hear(held, URL, answered(401)) is not None
+
+
+def test_a_second_answer_that_leads_to_a_failing_state_is_an_error(vendor: ScriptedVendor) -> None:
+    locked = {
+        **LADDER,
+        "answers": {"rejected": {"status": 401}, "locked": {"status": 423}},
+        "states": {**LADDER["states"], "signed_in": {"locked": "shut"}, "shut": {"fail": "The account is locked."}},
+    }
+    session = vendor.session(locked)
+    held = served(session.enter(URL))
+    session.hear_again(held, URL, answered(401))
+    with pytest.raises(authflow.CredentialsRefused, match=r"^The account is locked\.$"):
+        session.hear_again(held, URL, answered(423))
+
+
+def test_an_event_may_lead_back_to_its_own_state(vendor: ScriptedVendor) -> None:
+    daemon = {
+        "name": "daemon",
+        "base_url": "https://vendor.example/rpc/",
+        "start": "open",
+        "states": {"open": {"present": {"headers": {"X-Session-Id": "{sid?}"}}, "conflict": "open"}},
+        "answers": {"conflict": {"status": 409, "headers": {"X-Session-Id": "{sid}"}}},
+    }
+    session = authflow.AuthSession(daemon, client=vendor, clock=vendor.clock)
+    first = served(session.enter(URL))
+    assert first.presentation.headers == ()
+    conflict = Answer(409, (("X-Session-Id", "s-1"),))
+    second = served(session.hear(first, URL, conflict))
+    assert second.presentation.headers == (("X-Session-Id", "s-1"),)
+    assert served(session.enter(URL)) is second
+    third = served(session.hear(second, URL, Answer(409, (("X-Session-Id", "s-2"),))))
+    assert third.presentation.headers == (("X-Session-Id", "s-2"),)
+    assert vendor.sent == []
+
+
+# --- vary -------------------------------------------------------------------------------------------------------------
+
+REGISTRY: dict[str, Any] = {
+    "name": "registry",
+    "base_url": "https://registry.example/v2/",
+    "start": "anonymous",
+    "vary": ["scope"],
+    "credentials": {"username": {}, "password": {"secret": True}},
+    "origins": {"send": ["https://auth.registry.example"]},
+    "exchanges": {
+        "token": {
+            "request": {
+                "url": "https://auth.registry.example/token",
+                "query": {"scope": "{scope}"},
+                "basic": ["{username}", "{password}"],
+            },
+            "answers": {"granted": {"status": 200, "json": {"access": "{access}"}}, "denied": {"status": 401}},
+        }
+    },
+    "states": {
+        "anonymous": {"present": {}, "challenged": "asking"},
+        "asking": {"send": "token", "granted": "signed_in", "denied": "refused"},
+        "signed_in": {"present": {"headers": {"Authorization": "Bearer {access}"}}, "challenged": "asking"},
+        "refused": {"fail": "The registry refused this user."},
+    },
+    "answers": {"challenged": {"status": 401, "challenge": {"scheme": "Bearer", "scope": "{scope}"}}},
+}
+
+
+def pull(session: authflow.AuthSession, repository: str) -> str:
+    """One request as a client would walk it, at a registry that wants a token for each repository."""
+    url = f"https://registry.example/v2/{repository}/manifests/latest"
+    held = served(session.enter(url))
+    if not bearer(held):
+        challenge = Answer(401, (("WWW-Authenticate", f'Bearer realm="r", scope="repository:{repository}:pull"'),))
+        held = served(session.hear(held, url, challenge))
+    return bearer(held)
+
+
+def test_one_grant_is_kept_for_each_scope(vendor: ScriptedVendor) -> None:
+    session = vendor.session(REGISTRY)
+    tokens = {repository: pull(session, repository) for repository in ("alpha", "beta", "gamma")}
+    assert len(set(tokens.values())) == 3
+    assert [request.url.partition("?")[2] for request in vendor.sent] == [
+        f"scope=repository%3A{name}%3Apull" for name in tokens
+    ]
+    vendor.sent.clear()
+    assert {repository: pull(session, repository) for repository in reversed(tokens)} == tokens
+    assert vendor.sent == []
+
+
+def test_the_least_recently_granted_is_dropped_beyond_64(vendor: ScriptedVendor) -> None:
+    session = vendor.session(REGISTRY)
+    for number in range(MOST_GRANTS + 6):
+        pull(session, f"repository-{number}")
+    assert len(session.keeper.grants) == MOST_GRANTS == 64
+    kept = {slot[0] for slot in session.keeper.grants}
+    assert "repository:repository-5:pull" not in kept
+    assert "repository:repository-6:pull" in kept
+
+
+# --- what people ask for ----------------------------------------------------------------------------------------------
+
+
+def test_status_tells_what_is_known_and_asks_nobody(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    before = session.status()
+    assert (before.vendor, before.state, before.expires_at, before.store) == (
+        "ladder",
+        "signed_out",
+        None,
+        "MemoryStore",
+    )
+    assert vendor.sent == []
+    token = session.token()
+    after = session.status()
+    assert (after.state, after.expires_at) == ("signed_in", token.expires_at)
+    assert token.expires_at == vendor.clock.now + LIFETIME
+    assert "user" not in after.account
+
+
+def test_login_starts_from_the_start_whatever_is_known(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    assert session.token().access == "access-1"
+    assert session.login().access == "access-2"
+    assert session.token().access == "access-2"
+    assert vendor.names == ["login", "login"]
+
+
+def test_login_tries_a_refused_password_once_more(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    vendor.says("login", 401, {})
+    for _ in range(2):
+        with pytest.raises(authflow.CredentialsRefused):
+            session.token()
+    assert vendor.names == ["login"]
+    assert session.login().access
+    assert vendor.names == ["login"]
+    assert session.token().access
+
+
+def test_logout_forgets_here_and_in_the_store_and_tells_the_vendor(vendor: ScriptedVendor) -> None:
+    telling = {
+        **LADDER,
+        "on_logout": "logout",
+        "exchanges": {
+            **LADDER["exchanges"],
+            "logout": {
+                "request": {"url": "logout", "json": {"refresh": "{refresh}"}},
+                "answers": {"done": {"status": 200}},
+            },
+        },
+    }
+    session = vendor.session(telling)
+    session.token()
+    session.logout()
+    assert session.status().state == "signed_out"
+    assert body_of(vendor.sent[-1]) == {"refresh": "refresh-1"}
+    assert vendor.names == ["login", "logout"]
+    session.token()
+    assert vendor.names == ["login"]
+
+
+def test_a_credential_is_asked_for_when_an_exchange_needs_it(vendor: ScriptedVendor) -> None:
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append(threading.current_thread().name)
+        return f"code-{len(asked)}"
+
+    session = vendor.session(password=ask)
+    session.status()
+    assert asked == []
+    session.token()
+    vendor.clock.now += LIFETIME + 1
+    session.token()
+    assert len(asked) == 1
+    vendor.says("refresh", 401, {})
+    vendor.clock.now += LIFETIME + 1
+    session.token()
+    assert len(asked) == 2
+    logins = [body_of(request)["password"] for request in vendor.sent if request.url.endswith("login")]
+    assert logins == ["code-1", "code-2"]
+
+
+def test_a_callable_that_fails_is_the_callers_own_error_each_time(vendor: ScriptedVendor) -> None:
+    def ask() -> str:
+        raise LookupError("no terminal to ask at")
+
+    session = vendor.session(password=ask)
+    for _ in range(2):
+        with pytest.raises(LookupError, match="no terminal"):
+            session.token()
+    assert vendor.sent == []
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_atoken_gives_the_same_token(vendor: ScriptedVendor, backend: str) -> None:
+    session = vendor.session()
+    assert anyio.run(session.atoken, backend=backend) == session.token()
+    assert vendor.names == ["login"]
+
+
+def test_a_pickled_session_has_locks_and_clients_of_its_own(vendor: ScriptedVendor) -> None:
+    session = authflow.AuthSession(LADDER, username="user", password="pass-word", clock=Clock())
+    again = pickle.loads(pickle.dumps(session))
+    assert again.vendor.name == "ladder"
+    assert again.status().state == "signed_out"
+    assert "pass-word" not in f"{again!r} {again.status()!r}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"untrusted": "maybe"}, "untrusted= is 'raise' or 'pass', not 'maybe'"),
+        ({"on_store_failure": "cry"}, "on_store_failure= is 'raise' or 'degrade', not 'cry'"),
+        ({"timeout": 0}, "timeout= is a number of seconds, not 0"),
+        ({"password": None}, "ladder needs the credential or setting password"),
+        ({"pasword": "x"}, "ladder takes no 'pasword': did you mean 'password'?"),
+        ({"client": object()}, "client= takes a requests.Session, an httpx.Client or their like"),
+    ],
+)
+def test_what_cannot_be_is_said_when_the_session_is_made(
+    vendor: ScriptedVendor, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(authflow.ConfigurationError) as caught:
+        vendor.session(**arguments)
+    assert message in str(caught.value)
+
+
+def test_threads_on_an_expired_token_share_one_exchange_and_its_failure(vendor: ScriptedVendor) -> None:
+    session, go = vendor.session(), threading.Event()
+    session.token()
+    vendor.clock.now += LIFETIME + 1
+
+    def slow(request: Request) -> Answer:
+        go.wait(10)
+        return answered(418, {})
+
+    vendor.says("refresh", slow)
+    errors: list[Exception] = []
+    begun = itertools.count(1)
+    all_begun = threading.Event()
+
+    def call() -> None:
+        try:
+            entry = session.enter(URL)
+            if next(begun) == 16:
+                all_begun.set()
+            served(entry)
+        except authflow.AuthFlowError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    assert all_begun.wait(10)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert [type(error) for error in errors] == [authflow.VendorAnswerError] * 16
+    assert len({id(error) for error in errors}) == 16
+    assert vendor.names == ["login", "refresh"]
+
+
+def test_the_walk_of_a_plain_request_needs_no_lock(vendor: ScriptedVendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steady state: no store, no flight, no hook; only the clock."""
+    session = vendor.session()
+    held = served(session.enter(URL))
+    untouched: Callable[..., Any] = None  # type: ignore[assignment]
+    for name in ("store", "flights", "climber", "_backoff", "_ahead"):
+        monkeypatch.setattr(session.keeper, name, untouched)
+    for _ in range(3):
+        assert served(session.enter(URL)) is held
+        assert session.hear(held, URL, answered(200)) is None
