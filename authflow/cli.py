@@ -1,18 +1,28 @@
-"""The command line: `authflow demo`.
+"""The command line. Here are the verbs of those who write vendor files; those that need an account are in `commands`.
+
+    check    all that is wrong with vendor files          show      a vendor's flow, drawn
+    schema   the JSON Schema of the format                new       a plugin's files, to be filled in
+    vendors  what is installed                            simulate  a vendor, on this machine
+    demo     all of it at work
 
 Its packages, click and rich, come with the extra `cli`; without them there is one line that says so. A command imports
-what it needs when it runs, so that `--version` is quick and a lack is named where it is felt.
+what it needs when it runs, so that `--version` is quick and a lack is named where it is felt. Exit codes: 0 done; 1 a
+vendor file is not right, or a claim of the demo was not so; 2 used wrongly. `commands.exits` has those of the others.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     import click
+
+    from authflow.errors import Finding
 
 
 def main() -> None:
@@ -23,22 +33,144 @@ def main() -> None:
 def _commands() -> click.Group:
     import click
 
+    from authflow.commands import attach
+    from authflow.commands.exits import MISUSED, REFUSED, Failed, Verb
+
+    epilog = "Exit codes: 0 done; 1 a vendor file is not right; 2 used wrongly."
+    page = "Draw what happened, on a page that needs nothing else."
+    as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
     @click.group(context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(version("authflow-http"), message="authflow %(version)s")
     def authflow() -> None:
         """Any vendor's login as a small file, and the token in your own HTTP client."""
 
+    @authflow.command(cls=Verb, epilog=epilog)
+    @click.argument("vendors", metavar="FILE…", nargs=-1, required=True)
+    @as_json
+    def check(vendors: tuple[str, ...], as_json: bool) -> None:
+        """Say all that is wrong with vendor files, and what is unwise.
+
+        FILE is a path, or the name of an installed vendor. Each finding is one line, FILE:KEY: REASON (HINT).
+        """
+        found = [finding for vendor in vendors for finding in _findings(vendor)]
+        if as_json:
+            shown = ("file", "key", "reason", "hint", "warning")
+            print(json.dumps([{name: getattr(finding, name) for name in shown} for finding in found], indent=1))
+        for finding in found if not as_json else ():
+            print(f"warning: {finding}" if finding.warning else finding)
+        errors = {finding.file for finding in found if not finding.warning}
+        if errors:
+            wrong = sum(not finding.warning for finding in found)
+            raise Failed(f"{_count(wrong, 'error')} in {_count(len(errors), 'file')}", REFUSED)
+        if not as_json:
+            print(f"{_count(len(vendors), 'file')} checked, nothing wrong")
+
+    @authflow.command(cls=Verb, epilog=epilog)
+    def schema() -> None:
+        """Print the JSON Schema of the vendor file, for editors."""
+        from authflow.schema import text
+
+        sys.stdout.write(text())
+
+    @authflow.command(cls=Verb, epilog=epilog)
+    @click.argument("vendor")
+    @click.option("--format", "form", type=click.Choice(["text", "mermaid"]), default="text", help="How to draw it.")
+    @click.option("--sequence", is_flag=True, help="The longest walk, instead of the states.")
+    def show(vendor: str, form: str, sequence: bool) -> None:
+        """Draw the flow of VENDOR: an installed vendor, or a path to a vendor file."""
+        from authflow import draw, plugins
+
+        pictures = {
+            ("text", False): draw.outline,
+            ("text", True): draw.story,
+            ("mermaid", False): draw.diagram,
+            ("mermaid", True): draw.sequence,
+        }
+        sys.stdout.write(pictures[form, sequence](plugins.find_vendor(vendor)))
+
+    @authflow.command(cls=Verb, epilog=epilog)
+    @click.argument("name")
+    @click.option("--into", type=click.Path(path_type=Path), help="The new folder (authflow-NAME, here).")
+    def new(name: str, into: Path | None) -> None:
+        """Write the files of a plugin that brings the vendor NAME: they pass check, and their own tests."""
+        from authflow.scaffold import files
+
+        try:
+            texts = files(name)
+        except ValueError as error:
+            raise Failed(str(error), MISUSED) from None
+        folder = into or Path(f"authflow-{name}")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise Failed(f"{folder} is there already, and not empty", MISUSED)
+        try:
+            for path, content in texts.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(content, "utf-8")
+                print(folder / path)
+        except OSError as error:
+            raise Failed(f"{folder} cannot be written: {error.strerror}", MISUSED) from None
+
+    @authflow.command(cls=Verb, epilog=epilog)
+    @as_json
+    def vendors(as_json: bool) -> None:
+        """List the installed vendors: name, title, and what each needs."""
+        from authflow import draw, plugins
+        from authflow.errors import VendorFileError
+
+        rows = []
+        for name in sorted(plugins.vendors()):
+            try:
+                vendor = plugins.find_vendor(name)
+            except VendorFileError as error:
+                rows.append({"name": name, "title": f"not right: {error}", "needs": []})
+            else:
+                rows.append({"name": name, "title": vendor.title, "needs": draw.needed(vendor)})
+        if as_json:
+            print(json.dumps(rows, indent=1))
+        for row in rows if not as_json else ():
+            print(f"{row['name']}: {row['title']} ({', '.join(row['needs']) or 'needs nothing'})")
+        if not rows and not as_json:
+            print("none; a vendor file is used by its path")
+
+    @authflow.command(cls=Verb, epilog=epilog, add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def simulate(arguments: tuple[str, ...]) -> None:
+        """Serve a vendor on this machine, made from its file alone. `--help` tells of lifetimes and faults."""
+        from authflow.testing.serve import main
+
+        sys.exit(main(arguments))
+
     @authflow.command()
-    def demo() -> None:
+    @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False, writable=True, path_type=Path), help=page)
+    def demo(html: Path | None) -> None:
         """Show requests and httpx at work against a supplier on this machine, and check every claim."""
         _need("the demo", {"requests": "requests", "httpx": "httpx"})
         if find_spec("authflow_supplier") is None:
             _give_up("the demo needs the supplier's plugin: pip install authflow-supplier")
         from authflow.demo import run
 
-        sys.exit(run())
+        sys.exit(run(html))
 
+    attach(authflow)
     return authflow
+
+
+def _findings(vendor: str) -> list[Finding]:
+    """All that is to be said about a vendor file, or about an installed vendor's."""
+    from authflow import plugins
+    from authflow.errors import ConfigurationError, Finding, VendorFileError
+
+    try:
+        return list(plugins.find_vendor(vendor).warnings)
+    except VendorFileError as error:
+        return list(error.findings)
+    except ConfigurationError as error:
+        return [Finding(vendor, "", str(error))]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _need(what: str, extras: dict[str, str]) -> None:
