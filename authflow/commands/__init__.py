@@ -1,0 +1,55 @@
+"""The verbs of the command line that need an account: login, token, request, status, logout, doctor, completion.
+
+attach(group)   gives them to the group in `authflow.cli`; each verb's module is imported when it is called
+exits           exit codes, and errors in one line
+desk            prompts and progress, while an exchange runs in another thread
+options         what the verbs have in common: which account, which settings, where secrets are read from
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from authflow.commands.exits import EPILOG
+
+__all__ = ["attach"]
+
+#: verb → the module here that has it, and its short help
+VERBS: Final = {
+    "login": ("tokens", "Log in, whatever is known, and keep the token."),
+    "token": ("tokens", "Print a fresh token, alone."),
+    "logout": ("tokens", "Forget the token, and tell the vendor if its file says how."),
+    "request": ("request", "Send a request that carries the token, and print the answer."),
+    "status": ("status", "Show the accounts: state, time left, where the token is kept."),
+    "doctor": ("doctor", "Look for what could be wrong on this machine."),
+    "completion": ("completion", "Print the script that teaches your shell to complete."),
+}
+
+
+def attach(group: click.Group) -> None:
+    """Add the verbs to a group."""
+    group.epilog = group.epilog or EPILOG
+    for name in VERBS:
+        group.add_command(_Later(name))
+
+
+class _Later(click.Command):
+    """A verb whose module is imported when it is used, so that `authflow --help` is quick."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, short_help=VERBS[name][1])
+
+    def _verb(self) -> click.Command:
+        assert self.name is not None
+        module = importlib.import_module(f"{__name__}.{VERBS[self.name][0]}")
+        verb: click.Command = getattr(module, self.name)
+        return verb
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        return self._verb().make_context(*args, **kwargs)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return self._verb().get_params(ctx)

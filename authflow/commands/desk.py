@@ -1,0 +1,98 @@
+"""The front desk: the main thread asks people and shows that something is going on, while the work runs elsewhere.
+
+A climb runs in a thread of its own and may need a password in the middle (a one-time code, say). Reading from a
+terminal belongs in the main thread, where Ctrl-C is heard; so the climb hands its question over, and waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import click
+
+from authflow.errors import ConfigurationError
+
+T = TypeVar("T")
+
+#: What takes longer than this gets a spinner, in seconds.
+PATIENCE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    title: str
+    hidden: bool
+    reply: queue.SimpleQueue[str | BaseException] = field(default_factory=queue.SimpleQueue)
+
+
+class Desk:
+    """`ask` may be called from any thread while `wait_for` runs, and from the main thread at any time."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+
+    def ask(self, title: str, hidden: bool) -> str:
+        """A person's answer. Raises ConfigurationError where nobody can be asked."""
+        if threading.current_thread() is threading.main_thread():
+            return _prompt(title, hidden)
+        question = _Question(title, hidden)
+        self._inbox.put(question)
+        answer = question.reply.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def wait_for(self, what: str, work: Callable[[], T]) -> T:
+        """The result of `work`, done in another thread; `what` is shown on a terminal if it takes its time."""
+        landed: list[Any] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                landed.append(work())
+            except BaseException as error:
+                errors.append(error)
+            self._inbox.put(None)
+
+        threading.Thread(target=run, name="authflow-verb", daemon=True).start()
+        with contextlib.ExitStack() as shown:
+            while (question := self._next(shown, what)) is not None:
+                shown.close()
+                try:
+                    question.reply.put(_prompt(question.title, question.hidden))
+                except ConfigurationError as error:
+                    question.reply.put(error)
+                except BaseException:
+                    question.reply.put(ConfigurationError(f"{question.title}: not answered"))
+                    raise
+        if errors:
+            raise errors[0]
+        result: T = landed[0]
+        return result
+
+    def _next(self, shown: contextlib.ExitStack, what: str) -> _Question | None:
+        with contextlib.suppress(queue.Empty):
+            return self._inbox.get(timeout=PATIENCE)
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.text import Text
+
+            shown.enter_context(Console(stderr=True).status(Text(f"{what} …")))
+        return self._inbox.get()
+
+
+def _prompt(title: str, hidden: bool) -> str:
+    if not sys.stdin.isatty():
+        name = title.partition(" for ")[0]
+        raise ConfigurationError(
+            f"the {title} is wanted, and nobody can be asked for it here: set AUTHFLOW_{name.upper()}, pipe it in with "
+            f"--stdin {name}, or say in the config file where to get it"
+        )
+    answer: str = click.prompt(title, hide_input=hidden, err=True)
+    return answer
