@@ -5,8 +5,9 @@ PYTHON ?= python3
 EXTRAS := requests,httpx,httpx2,keyring,encrypted,redis,otel,cli,test
 BIN    := .venv/bin
 READY  := .venv/.ready
+PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench gallery test-niquests clean
 
 demo: $(READY)
 	@$(BIN)/authflow demo
@@ -19,17 +20,43 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(READY)
-	@if [ -d benchmarks ]; then $(BIN)/python -m benchmarks; else echo "There are no benchmarks yet."; fi
+# The peers live in .venv-peers; niquests, which takes urllib3's place, beside them in .venv-niquests.
+bench: .venv-peers/.ready .venv-niquests/.ready
+	.venv-peers/bin/python -m benchmarks
+
+.venv-peers/.ready: EXTRA = requests,httpx,httpx2,redis
+.venv-niquests/.ready: EXTRA = niquests
+.venv-%/.ready: benchmarks/%.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-$*/bin/python -m pip install --quiet --editable ".[$(EXTRA)]" --editable plugins/supplier -r $<
+	@touch $@
+
+# Real servers, installed into $VENDOR_CACHE or the user's cache folder; glewlwyd is a Debian package, skipped if absent.
+gallery: $(READY)
+	$(BIN)/python -m pytest plugins/selfhosted/tests
+
+# niquests alone; then beside requests, which it moves to urllib3-future.
+test-niquests: .venv-test-niquests/.ready .venv-test-mixed/.ready
+	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients
+	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients
 
 clean:
-	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml plugins/supplier/pyproject.toml Makefile
+$(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "authflow needs Python 3.11 or later, and $(PYTHON) is none. Name another: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" --editable plugins/supplier --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" $(PLUGINS:%=--editable %) --group dev
+	@touch $@
+
+.venv-test-niquests/.ready: NEEDS := niquests,test
+.venv-test-mixed/.ready: NEEDS := niquests,requests,test
+.venv-test-niquests/.ready .venv-test-mixed/.ready: pyproject.toml plugins/supplier/pyproject.toml Makefile
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet --editable ".[$(NEEDS)]" --editable plugins/supplier
 	@touch $@
