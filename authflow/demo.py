@@ -23,14 +23,17 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import requests
 
 import authflow
+from authflow import record_page
 from authflow.demo_page import Page, Row, page
 from authflow.plugins import manager
+from authflow.record import Recording
 
 LIFETIME = 12 * 3600
 PASSWORD = "open-sesame"
@@ -109,6 +112,8 @@ def _fetched(answer: httpx.Response) -> Fetched:
     return Fetched(answer.json(), tuple(str(hop.url) for hop in (*answer.history, answer)))
 
 
+#: The recordings made so far, where a page is wanted.
+Seen = list[Recording] | None
 Fetch = Callable[[authflow.AuthSession, Sequence[str]], list[Fetched]]
 CLIENTS: dict[str, Fetch] = {
     "requests": with_requests,
@@ -204,28 +209,32 @@ def running_supplier() -> Iterator[Supplier]:
         process.stdout.close()
 
 
-def run() -> int:
-    """Tell the story; the exit status is 0 if all of it was so."""
+def run(html: Path | None = None) -> int:
+    """Tell the story, and draw it on a page if one is wanted; the exit status is 0 if all of it was so."""
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     show = page()
+    seen: Seen = [] if html is not None else None
     try:
         with running_supplier() as supplier:
             show.title(f"A supplier runs on {supplier.base_url}, its data on {supplier.data_url}.")
             for number, (name, fetch) in enumerate(CLIENTS.items(), start=1):
-                _tell(show, supplier, name, fetch, first_id=1000 * number)
+                _tell(show, supplier, name, fetch, 1000 * number, seen)
     except KeyboardInterrupt:
         return 130
+    if html is not None and seen is not None:
+        html.write_text(record_page.page(seen, "authflow demo"), "utf-8")
+        show.title(f"\n{html} shows what happened.")
     return show.verdict()
 
 
-def _tell(show: Page, supplier: Supplier, name: str, fetch: Fetch, first_id: int) -> None:
+def _tell(show: Page, supplier: Supplier, name: str, fetch: Fetch, first_id: int, seen: Seen) -> None:
     witness = Witness(supplier.base_url)
     manager().register(witness)
     fetched: list[Fetched] = []
     try:
         show.chapter(name)
         with witness.client() as client:
-            with _session(supplier, client, PASSWORD) as session:
+            with _session(supplier, client, PASSWORD) as session, _recorded(session, name, seen):
                 for step in STEPS:
                     ids = [str(first_id + number) for number in range(step.calls)]
                     supplier.prepare(step.orders, step.pass_time)
@@ -236,17 +245,19 @@ def _tell(show: Page, supplier: Supplier, name: str, fetch: Fetch, first_id: int
                         wrong = _named(error)
                     note = _journey(supplier, fetched[0]) if step is STEPS[0] and fetched else ""
                     show.row(_judge(step.claim, step.counted, wrong, note, supplier, witness))
-            show.row(_wrong_password(supplier, fetch, client, witness))
+            show.row(_wrong_password(supplier, name, fetch, client, witness, seen))
     finally:
         manager().unregister(witness)
     if fetched:
         show.deliveries([one.delivery for one in fetched[:4]])
 
 
-def _wrong_password(supplier: Supplier, fetch: Fetch, client: httpx.Client, witness: Witness) -> Row:
+def _wrong_password(
+    supplier: Supplier, name: str, fetch: Fetch, client: httpx.Client, witness: Witness, seen: Seen
+) -> Row:
     supplier.prepare({}, 0)
     wrong, note = "", ""
-    with _session(supplier, client, "open-barley") as session:
+    with _session(supplier, client, "open-barley") as session, _recorded(session, f"{name}, wrong password", seen):
         for _ in range(2):
             try:
                 fetch(session, [f"{supplier.base_url}deliveries/1"])
@@ -269,6 +280,14 @@ def _session(supplier: Supplier, client: httpx.Client, password: str) -> authflo
         client=client,
         clock=supplier.clock,
     )
+
+
+def _recorded(session: authflow.AuthSession, title: str, seen: Seen) -> contextlib.AbstractContextManager[object]:
+    if seen is None:
+        return contextlib.nullcontext()
+    recording = session.record(title)
+    seen.append(recording)
+    return recording
 
 
 def _judge(claim: str, expected: dict[str, int], wrong: str, note: str, supplier: Supplier, witness: Witness) -> Row:

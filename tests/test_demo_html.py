@@ -1,0 +1,31 @@
+"""`authflow demo --html FILE`: the story, drawn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+AUTHFLOW = (sys.executable, "-c", "from authflow.cli import main; main()")
+
+
+def test_the_demo_draws_what_it_tells(tmp_path: Path) -> None:
+    target = tmp_path / "demo.html"
+    done = subprocess.run(
+        [*AUTHFLOW, "demo", "--html", str(target)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "All 18 claims hold." in done.stdout
+    assert str(target) in done.stdout
+    text = target.read_text("utf-8")
+    assert text.count('<section class="recording"') == 6
+    assert "50 waited" in text
+    assert "open-sesame" not in text
+    assert "open-barley" not in text
+
+
+def test_a_page_that_cannot_be_written_is_wrong_use(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*AUTHFLOW, "demo", "--html", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
