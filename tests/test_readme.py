@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import authflow
-from authflow import plugins
+from authflow import draw, plugins
+from authflow.plugins import find_vendor
 from authflow.vendor import load
 from tests.servers import PASSWORD, USERNAME, Supplier, running_supplier
 
@@ -136,3 +137,8 @@ def test_snippets_are_found_with_their_lines_and_reasons() -> None:
     assert second == Snippet("python", 10, "two = 2\n", "needs a keyring")
     assert list(snippets(SAMPLE, "toml")) == []
     assert list(snippets("", "python")) == []
+
+
+def test_the_diagram_is_the_one_that_is_drawn() -> None:
+    shown = [snippet.code.strip() for snippet in snippets(README.read_text("utf-8"), "mermaid")]
+    assert shown == [draw.diagram(find_vendor("supplier")).strip()]
