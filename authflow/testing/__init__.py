@@ -1,0 +1,64 @@
+"""What authors of vendors and stores test theirs with. Each part is imported when it is first used.
+
+Simulator       a vendor's server, made from the vendor's file
+flow_machine    a Hypothesis state machine over simulator, sessions, store and clock
+StoreContract   what every store must do, as a test class
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from authflow.testing.clock import Clock
+    from authflow.testing.coverage import Coverage
+    from authflow.testing.exploration import Exploration, explore
+    from authflow.testing.faults import Fault, Faults
+    from authflow.testing.machine import FlowMachine, flow_machine
+    from authflow.testing.serve import serving
+    from authflow.testing.simulator import Call, Simulator
+    from authflow.testing.store_contract import StoreContract
+    from authflow.testing.transports import SimulatedSender, httpx_transport, requests_adapter
+
+__all__ = [
+    "Call",
+    "Clock",
+    "Coverage",
+    "Exploration",
+    "Fault",
+    "Faults",
+    "FlowMachine",
+    "SimulatedSender",
+    "Simulator",
+    "StoreContract",
+    "explore",
+    "flow_machine",
+    "httpx_transport",
+    "requests_adapter",
+    "serving",
+]
+
+_HOMES = {
+    "Call": "simulator",
+    "Clock": "clock",
+    "Coverage": "coverage",
+    "Exploration": "exploration",
+    "Fault": "faults",
+    "Faults": "faults",
+    "FlowMachine": "machine",
+    "SimulatedSender": "transports",
+    "Simulator": "simulator",
+    "StoreContract": "store_contract",
+    "explore": "exploration",
+    "flow_machine": "machine",
+    "httpx_transport": "transports",
+    "requests_adapter": "transports",
+    "serving": "serve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

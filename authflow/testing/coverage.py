@@ -1,0 +1,95 @@
+"""Which cells of a vendor's flow were visited: a row for each state, a cell for each outcome that it can meet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from authflow.flow import EXPIRED, LOST, UNAVAILABLE, Presenting, Sending, next_rung, refusals, rotates
+from authflow.vendor import Vendor
+
+Cell = tuple[str, str]
+
+
+def cells(vendor: Vendor) -> list[Cell]:
+    """Every (state, outcome) that the file foresees, the built-in outcomes included."""
+    found: list[Cell] = []
+    for state in vendor.flow.states.values():
+        if isinstance(state, Sending):
+            exchange = vendor.flow.exchanges[state.send]
+            outcomes = [*exchange.outcomes, UNAVAILABLE]
+            if rotates(exchange) and (state.missing is not None or refusals(exchange)):
+                outcomes.append(LOST)
+            if state.missing is not None:
+                outcomes.append("missing")
+            found += [(state.name, outcome) for outcome in dict.fromkeys(outcomes)]
+        elif isinstance(state, Presenting):
+            found += [(state.name, event) for event in state.next if event != EXPIRED or _expires(vendor)]
+    return found
+
+
+def _expires(vendor: Vendor) -> bool:
+    """Does anything tell when a token ends?"""
+    patterns = [pattern for exchange in vendor.flow.exchanges.values() for _, pattern in exchange.answers]
+    holes = [hole for pattern in (*patterns, *(item for _, item in vendor.answers)) for hole in pattern.holes()]
+    told = any(
+        hole.name in ("expires_in", "expires_at") or (hole.name, hole.kind) == ("access", "jwt") for hole in holes
+    )
+    return told or vendor.lifetime is not None or vendor.idle is not None
+
+
+class Coverage:
+    """Counts visits. `cell in coverage` says whether one was made."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self.vendor = vendor
+        self.visits: Counter[Cell] = Counter()
+
+    def note(self, before: str, event: str) -> None:
+        self.visits[before, event] += 1
+
+    def __contains__(self, cell: Cell) -> bool:
+        return self.visits[cell] > 0
+
+    @property
+    def missed(self) -> list[Cell]:
+        return [cell for cell in cells(self.vendor) if cell not in self]
+
+    def table(self) -> str:
+        """The cells as text: state, outcome, where it leads, how often it was visited."""
+        rows = [("state", "outcome", "leads to", "visits")]
+        for state, outcome in cells(self.vendor):
+            after = _after(self.vendor, state, outcome)
+            visits = self.visits[state, outcome]
+            rows.append((state, outcome, after, str(visits) if visits else "never"))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        total = len(rows) - 1
+        return "\n".join([*lines, f"{total - len(self.missed)} of {total} cells visited"])
+
+    def drawing(self) -> str:
+        """The cells as a Mermaid state diagram; what was never visited says so."""
+        lines = ["stateDiagram-v2", f"    [*] --> {self.vendor.flow.start}"]
+        for state, outcome in cells(self.vendor):
+            visits = self.visits[state, outcome]
+            label = f"{outcome} ({visits})" if visits else f"{outcome} (never)"
+            lines.append(f"    {state} --> {_after(self.vendor, state, outcome)} : {label}")
+        return "\n".join(lines)
+
+
+def merged(vendor: Vendor, runs: Iterable[Mapping[Cell, int]]) -> Coverage:
+    """The coverage of several runs together."""
+    whole = Coverage(vendor)
+    for run in runs:
+        whole.visits.update(run)
+    return whole
+
+
+def _after(vendor: Vendor, state: str, outcome: str) -> str:
+    here = vendor.flow.states[state]
+    following = getattr(here, "next", {})
+    if outcome in following:
+        return str(following[outcome])
+    if isinstance(here, Sending) and outcome in (LOST, "missing"):
+        return next_rung(here, vendor.flow.exchanges[here.send])
+    return state

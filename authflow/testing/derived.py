@@ -1,0 +1,90 @@
+"""Derived values, seen from the vendor's side: read back where that can be done, computed anew and compared elsewhere.
+
+base64, basic          two-way: decoded, and the values inside are read by the argument's own template
+hmac, sha256, md5, …   computed from what the vendor knows of the account
+jwt                    the signature and the claims are verified
+totp                   computed for this period and its neighbours
+now, uuid4, random     fit whatever is sent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from authflow.bag import Bag
+from authflow.converters import CONVERTERS
+from authflow.template import ABSENT, Mismatch, Unbound, Unfit
+from authflow.vendor import Derived, Vendor
+
+_FREE: Final = frozenset({"now", "uuid4", "random"})
+_ADDED_CLAIMS: Final = frozenset({"iat", "exp", "jti", "nbf"})
+
+
+def unfold(vendor: Vendor, found: Mapping[str, Any]) -> dict[str, Any]:
+    """`found`, and whatever can be read out of the derived values in it. Raises Mismatch."""
+    whole = dict(found)
+    todo = [name for name in whole if name in vendor.derive]
+    while todo:
+        row = vendor.derive[todo.pop()]
+        before = set(whole)
+        _read_back(row, whole[row.name], whole)
+        todo += [name for name in whole if name not in before and name in vendor.derive]
+    return whole
+
+
+def _read_back(row: Derived, value: Any, found: dict[str, Any]) -> None:
+    if row.function_name not in ("base64", "basic"):
+        return
+    scheme, _, coded = str(value).rpartition(" ")
+    try:
+        text = CONVERTERS["base64"].read(coded)
+    except ValueError:
+        raise Mismatch(f"{row.name} is not base64") from None
+    if row.function_name == "basic":
+        if scheme.lower() != "basic":
+            raise Mismatch(f"{row.name} is not HTTP Basic")
+        row.argument.match(text.split(":", 1), found)
+    else:
+        row.argument.match(text, found)
+
+
+def fits(vendor: Vendor, name: str, values: Mapping[str, Any], given: Mapping[str, Any], now: float) -> bool:
+    """Is `values[name]` what the vendor would compute from the other values and from what it knows (`given`)?"""
+    row = vendor.derive[name]
+    if row.function_name in _FREE:
+        return True
+    bag = Bag(vendor, given, {key: value for key, value in values.items() if key != name}, now)
+    try:
+        argument = row.argument.render(bag)
+        if argument is ABSENT:
+            return False
+        if row.function_name == "jwt":
+            return _signed(str(values[name]), argument)
+        period = float(argument.get("period", 30)) if isinstance(argument, Mapping) else 30.0
+        instants = (now, now - period, now + period) if row.function_name == "totp" else (now,)
+        return any(str(row.function.compute(argument, instant)) == str(values[name]) for instant in instants)
+    except (Unbound, Unfit, ValueError, TypeError, KeyError):
+        return False
+
+
+def _signed(token: str, argument: Mapping[str, Any]) -> bool:
+    """Does this assertion carry the argument's claims, and a signature by its key?"""
+    import jwt
+
+    algorithm = str(argument.get("algorithm", "HS256"))
+    key: Any = argument["key"]
+    if not algorithm.startswith("HS"):
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        private = load_pem_private_key(str(key).encode(), None)
+        key = private.public_key()
+    try:
+        claims = jwt.decode(token, key, [algorithm], options={"verify_exp": False, "verify_aud": False})
+    except jwt.PyJWTError:
+        return False
+    return all(claims.get(name) == value for name, value in argument.get("claims", {}).items() - _added(argument))
+
+
+def _added(argument: Mapping[str, Any]) -> set[tuple[str, Any]]:
+    return {(name, value) for name, value in argument.get("claims", {}).items() if name in _ADDED_CLAIMS}

@@ -1,0 +1,350 @@
+"""`flow_machine(vendor)`: a Hypothesis state machine over simulator, sessions, store and clock, for any vendor.
+
+    TestSupplier = flow_machine("supplier").TestCase          # a whole test file
+
+Rules are what happens: requests, alone and together, time, faults, kills, passwords that change, stores that fail. The
+invariant is that no promise was broken (`promises`), and at the end, when all faults are over, every request is served
+again. Which of those who are ready acts next is drawn by Hypothesis too, and shrinks with the rest to a short story.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+from unittest import mock
+
+from hypothesis import HealthCheck, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from authflow import plugins
+from authflow.flow import Presenting
+from authflow.http import resolve
+from authflow.testing import samples
+from authflow.testing.clock import Clock
+from authflow.testing.coverage import Coverage
+from authflow.testing.faults import ANSWERS, BROKEN
+from authflow.testing.player import ELSEWHERE, MOVED, Player
+from authflow.testing.promises import Errand, Watcher
+from authflow.testing.shared_store import SharedStore
+from authflow.testing.simulator import DATA, Simulator
+from authflow.testing.stage import Stage
+from authflow.vendor import Vendor
+
+PROCESSES = 3
+WHO = st.integers(0, PROCESSES - 1)
+#: The script: mostly nobody cuts in, now and then one of the first few does.
+PLANS = st.lists(st.sampled_from([0, 0, 1, 1, 2, 3, 4]), max_size=16)
+KINDS = st.sampled_from(["get", "get", "get", "post", "once", "elsewhere", "moved"])
+ORDERS = ["expire", "revoke-access", "revoke-refresh", "revoke-family", "refuse-password", "unlock", "restart"]
+WIRE = [*BROKEN, *ANSWERS, "503", "500", "429=30", "429", "slow=3"]
+#: Seconds, and parts of a token's life.
+TIMES = st.sampled_from([0.5, 5.0, 31.0, 61.0, 130.0, 3700.0])
+AGED = {"advisory": 0.93, "mandatory": 0.99, "expired": 1.01}
+PARTS = st.sampled_from([0.3, 0.91, 0.96, 1.01, 2.5])
+STORE_KINDS = st.sampled_from([("load",), ("save",), ("lock",), ("load", "save", "delete", "lock")])
+
+
+MISHAPS: dict[str, Callable[[FlowMachine, int], Any]] = {
+    "corrupt": lambda machine, who: machine._forget(corrupt=True),
+    "forget": lambda machine, who: machine._forget(corrupt=False),
+    "kill": lambda machine, who: machine._alive(who).process.kill(),
+    "login": lambda machine, who: machine._alive(who).login(),
+    "logout": lambda machine, who: machine._log_out(who),
+    "new password": lambda machine, who: machine._change_password(known=True),
+    "new password, unknown": lambda machine, who: machine._change_password(known=False),
+}
+
+
+class FlowMachine(RuleBasedStateMachine):
+    """The machine; `flow_machine` makes the one of a vendor."""
+
+    vendor: ClassVar[Vendor]
+    options: ClassVar[dict[str, Any]] = {}
+    coverage: ClassVar[Coverage]
+    #: The story of the last run: after a failure, of the shortest one.
+    last_story: ClassVar[list[str]] = []
+    steps: ClassVar[Counter[str]] = Counter()
+    #: Told, as each example begins, how many there have been.
+    progress: ClassVar[Callable[[int], None]] = staticmethod(lambda done: None)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fast = mock.patch("hashlib.scrypt", _quick)
+        self._fast.start()
+        self.clock = Clock()
+        self.simulator = Simulator(self.vendor, clock=self.clock, **self.options)
+        self.watcher = Watcher(self.simulator, self.clock)
+        type(self).last_story = self.watcher.story
+        self.stage = Stage()
+        self.store = SharedStore(self.stage, self.clock, self.watcher.saved, self.watcher.store_failed)
+        self.watcher.store = self.store
+        self.passwords = {
+            name: self.simulator.inputs[name]
+            for name, entry in self.vendor.credentials.items()
+            if entry.secret
+            if name in self.simulator.inputs
+        }
+        self.body = body_kind(self.vendor)
+        self.count = self.changes = 0
+        self.players = [self._player(index, 1) for index in range(PROCESSES)]
+        type(self).steps["examples"] += 1
+        type(self).progress(self.steps["examples"])
+
+    def _player(self, index: int, life: int) -> Player:
+        name = f"{'ABC'[index]}{life}"
+        # The last of them asks for its passwords anew each time; the others were told once.
+        inputs = {**self.simulator.inputs, **self.passwords}
+        if index == PROCESSES - 1:
+            inputs |= {secret: lambda secret=secret: self.passwords[secret] for secret in self.passwords}
+        return Player(
+            name, self.stage, self.simulator, self.store, self.watcher, self.clock, inputs, self.coverage.note
+        )
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, who: int, kind: str) -> None:
+        player = self._alive(who)
+        self.count += 1
+        once = kind == "once" and not self.body
+        errand = Errand(self.count, player.process, kind, one_shot=once)
+        paths = {"elsewhere": f"{ELSEWHERE}/data", "moved": MOVED}
+        url = resolve(self.simulator.base_url, paths.get(kind, f"data-{self.count % 2}/item"))
+        player.begin(errand, url, self.body)
+
+    def _alive(self, who: int) -> Player:
+        if self.players[who].process.dead:
+            self._settle([])
+            life = int(self.players[who].process.name[1:]) + 1
+            self.players[who] = self._player(who, life)
+        return self.players[who]
+
+    @rule(who=WHO, kind=KINDS)
+    def begins_a_request(self, who: int, kind: str) -> None:
+        """A caller's request takes its first step."""
+        self._begin(who, kind)
+
+    @rule(who=st.lists(WHO, min_size=2, max_size=4), kind=KINDS, plan=PLANS)
+    def requests_together(self, who: list[int], kind: str, plan: list[int]) -> None:
+        """Several requests at once, of one session or of several."""
+        for index in who:
+            self._begin(index, kind)
+        self._settle(plan)
+
+    @rule(who=WHO, plan=PLANS)
+    def request(self, who: int, plan: list[int]) -> None:
+        """One request, from its beginning to its end."""
+        self._begin(who, "get")
+        self._settle(plan)
+
+    @rule(pick=st.integers(0, 5))
+    def somebody_acts(self, pick: int) -> None:
+        """One of those who are ready takes a step."""
+        self.stage.act(pick)
+
+    @rule(who=WHO)
+    def a_caller_gives_up(self, who: int) -> None:
+        """A request is cancelled."""
+        self.players[who].cancel()
+
+    def _settle(self, plan: list[int]) -> None:
+        self.stage.plan = deque(plan)
+        self.stage.act_until(lambda: False)
+        self.stage.plan.clear()
+        for player in self.players:
+            for errand, task in player.errands:
+                if not task.done() and not player.process.dead:
+                    self.watcher.breaks(5, f"{errand} never ends")
+                elif task.cancelled() and not errand.cancelled:
+                    self.watcher.breaks(8, f"{errand} is cancelled along with another")
+            player.errands = []
+            if not player.process.dead and self.store.held_by(player.process) is not None:
+                self.watcher.breaks(1, f"{player} keeps the lock")
+
+    # --- time, faults, trouble ----------------------------------------------------------------------------------------
+
+    @rule(seconds=TIMES)
+    def time_passes(self, seconds: float) -> None:
+        """So many seconds pass."""
+        self.clock.advance(seconds)
+
+    @rule(part=PARTS)
+    def a_token_ages(self, part: float) -> None:
+        """So much of a token's life passes."""
+        self.clock.advance(self.simulator.lifetime * part)
+
+    @rule(
+        how=st.sampled_from(["expire", "revoke-access", "revoke-family", *AGED]),
+        fault=st.none() | st.sampled_from(WIRE),
+        who=st.lists(WHO, min_size=1, max_size=3),
+        plan=PLANS,
+    )
+    def a_renewal(self, how: str, fault: str | None, who: list[int], plan: list[int]) -> None:
+        """Tokens go bad at the vendor or by the clock, and the exchanges that follow may meet a fault."""
+        if how in AGED:
+            self.clock.advance(self.simulator.lifetime * AGED[how])
+        else:
+            self.simulator.faults.add(how)
+        if fault is not None:
+            self.simulator.faults.add(f"{fault}@exchange")
+        for index in who:
+            self._begin(index, "get")
+        self._settle(plan)
+
+    @rule(name=st.sampled_from(ORDERS))
+    def at_the_vendor(self, name: str) -> None:
+        """Something happens to the vendor's accounts and tokens."""
+        self.simulator.faults.add(name)
+
+    @rule(name=st.sampled_from(WIRE), where=st.sampled_from(["exchange", "exchange", DATA]), times=st.integers(1, 3))
+    def a_fault(self, name: str, where: str, times: int) -> None:
+        """The next exchange, or the next request for data, fails."""
+        self.simulator.faults.add(f"{name}@{where}:x{times}")
+
+    @rule(pick=st.integers(0, 30), rotates=st.booleans())
+    def the_vendor_says(self, pick: int, rotates: bool) -> None:
+        """The vendor gives one of the answers that its file foresees, deserved or not; refresh tokens are replaced or
+        not, where the file leaves that open.
+        """
+        self.simulator.rotate = rotates
+        choices = _scripted(self.vendor, self.simulator.cannot)
+        if choices:
+            what, outcome = choices[pick % len(choices)]
+            self.simulator.script[what] = deque([outcome])
+
+    @rule(who=WHO, pauses=st.integers(0, 6), plan=PLANS)
+    def is_killed_midway(self, who: int, pauses: int, plan: list[int]) -> None:
+        """A process is killed in the middle of a climb; another takes its place when it is needed."""
+        player = self._alive(who)
+        player.process.dies_in = pauses
+        self._begin(who, "get")
+        self._settle(plan)
+        player.process.dies_in = None
+
+    @rule(kinds=STORE_KINDS, times=st.integers(1, 3))
+    def the_store_fails(self, kinds: tuple[str, ...], times: int) -> None:
+        """So many of the next operations on the store fail."""
+        self.store.kinds, self.store.failing = frozenset(kinds), times
+
+    @rule(what=st.sampled_from(sorted(MISHAPS)), who=WHO)
+    def a_mishap(self, what: str, who: int) -> None:
+        """What happens rarely: records destroyed, a process killed, a user who logs in or out, another password."""
+        MISHAPS[what](self, who)
+
+    def _forget(self, *, corrupt: bool) -> None:
+        self.watcher.store_lost()
+        if corrupt:
+            self.store.corrupt()
+        else:
+            self.store.records.clear()
+
+    def _change_password(self, *, known: bool) -> None:
+        self.changes += 1
+        for name, value in self.passwords.items():
+            if isinstance(value, str) and not samples.is_key(self.vendor, name):
+                self.simulator.account.values[name] = f"changed-{name}-{self.changes}"
+        if known:
+            self._tell_passwords()
+
+    def _tell_passwords(self) -> None:
+        for name in self.passwords:
+            self.passwords[name] = self.simulator.account.values.get(name, self.passwords[name])
+            self.simulator.inputs[name] = self.passwords[name]
+
+    def _log_out(self, who: int) -> None:
+        self._alive(who).logout()
+        self.watcher.store_lost()
+
+    # --- what must hold -----------------------------------------------------------------------------------------------
+
+    @invariant()
+    def promises_are_kept(self) -> None:
+        type(self).steps["steps"] += 1
+        if self.watcher.broken:
+            for number, line in enumerate(self.watcher.story, 1):
+                note(f"{number:4}. {line}")
+            raise AssertionError(self.watcher.broken[0])
+
+    def teardown(self) -> None:
+        try:
+            if not self.watcher.broken:
+                self._settle([])
+                self.promises_are_kept()
+                self._heals()
+        finally:
+            self._fast.stop()
+
+    def _heals(self) -> None:
+        """When every fault is over and time has passed, everybody is served."""
+        self.watcher.tell("all faults are over")
+        self.simulator.faults.clear()
+        self.simulator.script.clear()
+        self.simulator.skew = 0.0
+        self.simulator.faults.add("unlock")
+        self.store.failing = 0
+        self._tell_passwords()
+        self.clock.advance(7200 + self.simulator.lifetime)
+        for who in range(PROCESSES):
+            if who != PROCESSES - 1 and not self.players[who].process.dead:
+                self.players[who].process.kill()  # it may have been told another password
+            for _ in range(2):
+                player = self._alive(who)
+                self.count += 1
+                errand = Errand(self.count, player.process, "get")
+                player.begin(errand, resolve(self.simulator.base_url, "data-0/item"), self.body)
+                self._settle([])
+                if errand.result == 200:
+                    break
+                self.clock.advance(3700)
+            if errand.result != 200:
+                self.watcher.breaks(5, f"{errand} is not served though all is well again: {errand.result!r}")
+        self.promises_are_kept()
+
+
+def flow_machine(vendor: Any, **options: Any) -> type[FlowMachine]:
+    """The machine of a vendor (a name, a path, a mapping, or a `Vendor`); `options` are those of `Simulator`.
+
+    Its `TestCase` is for pytest and unittest; 200 examples of up to 50 steps, unless Hypothesis is told otherwise.
+    Raises ConfigurationError, VendorFileError.
+    """
+    found = plugins.find_vendor(vendor)
+    attributes = {"vendor": found, "options": options, "coverage": Coverage(found), "steps": Counter()}
+    machine: Any = type(f"FlowMachine_{found.name.replace('-', '_')}", (FlowMachine,), attributes)
+    machine.TestCase.settings = settings(
+        max_examples=200,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    )
+    return machine  # type: ignore[no-any-return]
+
+
+def _scripted(vendor: Vendor, cannot: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Every answer that the file foresees: to an exchange, or (under "data") to the caller's requests."""
+    found = [
+        (exchange.name, outcome)
+        for exchange in vendor.flow.exchanges.values()
+        for outcome in exchange.outcomes
+        if not any(reason.startswith(f"exchanges.{exchange.name}.answers.{outcome}:") for reason in cannot)
+    ]
+    heard = {event for state in vendor.flow.states.values() if isinstance(state, Presenting) for event in state.next}
+    found += [(DATA, event) for event in dict.fromkeys(name for name, _ in vendor.answers) if event in heard]
+    return found
+
+
+def body_kind(vendor: Vendor) -> str:
+    """The kind of body that a caller's request needs for the token to travel in it."""
+    for state in vendor.flow.states.values():
+        if isinstance(state, Presenting):
+            if state.present.json is not None:
+                return "json"
+            if state.present.form:
+                return "form"
+    return ""
+
+
+def _quick(password: bytes, *, salt: bytes, n: int, r: int, p: int, dklen: int = 64, **more: Any) -> bytes:
+    """In the place of scrypt, whose slowness is no part of what is tested."""
+    return hashlib.blake2b(password, salt=hashlib.md5(salt, usedforsecurity=False).digest(), digest_size=dklen).digest()

@@ -1,0 +1,229 @@
+"""One process of the machine: a session, its client and its requests, all on the stage and all watched.
+
+The client is httpx's own `AsyncClient` with the adapter that users have; what lies under it is the simulator, and every
+crossing is told to the watcher.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from authflow.clients.base import NoAnswer
+from authflow.errors import AuthFlowError, ConfigurationError
+from authflow.exchange import judge
+from authflow.http import Answer, Request, origin_of
+from authflow.session import AuthSession
+from authflow.testing.faults import Broken
+from authflow.testing.promises import Errand, Watcher, usable
+from authflow.testing.simulator import DATA, Simulator
+from authflow.testing.stage import Process, Stage, StagedFlights
+from authflow.testing.transports import httpx_response
+
+if TYPE_CHECKING:
+    from authflow.testing.clock import Clock
+    from authflow.testing.shared_store import SharedStore
+
+#: An origin that no vendor file declares, and the path of the data that redirects there.
+ELSEWHERE: Final = "https://elsewhere.example"
+MOVED: Final = "moved-away"
+
+
+def client_library() -> str:
+    """httpx or httpx2. Raises ConfigurationError if neither is installed."""
+    for library in ("httpx", "httpx2"):
+        if importlib.util.find_spec(library) is not None:
+            return library
+    raise ConfigurationError("the machine's requests need httpx: pip install 'authflow-http[httpx,test]'")
+
+
+class WatchedSender:
+    """Sends the exchanges of one process to the simulator, with a pause before and after."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    def exchange(self, request: Request, timeout: float) -> Answer:
+        player, watcher, process = self._player, self._player.watcher, self._player.process
+        player.stage.pause(process)
+        name, values = player.simulator.values_in(request)
+        key = watcher.sending(process, name, values, request)
+        exchange = player.simulator.vendor.flow.exchanges.get(name)
+        answer: Answer | None = None
+        try:
+            answer = player.simulator.handle(request)
+            player.stage.pause(process)
+        except Broken as broken:
+            player.stage.pause(process)
+            if exchange is not None and broken.connected:
+                watcher.answered(process, key, exchange, values, None)
+            raise NoAnswer(broken.kind, sent=broken.connected) from None
+        finally:
+            if not process.dead:
+                watcher.landed(key)
+        if exchange is not None:
+            outcome, _ = judge(exchange.answers, answer)
+            unavailable = answer.status in (408, 425, 429) or answer.status >= 500
+            if outcome is not None or not unavailable:
+                watcher.answered(process, key, exchange, values, outcome)
+        return answer
+
+
+class Player:
+    """A process with a session. `password` gives the secret credentials anew each time they are asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        stage: Stage,
+        simulator: Simulator,
+        store: SharedStore,
+        watcher: Watcher,
+        clock: Clock,
+        inputs: Mapping[str, Any],
+        walked: Callable[[str, str], None],
+    ) -> None:
+        self.process = Process(name)
+        self.process.on_death = self._died
+        self.stage, self.simulator, self.watcher, self.clock = stage, simulator, watcher, clock
+        self.errands: list[tuple[Errand, asyncio.Task[None]]] = []
+        self.session = AuthSession(
+            simulator.vendor,
+            store=store.for_process(self.process),
+            client=WatchedSender(self),
+            clock=clock,
+            **inputs,
+        )
+        over = self._over
+        self.session.keeper.flights = StagedFlights(stage, self.process, over)
+        observe = self.session.keeper.climber.observe
+
+        def observed(transition: Any, *took: Any) -> None:
+            walked(transition.before, transition.event)
+            watcher.walked(self.process, *transition)
+            observe(transition, *took)
+
+        self.session.keeper.climber.observe = observed
+        self._library = client_library()
+        lib: Any = importlib.import_module(self._library)
+        self.error: type[Exception] = lib.RequestError
+        self.client = lib.AsyncClient(
+            transport=_transport(lib, self),
+            auth=getattr(self.session, self._library),
+            trust_env=False,
+            follow_redirects=True,
+        )
+
+    def __repr__(self) -> str:
+        return self.process.name
+
+    def _over(self, error: BaseException | None) -> None:
+        self.watcher.climbed(self.process, error)
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def begin(self, errand: Errand, url: str, body: str) -> None:
+        """Start a request and let it take its first step."""
+        held = self.session.held
+        now = self.clock()
+        ready = bool(held.grant.state) and not self.simulator.vendor.vary and usable(held.grant, now)
+        if ready and held.valid(now):
+            errand.good_at_start = str(held.grant.captured.get("access", "")) or None
+        task = self.stage.create_task(self._run(errand, url, body))
+        self.errands.append((errand, task))
+        self.stage.act(-1)
+        if ready and not errand.sends and errand.result is None:
+            self.watcher.breaks(6, f"{errand} waits, although its token could be used at once")
+
+    async def _run(self, errand: Errand, url: str, body: str) -> None:
+        more: dict[str, Any] = {"json": {"json": {"note": "hello"}}, "form": {"data": {"note": "hello"}}}.get(body, {})
+        if errand.one_shot:
+            more = {"content": _once()}
+        method = "POST" if more or errand.kind == "post" else "GET"
+        try:
+            response = await self.client.request(method, url, extensions={"errand": errand}, **more)
+            errand.result = response.status_code
+        except Exception as error:
+            errand.result = error
+        self.watcher.ended(errand, self.error, isinstance(errand.result, self.error))
+
+    def cancel(self) -> Errand | None:
+        """Cancel the oldest request that is under way."""
+        for errand, task in self.errands:
+            if not task.done():
+                errand.cancelled = True
+                task.cancel()
+                return errand
+        return None
+
+    # --- what a user does ---------------------------------------------------------------------------------------------
+
+    def login(self) -> None:
+        self.watcher.forced(self.process, on=True)
+        try:
+            self.session.login()
+        except AuthFlowError as error:
+            self.watcher.tell(f"{self} logs in: {type(error).__name__}")
+        finally:
+            self.watcher.forced(self.process, on=False)
+
+    def logout(self) -> None:
+        self.watcher.forced(self.process, on=True)
+        try:
+            self.session.logout()
+        except AuthFlowError as error:
+            self.watcher.tell(f"{self} logs out: {type(error).__name__}")
+        finally:
+            self.watcher.forced(self.process, on=False)
+
+    def _died(self) -> None:
+        """From now on nothing of this process happens; its requests are no more."""
+        self.watcher.died(self.process)
+        for errand, task in self.errands:
+            errand.cancelled = True
+            task.cancel()
+
+
+async def _once() -> AsyncIterator[bytes]:
+    yield b'{"note": "once"}'
+
+
+def _transport(lib: Any, player: Player) -> Any:
+    simulator, watcher = player.simulator, player.watcher
+
+    class WatchedTransport(lib.AsyncBaseTransport):  # type: ignore[misc]
+        async def handle_async_request(self, request: Any) -> Any:
+            body = b"".join([chunk async for chunk in request.stream])
+            view = Request(request.method, str(request.url), tuple(request.headers.multi_items()), body)
+            errand: Errand = request.extensions["errand"]
+            if player.process.dead:
+                raise asyncio.CancelledError
+            name, values = simulator.values_in(view) if str(request.url).startswith("http") else ("", {})
+            watcher.presented(errand, view, _presented(simulator, view, values, name))
+            await player.stage.breathe()
+            response = httpx_response(lib, request, lambda asked: _answer(simulator, asked), view)
+            answer = Answer(response.status_code, tuple(response.headers.multi_items()), response.read())
+            response = httpx_response(lib, request, lambda asked: answer, view)
+            if judge(simulator.vendor.answers, answer)[0] is not None:
+                watcher.rejected_with(errand, _presented(simulator, view, values, name))
+            await player.stage.breathe()
+            return response
+
+    return WatchedTransport()
+
+
+def _presented(simulator: Simulator, view: Request, values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return values if name != DATA else simulator.presented_by(view)
+
+
+def _answer(simulator: Simulator, request: Request) -> Answer:
+    """The vendor's answer; some of its data has moved to an origin that nobody declared."""
+    if str(origin_of(request.url)) == ELSEWHERE:
+        return Answer(200, (("Content-Type", "application/json"),), b"{}")
+    answer = simulator.handle(request)
+    if answer.status == 200 and MOVED in request.url:
+        return Answer(307, (("Location", f"{ELSEWHERE}/data"),))
+    return answer

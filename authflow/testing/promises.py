@@ -1,0 +1,360 @@
+"""The promises (DESIGN §7) as something that watches: told of every event on the stage, it notes each one broken.
+
+    told of       an exchange sent and answered, a record kept, a token presented, a request ended, a process killed
+    knows         which refresh tokens are spent, what was refused and until when, which grants were kept
+    notes         "promise 2: …" in `broken`; the machine fails with the first
+
+It reads what went over the wire and what was stored, never what a session thinks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from authflow.errors import AuthFlowError, UntrustedOrigin
+from authflow.exchange import Exchange, Outcome
+from authflow.flow import UNAVAILABLE, Failing, Presenting, Sending, rotates, spends_refresh
+from authflow.grant import Grant
+from authflow.http import Request, origin_of
+from authflow.testing.ledger import ACCESS, REFRESH, Refused
+from authflow.trust import presents_at, sends_to
+
+if TYPE_CHECKING:
+    from authflow.testing.clock import Clock
+    from authflow.testing.shared_store import SharedStore
+    from authflow.testing.simulator import Simulator
+    from authflow.testing.stage import Process
+
+PROMISES: Final = {
+    1: "one exchange at a time",
+    2: "no refresh token is reused",
+    3: "a refused password is not sent again",
+    4: "secrets stay home",
+    5: "every request ends",
+    6: "no waiting for a refresh that could have been done ahead, no failure while a token is still good",
+    7: "granted means kept",
+    8: "a cancelled caller loses nothing",
+    9: "no silent resend",
+    10: "errors say what to do",
+}
+
+# What was promised in figures stands here once more: the code's own constants may be wrong.
+#: A refused password rests this long, in seconds: twice as long each time, up to an hour.
+COOL_DOWN, COOL_DOWN_MOST = 60.0, 3600.0
+#: Only so shortly before its end does a token make anybody wait: seconds, or a part of its life.
+MANDATORY, MANDATORY_PART = 10.0, 0.05
+#: Earlier than this part of its life before its end, nobody renews a token.
+ADVISORY_PART = 0.1
+
+
+def usable(grant: Grant, now: float) -> bool:
+    """May a request carry this grant, without waiting for another?"""
+    if grant.expires_at is None:
+        return True
+    return now < grant.expires_at - min(MANDATORY, (grant.expires_at - grant.issued_at) * MANDATORY_PART)
+
+
+def fresh(grant: Grant, now: float) -> bool:
+    """Is it too early to renew this grant?"""
+    return grant.expires_at is None or now < grant.expires_at - (grant.expires_at - grant.issued_at) * ADVISORY_PART
+
+
+@dataclass(slots=True, eq=False)
+class Errand:
+    """One request of a caller's: what it is, how often it went out, and how it ended."""
+
+    number: int
+    process: Process
+    kind: str
+    one_shot: bool = False
+    sends: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+    cancelled: bool = False
+    result: int | BaseException | None = None
+    good_at_start: str | None = None
+
+    def __repr__(self) -> str:
+        return f"request {self.number} of {self.process}"
+
+
+@dataclass(slots=True)
+class _Refusal:
+    credentials: Mapping[str, Any]
+    until: float
+    count: int = 1
+
+
+class Watcher:
+    """Watches one stage. `broken` holds what was seen of broken promises, in the order in which it happened."""
+
+    def __init__(self, simulator: Simulator, clock: Clock) -> None:
+        self.simulator, self.clock = simulator, clock
+        self.vendor = simulator.vendor
+        self.broken: list[str] = []
+        self.story: list[str] = []
+        self.store: SharedStore | None = None
+        self.spent: set[str] = set()
+        self.unsaved: dict[Process, set[str]] = {}
+        self.saved_access: set[str] = set()
+        self.rejected: set[str] = set()
+        self.refusals: dict[str, _Refusal] = {}
+        self._in_flight: dict[str, Process] = {}
+        self._sent_credentials: dict[Process, dict[str, Any]] = {}
+        self._granted: dict[Process, str] = {}
+        self._last: dict[str, Grant] = {}
+        self._omitted: dict[Process, str] = {}
+        self._failed: dict[Process, _Refusal] = {}
+        self._forced: set[Process] = set()
+        self._climb_sends: Counter[Process] = Counter()
+
+    def breaks(self, number: int, how: str) -> None:
+        line = f"promise {number} ({PROMISES[number]}): {how}"
+        self.story.append(line)
+        self.broken.append(line)
+
+    def tell(self, line: str) -> None:
+        self.story.append(line)
+
+    # --- exchanges ----------------------------------------------------------------------------------------------------
+
+    def sending(self, process: Process, exchange: str, values: Mapping[str, Any], request: Request) -> str:
+        """An exchange goes out. Returns the key under whose lock it does."""
+        key = self._key(process)
+        self.tell(f"{process} sends {exchange}")
+        if key in self._in_flight:
+            self.breaks(1, f"{process} sends {exchange} while {self._in_flight[key]} still waits for an answer")
+        self._in_flight[key] = process
+        self._climb_sends[process] += 1
+        most = sum(1 for state in self.vendor.flow.states.values() if isinstance(state, Sending)) + 1
+        if self._climb_sends[process] > most:
+            self.breaks(5, f"{process} sends a {self._climb_sends[process]}th exchange in one climb")
+        if exchange != self.vendor.on_logout:
+            self._needless(process, exchange, key)
+        refresh = values.get(REFRESH)
+        if refresh is not None and (refresh in self.spent or refresh in self.unsaved.get(process, ())):
+            self.breaks(2, f"{process} sends {exchange} with a refresh token that was replaced, refused or lost")
+        secret = {name: value for name, value in values.items() if self._is_secret(name)}
+        if secret:
+            self._sent_credentials[process] = secret
+            before = self.refusals.get(key)
+            if (
+                before is not None
+                and process not in self._forced
+                and before.credentials == secret
+                and self.clock() < before.until
+            ):
+                wait = before.until - self.clock()
+                self.breaks(3, f"{process} sends {exchange} with what was refused, {wait:.0f} s too early")
+        if not sends_to(self.vendor, self.simulator.inputs, self._captured_urls(), request.url):
+            self.breaks(4, f"{process} sends {exchange} to {origin_of(request.url)}")
+        return key
+
+    def _captured_urls(self) -> dict[str, str]:
+        return {"base_url": self.simulator.base_url}
+
+    def _is_secret(self, name: str) -> bool:
+        entry = self.vendor.inputs.get(name)
+        return entry is not None and entry.secret
+
+    def _needless(self, process: Process, exchange: str, key: str) -> None:
+        """Was there a fresh token in the store, which nobody had rejected?"""
+        assert self.store is not None
+        grant = self._stored(key)
+        if grant is None or process in self._forced or self._climb_sends[process] > 1:
+            return
+        access = str(grant.captured.get(ACCESS, ""))
+        if access in self.rejected or not isinstance(self.vendor.flow.states.get(grant.state), Presenting):
+            return
+        if fresh(grant, self.clock()) and self._good(access):
+            self.breaks(1, f"{process} sends {exchange} although the store holds a fresh token of another's flight")
+
+    def _stored(self, key: str) -> Grant | None:
+        assert self.store is not None
+        record = self.store.records.get(key)
+        try:
+            return Grant.from_bytes(record.data) if record is not None else None
+        except ValueError:
+            return None
+
+    def _good(self, access: str) -> bool:
+        try:
+            self.simulator.ledger.check_access(access, self.simulator.now())
+        except Refused:
+            return False
+        return True
+
+    def landed(self, key: str) -> None:
+        """An exchange is over, whether its answer came or not."""
+        self._in_flight.pop(key, None)
+
+    def answered(
+        self, process: Process, key: str, exchange: Exchange, values: Mapping[str, Any], outcome: Outcome | None
+    ) -> None:
+        """An answer reached a living process; `outcome` is None where no pattern fits or none came at all."""
+        refresh = values.get(REFRESH)
+        name = outcome.name if outcome is not None else "nothing that fits"
+        self.tell(f"{process} hears {name} to {exchange.name}")
+        if refresh is not None and spends_refresh(exchange):
+            if outcome is None:
+                spent = rotates(exchange)
+            elif ACCESS in outcome.captured:
+                spent = outcome.captured.get(REFRESH) not in (None, refresh)
+                if outcome.captured.get(REFRESH) is None:
+                    self._omitted[process] = str(refresh)
+                if not spent:  # it serves still, whatever one process thinks of it whose store failed
+                    for believed in self.unsaved.values():
+                        believed.discard(str(refresh))
+            else:
+                spent = outcome.name != UNAVAILABLE
+            if spent:
+                self.unsaved.setdefault(process, set()).add(str(refresh))
+        if outcome is not None and ACCESS in outcome.captured:
+            self._granted[process] = str(outcome.captured[ACCESS])
+            if outcome.captured.get(REFRESH) is not None:
+                self._omitted.pop(process, None)
+
+    def walked(self, process: Process, before: str, event: str, after: str) -> None:
+        """A climb of `process` went along an edge of the flow."""
+        self.tell(f"{process}: {before} --{event}--> {after}")
+        if isinstance(self.vendor.flow.states[after], Failing) and process in self._sent_credentials:
+            now, credentials = self.clock(), self._sent_credentials[process]
+            before_it = self.refusals.get(self._key(process))
+            count = before_it.count + 1 if before_it is not None and before_it.credentials == credentials else 1
+            until = now + min(COOL_DOWN * 2 ** (count - 1), COOL_DOWN_MOST)
+            self._failed[process] = _Refusal(credentials, until, count)
+
+    def _key(self, process: Process) -> str:
+        assert self.store is not None
+        return self.store.held_by(process) or ""
+
+    # --- the store ----------------------------------------------------------------------------------------------------
+
+    def saved(self, process: Process, key: str, data: bytes) -> None:
+        """A record was kept."""
+        grant = Grant.from_bytes(data)
+        self.spent |= self.unsaved.pop(process, set())
+        self.saved_access.add(str(grant.captured.get(ACCESS, "")))
+        for value in self.secrets():
+            if value.encode() in data and value not in self._tokens():
+                self.breaks(4, f"{process} keeps a credential in the store")
+        before, self._last[key] = self._last.get(key), grant
+        had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
+        if had is not None and grant.captured.get(REFRESH) is None and had not in self.spent:
+            self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
+        if (refresh := self._omitted.pop(process, None)) is not None and grant.captured.get(REFRESH) != refresh:
+            self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
+        if isinstance(self.vendor.flow.states.get(grant.state), Failing) and process in self._failed:
+            self.refusals[key] = self._failed.pop(process)
+        elif isinstance(self.vendor.flow.states.get(grant.state), Presenting):
+            self.refusals.pop(key, None)
+
+    def store_failed(self, process: Process, kind: str) -> None:
+        """The store failed a process: what could not be kept is not missed."""
+        self.tell(f"{process} cannot {kind}: the store fails")
+        if kind == "save":
+            if process in self._forced:
+                self._last.pop(self._key(process), None)
+            self._granted.pop(process, None)
+            self._omitted.pop(process, None)
+
+    def store_lost(self) -> None:
+        """Somebody took the records away: what was remembered in them nobody can know."""
+        self.refusals.clear()
+        self._last.clear()
+
+    # --- climbs -------------------------------------------------------------------------------------------------------
+
+    def forced(self, process: Process, *, on: bool) -> None:
+        """The user asked `process` to log in, whatever is known."""
+        self._forced.add(process) if on else self._forced.discard(process)
+        self._climb_sends[process] = 0
+
+    def climbed(self, process: Process, error: BaseException | None) -> None:
+        """A climb of a living process is over."""
+        granted = self._granted.pop(process, None)
+        if error is None and granted is not None and granted not in self.saved_access:
+            self.breaks(7, f"{process} was granted a token and did not keep it")
+        if error is not None and not isinstance(error, AuthFlowError):
+            self.breaks(10, f"a climb of {process} ended with {type(error).__name__}: {error}")
+        self._climb_sends[process] = 0
+        self._omitted.pop(process, None)
+
+    def died(self, process: Process) -> None:
+        """A process was killed: what it alone knew is gone."""
+        self.tell(f"{process} is killed")
+        tables: tuple[dict[Process, Any], ...] = (
+            self.unsaved,
+            self._granted,
+            self._omitted,
+            self._failed,
+            self._sent_credentials,
+        )
+        for table in tables:
+            table.pop(process, None)
+        self._in_flight = {key: holder for key, holder in self._in_flight.items() if holder is not process}
+        self._forced.discard(process)
+        self._climb_sends[process] = 0
+
+    # --- the caller's requests ----------------------------------------------------------------------------------------
+
+    def presented(self, errand: Errand, request: Request, values: Mapping[str, Any]) -> None:
+        """A caller's request goes out with these values on it."""
+        errand.sends[request.url.partition("?")[0]] += 1
+        self.tell(f"{errand} goes out ({errand.kind})")
+        if max(errand.sends.values()) > 2:
+            self.breaks(5, f"{errand} is sent a third time")
+        if errand.one_shot and sum(errand.sends.values()) > 1:
+            self.breaks(9, f"{errand} has a body that cannot be replayed, and is sent again")
+        access = values.get(ACCESS)
+        if access is not None and str(access) not in self.saved_access:
+            self.breaks(7, f"{errand} carries a token that is in no store")
+        if origin_of(request.url) not in presents_at(self.vendor, self.simulator.inputs, self._captured_urls()):
+            self._leaks(f"{errand} to {origin_of(request.url)}", _wire(request))
+
+    def rejected_with(self, errand: Errand, values: Mapping[str, Any]) -> None:
+        errand.rejected += 1
+        self.tell(f"{errand} is rejected")
+        if ACCESS in values:
+            self.rejected.add(str(values[ACCESS]))
+
+    def ended(self, errand: Errand, base: type[Exception], own: bool) -> None:
+        """A caller's request is over. `own`: a fault befell the request itself, so that its error is the client's."""
+        error = errand.result
+        what = str(error) if isinstance(error, int) else type(error).__name__
+        self.tell(f"{errand} ends: {what}")
+        if not isinstance(error, BaseException) or errand.cancelled:
+            return
+        seen: list[str] = []
+        cause: BaseException | None = error
+        while cause is not None and len(seen) < 10:
+            seen += [str(cause), repr(cause)]
+            cause = cause.__cause__
+        self._leaks(f"the error of {errand}", "\n".join(seen))
+        if not isinstance(error, base) or not (own or isinstance(error, AuthFlowError)):
+            self.breaks(10, f"{errand} ends with {type(error).__name__}, which is no {base.__name__}: {error}")
+        good = errand.good_at_start
+        failed = isinstance(error, AuthFlowError) and not isinstance(error, UntrustedOrigin)
+        if failed and good is not None and not errand.rejected and self._good(good):
+            self.breaks(6, f"{errand} fails with {type(error).__name__} while its token is good")
+
+    def secrets(self) -> list[str]:
+        """Everything that must not be seen."""
+        values = [value for name, value in self.simulator.inputs.items() if self._is_secret(name)]
+        for account in self.simulator.ledger.accounts:
+            values += [value for name, value in account.values.items() if self._is_secret(name)]
+        return [str(value) for value in values] + sorted(self._tokens())
+
+    def _tokens(self) -> set[str]:
+        return (self.saved_access | self.spent) - {""}
+
+    def _leaks(self, where: str, text: str) -> None:
+        if any(value and value in text for value in self.secrets()):
+            self.breaks(4, f"a secret goes with {where}")
+
+
+def _wire(request: Request) -> str:
+    head = "\n".join(f"{name}: {value}" for name, value in request.headers)
+    return "\n".join([request.url, head, (request.body or b"").decode("utf-8", "replace")])

@@ -1,0 +1,133 @@
+"""Values for a vendor that nobody has an account at: settings, credentials, and what its answers hand out.
+
+They are made from what the file says of a name (its default, its type, its converter) and from how it is used: a name
+that starts a URL is a URL, one whose setting says a domain is a host.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from authflow.template import Hole, Unbound, render
+from authflow.urls import UrlTemplate
+from authflow.vendor import Vendor, seconds
+
+#: Where a vendor lives whose file leaves that to a setting.
+ORIGIN: Final = "https://vendor.example"
+#: What a value read by a built-in converter may be, where plain text will not do.
+_BY_KIND: Final[Mapping[str, Any]] = {
+    "int": 42,
+    "ms": 3600,
+    "epoch": 4_000_000_000,
+    "epoch_ms": 4_000_000_000,
+    "iso8601": 4_000_000_000,
+    "http_date": 4_000_000_000,
+}
+
+
+def inputs(vendor: Vendor) -> dict[str, Any]:
+    """Settings and credentials with which a session for this vendor can be made."""
+    urls = set(_url_names(vendor))
+    given: dict[str, Any] = {}
+    for name, entry in vendor.inputs.items():
+        if entry.default is not UNSET:
+            given[name] = entry.default
+        elif not entry.optional:
+            given[name] = _input(vendor, name, entry.type, urls)
+    return given
+
+
+def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
+    if kind == "int":
+        return 7
+    if name in urls:
+        return f"{ORIGIN}/{name.replace('_', '-')}"
+    if (algorithm := _signs_with(vendor, name)) is not None:
+        return _key(algorithm)
+    if vendor.lifetime is not None and name in {hole.name for hole in vendor.lifetime.holes()}:
+        return "1h"
+    if any(name in {hole.name for hole in url.between} for url in (vendor.base_url, *vendor.present_origins)):
+        return "vendor.example"
+    return f"demo-{name.replace('_', '-')}"
+
+
+def is_key(vendor: Vendor, name: str) -> bool:
+    """Is this input the key of an assertion? Then no other text will do."""
+    return _signs_with(vendor, name) is not None
+
+
+def _signs_with(vendor: Vendor, name: str) -> str | None:
+    """The algorithm of the assertions for which this input is the key."""
+    for row in vendor.derive.values():
+        argument = vendor.raw["derive"][row.name][row.function_name]
+        if row.function_name == "jwt" and argument.get("key") == f"{{{name}}}":
+            known = {key: entry.default for key, entry in vendor.inputs.items() if entry.default is not UNSET}
+            try:
+                return str(render(argument.get("algorithm", "HS256"), known))
+            except Unbound:
+                return "HS256"
+    return None
+
+
+@functools.cache
+def _key(algorithm: str) -> str:
+    """A key for an algorithm of JSON Web Signature (RFC 7518 §3.1): a PEM, or for the symmetric ones a text."""
+    if algorithm.startswith("HS"):
+        return "a demonstration key, as long as the digest of SHA-512 is: 64 bytes"
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    curves: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+    private: Any
+    if algorithm in curves:
+        private = ec.generate_private_key(curves[algorithm])
+    elif algorithm == "EdDSA":
+        private = ed25519.Ed25519PrivateKey.generate()
+    else:
+        private = rsa.generate_private_key(65537, 2048)
+    pem: bytes = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode()
+
+
+def _url_names(vendor: Vendor) -> Iterator[str]:
+    for url in (vendor.base_url, *vendor.send_origins, *vendor.present_origins, *_exchange_urls(vendor)):
+        if url.starts_with_hole:
+            yield url.between[0].name
+
+
+def _exchange_urls(vendor: Vendor) -> Iterator[UrlTemplate]:
+    for exchange in vendor.flow.exchanges.values():
+        if exchange.request.url is not None:
+            yield exchange.request.url
+
+
+def captured_urls(vendor: Vendor) -> frozenset[str]:
+    """The captured names that start the URL of an exchange."""
+    return frozenset(name for name in _url_names(vendor) if name not in vendor.inputs and name != "base_url")
+
+
+def captured(hole: Hole, text: str) -> Any:
+    """A value that a hole in an answer can be rendered with: `text`, unless its converter wants another kind."""
+    for candidate in (_BY_KIND.get(hole.kind), text, 42, {"value": text}):
+        if candidate is None:
+            continue
+        try:
+            if hole.converter.read(hole.converter.write(candidate)) == candidate:
+                return candidate
+        except (ValueError, TypeError, OverflowError, OSError):
+            continue
+    return text
+
+
+def lifetime(vendor: Vendor, values: Mapping[str, Any], otherwise: float) -> float:
+    """How long a token lives: as `[expiry]` says, or `otherwise` (seconds)."""
+    for template in (vendor.lifetime, vendor.idle):
+        if template is not None:
+            return seconds(template.render(values))
+    return otherwise

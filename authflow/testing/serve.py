@@ -1,0 +1,187 @@
+"""A simulator over HTTP, on this machine: `python -m authflow.testing.serve VENDOR --port 0 --lifetime 5s`.
+
+It binds 127.0.0.1, prints one line of JSON with what a session needs to use it, and logs a line per request to standard
+error. `POST /__fault` with a fault's notation as its body orders one; `GET /__counts` tells what was called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from authflow.errors import AuthFlowError
+from authflow.http import Answer, Request
+from authflow.testing.faults import Broken
+from authflow.testing.simulator import Simulator
+from authflow.vendor import seconds
+
+#: A request's body larger than this is refused, in bytes.
+BODY_LIMIT: Final = 1 << 20
+#: How long a request that times out is left without an answer, in seconds, unless the client goes first.
+HANG: Final = 3600.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def __init__(self, port: int, simulator: Simulator, *, verbose: bool) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.simulator = simulator
+        self.verbose = verbose
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):  # a client that has gone is no error of ours
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def handle_one_request(self) -> None:
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline or not self.parse_request():
+            self.close_connection = True
+            return
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > BODY_LIMIT or self.headers.get("Transfer-Encoding"):
+            self._send(Answer(411, (), b"a Content-Length of up to 1 MiB is wanted\n"), close=True)
+            return
+        body = self.rfile.read(int(length))
+        if self.path.startswith("/__"):
+            self._send(self._control(body))
+            return
+        url = urlunsplit(urlsplit(self.server.simulator.base_url)._replace(path="", query="", fragment="")) + self.path
+        request = Request(self.command, url, tuple(self.headers.items()), body or None)
+        try:
+            answer = self.server.simulator.handle(request)
+        except Broken as broken:
+            self._break(broken.kind)
+            return
+        if self.server.verbose and self.server.simulator.log:
+            seen = self.server.simulator.log[-1]
+            print(f"{seen.method} {urlsplit(seen.url).path} {seen.what}: {seen.result}, {seen.status}", file=sys.stderr)
+        self._send(answer)
+
+    def _control(self, body: bytes) -> Answer:
+        simulator = self.server.simulator
+        if self.path == "/__counts":
+            return Answer(200, (("Content-Type", "application/json"),), json.dumps(simulator.counts).encode())
+        if self.path == "/__fault" and self.command == "POST":
+            try:
+                simulator.faults.add(body.decode("ascii", "replace").strip())
+            except ValueError as error:
+                return Answer(400, (("Content-Type", "text/plain"),), f"{error}\n".encode())
+            return Answer(204)
+        return Answer(404)
+
+    def _send(self, answer: Answer, *, close: bool = False) -> None:
+        content = answer.content
+        self.send_response_only(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(content)))
+        if close:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD" and answer.status != 204:
+            self.wfile.write(content)
+
+    def _break(self, kind: str) -> None:
+        self.close_connection = True
+        if kind == "timeout":
+            self.connection.settimeout(HANG)
+            with suppress(OSError):
+                while self.connection.recv(65536):
+                    pass
+        elif kind == "half":
+            self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"acc')
+        else:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@contextmanager
+def serving(simulator: Simulator, port: int = 0, *, verbose: bool = False) -> Iterator[str]:
+    """Serve a simulator on 127.0.0.1 while the context lasts; gives the base URL under which it is reached."""
+    server = _Server(port, simulator, verbose=verbose)
+    moved(simulator, f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="authflow-simulator", daemon=True)
+    thread.start()
+    try:
+        yield simulator.base_url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def moved(simulator: Simulator, origin: str) -> None:
+    """Let a simulator live at another origin: its base URL, and every setting that is a URL of the same origin."""
+    old = urlsplit(simulator.base_url)
+    here = urlsplit(origin)
+    for name, value in simulator.inputs.items():
+        parts = urlsplit(value) if isinstance(value, str) else old
+        if isinstance(value, str) and parts.scheme in ("http", "https") and parts.netloc:
+            simulator.inputs[name] = urlunsplit(parts._replace(scheme=here.scheme, netloc=here.netloc))
+    simulator.move(urlunsplit(old._replace(scheme=here.scheme, netloc=here.netloc)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status: 2 for a mistake in what was typed."""
+    options = _parser().parse_args(argv)
+    try:
+        given = dict(pair.split("=", 1) for pair in options.set)
+        simulator = Simulator(options.vendor, inputs=given, lifetime=options.lifetime)
+        for fault in options.fault:
+            simulator.faults.add(fault)
+    except (AuthFlowError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for reason in simulator.cannot:
+        print(f"not simulated: {reason}", file=sys.stderr)
+    with serving(simulator, options.port, verbose=not options.quiet) as base_url:
+        print(json.dumps({"base_url": base_url, "inputs": simulator.inputs}), flush=True)
+        with suppress(KeyboardInterrupt):
+            if options.exit_with_stdin:
+                while sys.stdin.read(4096):
+                    pass
+            else:
+                while True:
+                    time.sleep(3600)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="authflow simulate", description="Simulate a vendor on this machine")
+    parser.add_argument("vendor", help="a plugin's name, or a path to a vendor file")
+    parser.add_argument("--port", type=int, default=0, help="any free one unless told")
+    parser.add_argument("--lifetime", type=_duration, metavar="TIME", help="of a token: 5s, 30m, 12h")
+    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="NAME[=VALUE][@WHERE][:HOW]")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting or credential")
+    parser.add_argument("--quiet", action="store_true", help="no line per request")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
+    return parser
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

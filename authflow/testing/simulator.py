@@ -1,0 +1,601 @@
+"""A vendor's server, made from the vendor's file alone.
+
+Its request templates are matched instead of rendered, its answer patterns are rendered instead of matched; what stands
+between the two is a ledger of accounts and tokens. Nothing here knows any vendor.
+
+    request ─┬─ fits an exchange ──▶ read: settings, credentials, tokens ──▶ good ──▶ its best outcome, rendered
+             │                                                          └──▶ bad ───▶ its refusal, rendered
+             └─ anything else ─────▶ presents a good token ──▶ 200
+                                 └─▶ otherwise ──────────────▶ the event that the file's top-level answers foresee
+
+What a file does not say, a hand-written part says: `parts={"login": lambda call: …}` is asked before the simulator
+decides, and gives the name of an outcome, an `Answer`, or None. `cannot` lists what needs one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from authflow import plugins
+from authflow.bag import Bag
+from authflow.exchange import AnswerPattern, Exchange, RequestTemplate, judge
+from authflow.flow import EXPIRED, UNAVAILABLE, Failing, Presenting, Sending, refusals, spends_refresh
+from authflow.http import Answer, Request, origin_of, without_query
+from authflow.identity import complete
+from authflow.template import Hole, Mismatch, Object, Text, Unbound, Unfit
+from authflow.testing import derived, samples
+from authflow.testing.faults import Faults
+from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Ledger, Refused
+from authflow.vendor import Vendor
+
+#: How long a token lives where neither the file nor the caller says, in seconds.
+LIFETIME: Final = 3600.0
+#: The status that says why, where the pattern leaves a choice.
+_STATUS: Final = {"malformed": 400, "locked": 403, "forbidden": 403}
+DATA: Final = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An exchange's request as it was read, for hand-written parts."""
+
+    exchange: Exchange
+    request: Request
+    values: Mapping[str, Any]
+    account: Account | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One line of the log: no header, no query and no body, so no secret."""
+
+    at: float
+    method: str
+    url: str
+    what: str
+    result: str
+    status: int
+
+
+Part = Callable[[Call], "str | Answer | None"]
+
+
+class Simulator:
+    """The server of one vendor. `handle` answers a request; `authflow.testing.transports` puts it behind a client.
+
+    `inputs` are settings and credentials as for `AuthSession` (made up, where they are left out), `clock` gives epoch
+    seconds, `lifetime` is that of a token in seconds, `rotate` says whether a refresh token is replaced where the file
+    leaves it open, `parts` are hand-written parts by exchange.
+
+    Raises ConfigurationError, VendorFileError.
+    """
+
+    def __init__(
+        self,
+        vendor: Any,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
+        lifetime: float | None = None,
+        rotate: bool = True,
+        parts: Mapping[str, Part] | None = None,
+        seed: str = "authflow",
+    ) -> None:
+        self.vendor: Final[Vendor] = plugins.find_vendor(vendor)
+        given = dict(complete(self.vendor, {**samples.inputs(self.vendor), **(inputs or {})}))
+        self.inputs: dict[str, Any] = dict(given)
+        self.clock = clock
+        self.skew = 0.0
+        self.rotate = rotate
+        self.parts = dict(parts or {})
+        account = Account({name: value for name, value in given.items() if name in self.vendor.credentials})
+        self.ledger: Ledger = Ledger([account], seed)
+        self.faults = Faults(self)
+        #: Called with the seconds that a slow answer takes; a simulator on a test's clock moves it.
+        self.delay: Callable[[float], Any] = getattr(clock, "advance", time.sleep)
+        #: Outcomes to give next, by exchange (or event, under "data"), before the simulator decides for itself.
+        self.script: dict[str, deque[str]] = {}
+        self.counts: Counter[str] = Counter()
+        self.log: deque[Seen] = deque(maxlen=10_000)
+        self._lock = threading.RLock()
+        self._settings: dict[str, Any] = {}
+        self.base_url = ""
+        self._urls: dict[str, str] = {}
+        self.move(self._base_url())
+        bag = Bag(self.vendor, given, {}, self.clock())
+        self.lifetime = lifetime if lifetime is not None else samples.lifetime(self.vendor, bag, LIFETIME)
+        presenting = [state for state in self.vendor.flow.states.values() if isinstance(state, Presenting)]
+        self._presenting = sorted(presenting, key=lambda state: -len(list(state.present.holes())))
+        #: What cannot be simulated from the file alone, and why.
+        self.cannot: tuple[str, ...] = tuple(self._probe())
+
+    def __repr__(self) -> str:
+        return f"<Simulator of {self.vendor.name}>"
+
+    @property
+    def account(self) -> Account:
+        """The account that the inputs describe."""
+        return self.ledger.accounts[0]
+
+    def now(self) -> float:
+        """The vendor's own time, in epoch seconds."""
+        return self.clock() + self.skew
+
+    def move(self, base_url: str) -> None:
+        """Live at another base URL."""
+        self.base_url = base_url
+        self._urls = {name: f"{origin_of(base_url)}/{name}" for name in samples.captured_urls(self.vendor)}
+        self._settings = {name: value for name, value in self.inputs.items() if name not in self.vendor.credentials}
+
+    def _base_url(self) -> str:
+        try:
+            return Bag(self.vendor, self.inputs, {}, 0.0).base_url
+        except (Unbound, Unfit):
+            return samples.ORIGIN + "/"
+
+    # --- a request comes in -------------------------------------------------------------------------------------------
+
+    def handle(self, request: Request) -> Answer:
+        """The vendor's answer. Raises `faults.Broken` where a fault lets none through."""
+        with self._lock:
+            exchange, values, why = self._recognised(request)
+            label = exchange.name if exchange is not None else DATA
+            fault = self.faults.next(label, exchange is not None) if why != "method" else None
+
+            def work() -> Answer:
+                if exchange is None:
+                    return self._data(request)
+                return self._exchange(exchange, request, values, why)
+
+            answer = work() if fault is None else self.faults.befall(fault, work)
+            return replace(answer, headers=(("Date", formatdate(self.now(), usegmt=True)), *answer.headers))
+
+    def values_in(self, request: Request) -> tuple[str, dict[str, Any]]:
+        """Which exchange a request is (or "data"), and the values that it carries: for those who watch."""
+        with self._lock:
+            exchange, values, _ = self._recognised(request)
+            return (exchange.name if exchange is not None else DATA), dict(values or {})
+
+    def presented_by(self, request: Request) -> dict[str, Any]:
+        """The values that a caller's request presents, whether they are good or not."""
+        for state in self._presenting:
+            try:
+                return derived.unfold(self.vendor, state.present.match(request))
+            except Mismatch:
+                continue
+        return {}
+
+    def _recognised(self, request: Request) -> tuple[Exchange | None, dict[str, Any] | None, str]:
+        """The exchange that a request is, with its values; or None in their place and what was wrong with it."""
+        close: tuple[Exchange, str] | None = None
+        for exchange in self.vendor.flow.exchanges.values():
+            try:
+                return exchange, derived.unfold(self.vendor, self._match(exchange.request, request)), ""
+            except Mismatch:
+                why = self._nearly(exchange.request, request)
+                close = close or ((exchange, why) if why else None)
+        if close is not None:
+            return close[0], None, close[1]
+        return None, None, ""
+
+    def _match(self, template: RequestTemplate, request: Request) -> dict[str, Any]:
+        known = {**self._settings, **self._urls, "base_url": self.base_url}
+        return template.match(request, self.base_url, known)
+
+    def _nearly(self, template: RequestTemplate, request: Request) -> str:
+        """Why a request to an exchange's own URL does not fit it; nothing if it is another call altogether."""
+        try:
+            self._match(RequestTemplate(None, template.url), request)
+        except Mismatch:
+            return ""
+        if request.method != (template.method or ("GET" if _bodiless(template) else "POST")):
+            return "method"
+        if _another_call(template, request):
+            return ""
+        try:
+            self._match(
+                RequestTemplate(None, None, json=template.json, form=template.form, text=template.text), request
+            )
+        except Mismatch:
+            return "malformed"
+        return "unknown"
+
+    # --- exchanges ----------------------------------------------------------------------------------------------------
+
+    def _exchange(self, exchange: Exchange, request: Request, values: dict[str, Any] | None, why: str) -> Answer:
+        self.counts[exchange.name] += 1
+        try:
+            if values is None:
+                raise Refused(why)
+            family, account = self._read(exchange, values)
+        except Refused as refused:
+            self.counts[f"{exchange.name}_refused"] += 1
+            self.counts["refresh_reused"] += refused.why == "reused"
+            answer = self._refusal(exchange, refused.why)
+            return self._noted(request, exchange.name, f"refused: {refused.why}", answer)
+        outcome = self._chosen(exchange, request, values, account)
+        if isinstance(outcome, Answer):
+            return self._noted(request, exchange.name, "by hand", outcome)
+        answer = self._render(exchange, outcome, values, family, account)
+        return self._noted(request, exchange.name, outcome, answer)
+
+    def _read(self, exchange: Exchange, values: Mapping[str, Any]) -> tuple[Family | None, Account | None]:
+        """Whose request it is. Raises Refused."""
+        for name, known in self._settings.items():
+            if name in values and str(values[name]) != str(known):
+                raise Refused("unknown")
+        family = self._family(exchange, values)
+        account = family.account if family is not None else None
+        if names := [name for name in values if name in self.vendor.credentials or name in self._proofs]:
+            account, right = self._identify(names, values, family)
+            self.ledger.check_password(account, right)
+        return family, account
+
+    @property
+    def _proofs(self) -> frozenset[str]:
+        """Derived names that cannot be read back: what they prove has to be computed."""
+        two_way = ("base64", "basic")
+        return frozenset(name for name, row in self.vendor.derive.items() if row.function_name not in two_way)
+
+    def _family(self, exchange: Exchange, values: Mapping[str, Any]) -> Family | None:
+        """The family whose tokens a request carries. Raises Refused."""
+        family: Family | None = None
+        renews = spends_refresh(exchange)
+        for name in sorted(self._captured(values)):
+            if name == REFRESH:
+                theirs = self.ledger.spend(str(values[name]))
+            elif self.ledger.is_open(name, values[name]) or str(values[name]) == self._urls.get(name):
+                continue
+            else:
+                issued = self.ledger.look_up(name, values[name])
+                if issued is None or (issued.family.revoked and not renews):
+                    raise Refused("unknown")
+                if name == ACCESS and not renews and exchange.name != self.vendor.on_logout:
+                    self.ledger.check_access(str(values[name]), self.now())
+                theirs = issued.family
+            if family is not None and theirs is not family:
+                raise Refused("another")
+            family = theirs
+        return family
+
+    def _captured(self, values: Iterable[str]) -> list[str]:
+        given = {*self.vendor.inputs, *self.vendor.derive, "base_url"}
+        return [name for name in values if name not in given]
+
+    def _identify(
+        self, names: list[str], values: Mapping[str, Any], family: Family | None
+    ) -> tuple[Account | None, bool]:
+        """The account that the credentials in a request name, and whether they prove it."""
+        candidate: Account | None = None
+        for account in self.ledger.accounts:
+            known = {**self._settings, **account.values}
+            plain = [name for name in names if name in self.vendor.credentials and not _secret(self.vendor, name)]
+            if any(str(values[name]) != str(known.get(name)) for name in plain):
+                continue
+            bound = {**(family.values if family is not None else {}), **values}
+            if all(
+                derived.fits(self.vendor, name, bound, known, self.now())
+                if name in self.vendor.derive
+                else str(values[name]) == str(known.get(name))
+                for name in names
+            ):
+                return account, True
+            candidate = candidate or account
+        return candidate, False
+
+    def _chosen(
+        self, exchange: Exchange, request: Request, values: Mapping[str, Any], account: Account | None
+    ) -> str | Answer:
+        if self.script.get(exchange.name):
+            return self.script[exchange.name].popleft()
+        if exchange.name in self.parts:
+            part = self.parts[exchange.name](Call(exchange, request, values, account))
+            if part is not None:
+                return part
+        return self.best(exchange)
+
+    def best(self, exchange: Exchange) -> str:
+        """The outcome for a request in which all is right: the one that brings a token, or else the farthest."""
+
+        def rank(outcome: str) -> tuple[bool, bool, bool]:
+            captures = frozenset[str]().union(*(item.may_capture for item in exchange.patterns(outcome)))
+            states = [s for s in self.vendor.flow.states.values() if isinstance(s, Sending) and s.send == exchange.name]
+            fails = any(isinstance(self.vendor.flow.states.get(s.next.get(outcome, "")), Failing) for s in states)
+            return ACCESS not in captures, fails, not captures
+
+        outcomes = [name for name in exchange.outcomes if name != UNAVAILABLE]
+        return min(outcomes, key=rank) if outcomes else UNAVAILABLE
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _render(
+        self,
+        exchange: Exchange,
+        outcome: str,
+        values: Mapping[str, Any],
+        family: Family | None,
+        account: Account | None,
+        *,
+        why: str = "",
+    ) -> Answer:
+        patterns = exchange.patterns(outcome)
+        if not patterns:
+            return _plain(503, "unavailable")
+        pattern = patterns[0]
+        if exchange.name == self.vendor.on_logout and family is not None:
+            family.revoked = True
+        filled = self._fill(pattern, values, family, account, exchange)
+        answer = pattern.render(filled, _status(pattern, why))
+        if not pattern.needs_body:
+            told = replace(_plain(answer.status, why or "ok"), status=answer.status)
+            told = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
+            verdict, _ = judge(exchange.answers, told)
+            if verdict is not None and verdict.name == outcome:
+                return told
+        return answer
+
+    def _fill(
+        self,
+        pattern: AnswerPattern,
+        values: Mapping[str, Any],
+        family: Family | None,
+        account: Account | None,
+        exchange: Exchange | None,
+    ) -> dict[str, Any]:
+        """A value for every hole of an answer; what is new is handed out, and remembered."""
+        holes = {hole.name: hole for hole in pattern.holes() if hole.name != "_"}
+        known = {**self._settings, **(account.values if account is not None else {}), "base_url": self.base_url}
+        filled = {name: known[name] for name in holes if name in known}
+        now = self.now()
+        for name, hole in holes.items():
+            if name in filled:
+                continue
+            if name in ("expires_in", "expires_at", "retry_after"):
+                seconds = {"expires_in": self.lifetime, "expires_at": now + self.lifetime, "retry_after": 1}[name]
+                filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds
+            elif name in self._urls:
+                filled[name] = self._urls[name]
+            elif name == REFRESH and exchange is not None:
+                if not (hole.optional and spends_refresh(exchange) and not self.rotate):
+                    family = family or self.ledger.found(account)
+                    serial, filled[name] = self.ledger.secret(name)
+                    self.ledger.replace_refresh(family, filled[name], serial)
+            elif name in values:
+                filled[name] = values[name]
+            elif exchange is None and name != ACCESS:
+                filled[name] = self._shown(name, hole, values)
+            if name == ACCESS or (name not in filled and name != REFRESH):
+                family = family or self.ledger.found(account)
+                filled[name] = self._hand_out(name, hole, family, values, now)
+        return filled
+
+    def _shown(self, name: str, hole: Hole, values: Mapping[str, Any]) -> Any:
+        """A value for anybody to see: the part of the data that a request asked for, or a nonce."""
+        where = values.get("_scope")
+        text = f"{name}-{where}" if name in self.vendor.vary and where else self.ledger.secret(name)[1]
+        value = samples.captured(hole, text)
+        self.ledger.open.add((name, str(value)))
+        return value
+
+    def _hand_out(self, name: str, hole: Hole, family: Family, values: Mapping[str, Any], now: float) -> Any:
+        serial, text = self.ledger.secret(name)
+        if name != ACCESS:
+            value = samples.captured(hole, text)
+            self.ledger.hand_out(name, value, family, serial)
+            return value
+        if hole.kind == "jwt":
+            import jwt
+
+            claims = {"sub": f"account-{family.number}", "jti": text, "iat": now, "exp": now + self.lifetime}
+            text = jwt.encode(claims, self.ledger.key, algorithm="HS256")
+        scope = {key: str(values[key]) for key in self.vendor.vary if key in values}
+        self.ledger.hand_out(name, text, family, serial, ends=now + self.lifetime, scope=scope)
+        return text
+
+    def _refusal(self, exchange: Exchange, why: str) -> Answer:
+        """The exchange's own way to say no, or a plain one where the file has none."""
+
+        def rank(outcome: str) -> tuple[bool, int]:
+            statuses = [min(item.status or (200,)) for item in exchange.patterns(outcome)]
+            captures = frozenset[str]().union(*(item.may_capture for item in exchange.patterns(outcome)))
+            return min(statuses) < 400, len(captures)
+
+        if why == "method":
+            return _plain(405, "method_not_allowed")
+        good = self.best(exchange)
+        said = sorted((name for name in refusals(exchange) if name != good), key=rank)
+        if not said:
+            return _plain(_STATUS.get(why, 401), why)
+        return self._render(exchange, said[0], {}, None, None, why=why)
+
+    # --- the caller's own requests ------------------------------------------------------------------------------------
+
+    def _data(self, request: Request) -> Answer:
+        for pattern in self.vendor.public:
+            try:
+                self._match(pattern, request)
+            except Mismatch:
+                continue
+            self.counts["public"] += 1
+            return self._noted(request, "public", "served", self._served(request, None))
+        self.counts[DATA] += 1
+        refused: tuple[Presenting | None, str, dict[str, Any]] | None = None
+        if self.script.get(DATA):
+            refused = self._scripted(request)
+        else:
+            for state in self._presenting:
+                try:
+                    values = derived.unfold(self.vendor, state.present.match(request))
+                except Mismatch:
+                    continue
+                try:
+                    account = self._admit(values, request)
+                    return self._noted(request, DATA, "served", self._served(request, account))
+                except Refused as no:
+                    refused = state, no.why, values
+                    break
+        if refused is None:
+            self.counts["data_without_token"] += 1
+            start = self.vendor.flow.states[self.vendor.flow.start]
+            refused = (start if isinstance(start, Presenting) else None), "missing", {}
+        self.counts["data_refused"] += 1
+        return self._event(request, *refused)
+
+    def _scripted(self, request: Request) -> tuple[Presenting | None, str, dict[str, Any]]:
+        event = self.script[DATA].popleft()
+        for state in self._presenting:
+            if event in state.next:
+                try:
+                    return state, f"event {event}", state.present.match(request)
+                except Mismatch:
+                    continue
+        return None, f"event {event}", {}
+
+    def _admit(self, values: Mapping[str, Any], request: Request) -> Account | None:
+        """Whose request it is that presents these values. Raises Refused."""
+        for name, known in self._settings.items():
+            if name in values and str(values[name]) != str(known):
+                raise Refused("unknown")
+        tokens = self._captured(values)
+        names = [name for name in values if name in self.vendor.credentials or name in self._proofs]
+        family: Family | None = None
+        found: Account | None = None
+        for name in tokens:
+            if name == ACCESS:
+                issued = self.ledger.check_access(str(values[name]), self.now())
+                if any(value != f"{key}-{self._part_of(request)}" for key, value in self._open_scope(issued.scope)):
+                    raise Refused("scope")
+                if self.vendor.idle is not None:
+                    issued.ends = self.now() + self.lifetime
+                family = issued.family
+            elif not self.ledger.is_open(name, values[name]):
+                other = self.ledger.look_up(name, values[name])
+                if other is None or other.family.revoked:
+                    raise Refused("unknown")
+                family = family or other.family
+        if names:
+            account, right = self._identify(names, values, family)
+            if account is None or not right or account.refused:
+                raise Refused("wrong")
+            found = account
+        if not tokens and any(self._captured(_names(state)) for state in self._presenting):
+            raise Refused("missing")
+        if found is not None:
+            return found
+        return family.account if family is not None else None
+
+    def _open_scope(self, scope: Mapping[str, str]) -> list[tuple[str, str]]:
+        return [(name, value) for name, value in scope.items() if self.ledger.is_open(name, value)]
+
+    def _part_of(self, request: Request) -> str:
+        """The part of the data that a URL names: its first segment below the base."""
+        path = urlsplit(request.url).path
+        below = path.removeprefix(urlsplit(self.base_url).path).strip("/")
+        return below.partition("/")[0] or "root"
+
+    def _event(self, request: Request, state: Presenting | None, why: str, values: dict[str, Any]) -> Answer:
+        """The answer that the file's top-level `answers` foresee for a request that is not let in."""
+        heard = [name for name, _ in self.vendor.answers if state is None or name in state.next]
+        wanted = why.removeprefix("event ")
+        event = wanted if wanted in heard else min(heard, key=lambda name: self._far(state, name, why), default=None)
+        pattern = next((item for name, item in self.vendor.answers if name == event), None)
+        if pattern is None or event is None:
+            return self._noted(request, DATA, why, _plain(_STATUS.get(why, 401), why))
+        account = self._proved(values)
+        asked = {"_scope": self._part_of(request)}
+        answer = pattern.render(self._fill(pattern, asked, None, account, None), _status(pattern, why))
+        if not pattern.needs_body:
+            told = _plain(answer.status, why)
+            answer = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
+        return self._noted(request, DATA, f"{event}: {why}", answer)
+
+    def _far(self, state: Presenting | None, event: str, why: str) -> tuple[bool, bool, bool]:
+        """How far an event is from what happened: a bad token is mended as an expired one is, bad credentials are
+        not.
+        """
+        target = state.next[event] if state is not None else ""
+        fails = isinstance(self.vendor.flow.states.get(target), Failing)
+        mends = state is not None and target == state.next.get(EXPIRED)
+        return fails is not (why == "wrong"), why not in event, not mends
+
+    def _proved(self, values: Mapping[str, Any]) -> Account | None:
+        names = [name for name in values if name in self.vendor.credentials]
+        account, right = self._identify(names, values, None) if names else (None, False)
+        return account if right else None
+
+    def _served(self, request: Request, account: Account | None) -> Answer:
+        document = {"served": urlsplit(request.url).path, "received": len(request.body or b"")}
+        return Answer(200, (("Content-Type", "application/json"),), msgspec.json.encode(document))
+
+    def _noted(self, request: Request, what: str, result: str, answer: Answer) -> Answer:
+        line = Seen(self.now(), request.method, without_query(request.url), what, result, answer.status)
+        self.log.append(line)
+        return answer
+
+    # --- what cannot be simulated -------------------------------------------------------------------------------------
+
+    def _probe(self) -> Iterable[str]:
+        """Render every answer once and see that it is judged as it was meant."""
+        keep, self.ledger = self.ledger, Ledger([self.account], "probe")
+        for exchange in self.vendor.flow.exchanges.values():
+            if exchange.name in self.parts:
+                continue
+            for outcome in exchange.outcomes:
+                try:
+                    answer = self._render(exchange, outcome, {}, None, self.account)
+                    verdict, reasons = judge(exchange.answers, answer)
+                except (Unbound, Unfit, ValueError) as error:
+                    yield f"exchanges.{exchange.name}.answers.{outcome}: {type(error).__name__}: {error}"
+                    continue
+                if verdict is None or verdict.name != outcome:
+                    what = verdict.name if verdict is not None else f"nothing ({'; '.join(reasons)})"
+                    yield f"exchanges.{exchange.name}.answers.{outcome}: its answer is taken for {what}"
+        self.ledger = keep
+
+
+def _plain(status: int, error: str) -> Answer:
+    return Answer(status, (("Content-Type", "application/json"),), msgspec.json.encode({"error": error}))
+
+
+def _status(pattern: AnswerPattern, why: str) -> int | None:
+    """The status that says why, if the pattern has it; 401 for any other no, where it may be."""
+    statuses = pattern.status or frozenset()
+    for wanted in (_STATUS.get(why), 401 if why else None):
+        if wanted in statuses:
+            return wanted
+    return None
+
+
+def _bodiless(template: RequestTemplate) -> bool:
+    return template.json is None and template.form is None and template.text is None
+
+
+def _another_call(template: RequestTemplate, request: Request) -> bool:
+    """Does a JSON body say in so many words that it is another call (another method of a JSON-RPC service)?"""
+    if not isinstance(template.json, Object):
+        return False
+    try:
+        document = Answer(0, (), request.body or b"").json
+    except ValueError:
+        return False
+    literals = {
+        key: item.literals[0] for key, item in template.json.items if isinstance(item, Text) and not item.between
+    }
+    return isinstance(document, dict) and any(document.get(key, text) != text for key, text in literals.items())
+
+
+def _secret(vendor: Vendor, name: str) -> bool:
+    return vendor.credentials[name].secret
+
+
+def _names(state: Presenting) -> list[str]:
+    return [hole.name for hole in state.present.holes() if hole.name != "_"]

@@ -1,0 +1,108 @@
+"""The machine: every shape of vendor keeps every promise, every cell of its flow is visited, and a story can be told
+again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from authflow import plugins
+from authflow.testing import Clock, Coverage, Simulator, explore, flow_machine
+from authflow.testing.coverage import cells
+from authflow.testing.exploration import numbered, sequence
+from authflow.testing.ledger import Ledger
+
+from .shapes import shapes
+
+VENDORS: dict[str, Any] = {**shapes(), **{name: name for name in sorted(plugins.vendors())}}
+
+#: The whole test file of a vendor's author.
+TestSupplier = flow_machine("supplier").TestCase
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_shape_keeps_the_promises_and_every_cell_is_visited(name: str) -> None:
+    vendor = plugins.find_vendor(VENDORS[name])
+    visits: Counter[tuple[str, str]] = Counter()
+    for seed in range(8):
+        found = explore(vendor, examples=40, seed=seed)
+        assert found.failure is None, str(found)
+        visits.update(found.coverage.visits)
+        missed = [cell for cell in cells(vendor) if not visits[cell]]
+        if not missed:
+            return
+    raise AssertionError(f"never visited: {missed}")
+
+
+def test_a_seed_tells_the_same_stories_again() -> None:
+    runs = [explore("supplier", examples=20, seed=7) for _ in range(2)]
+    assert runs[0].coverage.visits == runs[1].coverage.visits
+    assert (runs[0].steps, runs[0].story) == (runs[1].steps, runs[1].story)
+
+
+def test_a_broken_promise_is_found_and_told_in_a_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A vendor that takes spent refresh tokens back lets a client get away with anything; so the client is broken here.
+    from authflow.flow import Step
+    from authflow.grant import Grant
+
+    plain = Grant.from_bytes
+
+    def forgetful(data: bytes) -> Grant:
+        grant = plain(data)
+        first.setdefault("refresh", grant.captured.get("refresh"))
+        captured = {**grant.captured, "refresh": first["refresh"]} if grant.captured.get("refresh") else grant.captured
+        return Grant(grant.state, captured, grant.issued_at, grant.expires_at, grant.refusal)
+
+    first: dict[str, Any] = {}
+    assert Step is not None
+    monkeypatch.setattr("authflow.climber.Grant.from_bytes", forgetful)
+    found = explore("supplier", examples=300)
+    assert found.failure is not None
+    assert found.failure.startswith("promise 2 (no refresh token is reused): ")
+    text = str(found)
+    assert "\n 1. " in text
+    assert "sequenceDiagram" in text
+
+
+def test_a_table_shows_what_was_never_visited() -> None:
+    coverage = Coverage(plugins.find_vendor("supplier"))
+    coverage.note("signed_out", "granted")
+    coverage.note("signed_out", "granted")
+    lines = coverage.table().splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["state", "outcome", "leads", "to", "visits"],
+        ["signed_out", "granted", "signed_in", "2"],
+        ["signed_out", "denied", "refused", "never"],
+    ]
+    assert lines[-1] == "1 of 9 cells visited"
+    assert ("stale", "lost") in coverage.missed
+    assert "    stale --> signed_out : lost (never)" in coverage.drawing()
+
+
+def test_a_story_is_drawn_line_by_line() -> None:
+    story = ["A1 sends login", "A1 hears granted to login", "request 1 of A1 goes out (get)", "all is well: again"]
+    assert numbered(story)[0] == "1. A1 sends login"
+    assert sequence(story).splitlines()[2:] == [
+        "    A1->>vendor: login",
+        "    vendor-->>A1: login: granted",
+        "    A1->>vendor: request 1",
+        "    Note over vendor: all is well - again",
+    ]
+
+
+def test_the_machine_notices_a_vendor_that_never_lets_anybody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of each story is a test of its own: a machine that always says yes would not fail here."""
+
+    def refuse(self: Ledger, *arguments: Any) -> None:
+        from authflow.testing.ledger import Refused
+
+        raise Refused("wrong")
+
+    monkeypatch.setattr(Ledger, "check_password", refuse)
+    found = explore("supplier", examples=3, shrink=False)
+    assert found.failure is not None
+    assert "is not served though all is well again" in found.failure
+    assert Simulator("supplier", clock=Clock()).cannot == ()

@@ -1,0 +1,232 @@
+"""The simulator: every shape of vendor is served from its file alone, and says no when it should."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from authflow import AuthSession, CredentialsRefused, VendorAnswerError, VendorUnavailable, plugins
+from authflow.exchange import Outcome, judge
+from authflow.http import Answer, Request
+from authflow.testing import Call, Clock, SimulatedSender, Simulator
+from authflow.testing.suite import CLIENTS, is_served_again, signed_up
+
+from .shapes import shapes
+
+VENDORS: dict[str, Any] = {**shapes(), **{name: name for name in sorted(plugins.vendors())}}
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_answer_of_every_shape_can_be_made_and_is_recognised(name: str) -> None:
+    simulator = Simulator(VENDORS[name], clock=Clock())
+    assert simulator.cannot == ()
+
+
+@pytest.mark.parametrize("library", CLIENTS)
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_shape_is_served_through_every_client(name: str, library: str) -> None:
+    simulator, session = signed_up(VENDORS[name])
+    assert [CLIENTS[library](simulator, session) for _ in range(3)] == [200] * 3
+    assert all(simulator.counts[exchange] <= 1 for exchange in simulator.vendor.flow.exchanges)
+    simulator.clock.advance(simulator.lifetime + 1)  # type: ignore[attr-defined]
+    assert CLIENTS[library](simulator, session) == 200
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_shape_is_served_again_when_its_tokens_are_gone(name: str) -> None:
+    is_served_again(VENDORS[name])
+
+
+@pytest.mark.parametrize("name", [name for name in VENDORS if plugins.find_vendor(VENDORS[name]).flow.exchanges])
+def test_wrong_credentials_are_refused_and_then_locked(name: str) -> None:
+    simulator, _ = signed_up(VENDORS[name])
+    secret = next(key for key, entry in simulator.vendor.credentials.items() if entry.secret)
+    wrong = {**simulator.inputs, secret: "-----" if "PRIVATE KEY" not in simulator.inputs[secret] else other_key()}
+    session = AuthSession(simulator.vendor, client=SimulatedSender(simulator), clock=simulator.clock, **wrong)
+    with pytest.raises(CredentialsRefused):
+        CLIENTS["httpx"](simulator, session)
+    assert simulator.account.wrong == 1
+    assert not any(seen.what == "data" and seen.result == "served" for seen in simulator.log)
+
+
+def other_key() -> str:
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    return private.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
+
+
+# --- the supplier, by hand --------------------------------------------------------------------------------------------
+
+
+def post(simulator: Simulator, path: str, body: Any, bearer: str | None = None) -> Answer:
+    headers = () if bearer is None else (("Authorization", f"Bearer {bearer}"),)
+    return simulator.handle(Request("POST", simulator.base_url + path, headers, json.dumps(body).encode()))
+
+
+def get(simulator: Simulator, bearer: str | None) -> int:
+    headers = () if bearer is None else (("Authorization", f"Bearer {bearer}"),)
+    return simulator.handle(Request("GET", simulator.base_url + "../tracking/42", headers)).status
+
+
+def log_in(simulator: Simulator) -> dict[str, str]:
+    account = {name: simulator.inputs[name] for name in ("username", "password")}
+    document: dict[str, str] = post(simulator, "login", account).json
+    return document
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    return Simulator("supplier", clock=Clock(), lifetime=100)
+
+
+def test_a_spent_refresh_token_ends_its_family(simulator: Simulator) -> None:
+    first = log_in(simulator)
+    body = {"refreshToken": first["refreshToken"]}
+    second = post(simulator, "refresh", body, first["token"])
+    assert second.status == 200
+    assert second.json["refreshToken"] != first["refreshToken"]
+    assert post(simulator, "refresh", body, first["token"]).status == 401
+    assert simulator.counts["refresh_reused"] == 1
+    assert get(simulator, second.json["token"]) == 401
+
+
+def test_a_refresh_token_goes_with_its_own_bearer_only(simulator: Simulator) -> None:
+    mine, other = log_in(simulator), log_in(simulator)
+    assert post(simulator, "refresh", {"refreshToken": mine["refreshToken"]}, other["token"]).status == 401
+    assert post(simulator, "refresh", {"refreshToken": mine["refreshToken"]}, mine["token"]).status == 200
+
+
+def test_tokens_end_with_the_clock_and_are_real(simulator: Simulator) -> None:
+    import jwt
+
+    token = log_in(simulator)["token"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["exp"] == simulator.now() + 100
+    assert get(simulator, token) == 200
+    simulator.clock.advance(100)  # type: ignore[attr-defined]
+    assert get(simulator, token) == 401
+    assert simulator.log[-1].result == "rejected: expired"
+
+
+@pytest.mark.parametrize(
+    ("fault", "data", "refresh"),
+    [("expire", 401, 200), ("revoke-access", 401, 200), ("revoke-refresh", 200, 401), ("revoke-family", 401, 401),
+     ("restart", 401, 401)],
+)  # fmt: skip
+def test_what_is_revoked_is_refused(simulator: Simulator, fault: str, data: int, refresh: int) -> None:
+    tokens = log_in(simulator)
+    simulator.faults.add(fault)
+    assert get(simulator, tokens["token"]) == data
+    renewed = post(simulator, "refresh", {"refreshToken": tokens["refreshToken"]}, tokens["token"])
+    assert renewed.status == refresh
+
+
+def test_five_wrong_passwords_lock_the_account(simulator: Simulator) -> None:
+    wrong = {"username": simulator.inputs["username"], "password": "guess"}
+    assert [post(simulator, "login", wrong).status for _ in range(6)] == [401] * 5 + [403]
+    right = {"username": simulator.inputs["username"], "password": simulator.inputs["password"]}
+    assert post(simulator, "login", right).status == 403
+    simulator.faults.add("unlock")
+    assert post(simulator, "login", right).status == 200
+
+
+def test_a_log_line_holds_no_secret(simulator: Simulator) -> None:
+    tokens = log_in(simulator)
+    get(simulator, tokens["token"])
+    shown = repr(list(simulator.log)) + repr(simulator) + repr(simulator.ledger.accounts)
+    for secret in (*tokens.values(), simulator.inputs["password"]):
+        assert secret not in shown
+
+
+# --- the challenge ----------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_good_for_the_part_it_was_asked_for() -> None:
+    simulator, session = signed_up(VENDORS["preset-challenge"])
+    import httpx
+
+    from authflow.testing import httpx_transport
+
+    with httpx.Client(transport=httpx_transport(simulator), auth=session.httpx) as client:
+        assert client.get(simulator.base_url + "one/a").status_code == 200
+        token = client.get(simulator.base_url + "one/b").request.headers["Authorization"]
+        assert client.get(simulator.base_url + "two/a").status_code == 200
+    assert simulator.counts["login"] == 2
+    headers = (("Authorization", token),)
+    assert simulator.handle(Request("GET", simulator.base_url + "one/c", headers)).status == 200
+    elsewhere = simulator.handle(Request("GET", simulator.base_url + "two/c", headers))
+    assert elsewhere.status == 401
+    assert elsewhere.challenges[0]["scope"] == "scope-two"
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+OPAQUE = {
+    "name": "opaque",
+    "extends": "relogin",
+    "base_url": "https://api.vendor.example/",
+    "derive": {"sealed": {"sha256": "{password}"}},
+    "exchanges": {
+        "login": {
+            "request": {"url": "login", "json": {"user": "{username}", "sealed": "{sealed}"}},
+            "answers": {
+                "granted": {"status": 200, "json": {"token": "{access}"}},
+                "locked": {"status": 200, "json": {"token": "{any}"}},
+            },
+        }
+    },
+    "states": {"signed_out": {"send": "login", "granted": "signed_in", "denied": "refused", "locked": "refused"}},
+}
+
+
+def test_what_cannot_be_simulated_says_so_and_takes_a_hand_written_part() -> None:
+    simulator = Simulator(OPAQUE, clock=Clock())
+    assert [reason.partition(": ")[0] for reason in simulator.cannot] == ["exchanges.login.answers.locked"]
+
+    seen: list[str] = []
+
+    def part(call: Call) -> str | Answer | None:
+        seen.append(call.exchange.name)
+        return Answer(200, (), b'{"token": "by hand"}') if len(seen) == 1 else "denied"
+
+    by_hand = Simulator(OPAQUE, clock=Clock(), parts={"login": part})
+    assert by_hand.cannot == ()
+    session = AuthSession(by_hand.vendor, client=SimulatedSender(by_hand), clock=by_hand.clock, **by_hand.inputs)
+    assert session.token().access == "by hand"
+    with pytest.raises(CredentialsRefused):
+        session.login()
+    assert seen == ["login", "login"]
+
+
+# --- the scripted -----------------------------------------------------------------------------------------------------
+
+
+def test_an_ordered_outcome_is_given_once(simulator: Simulator) -> None:
+    from collections import deque
+
+    simulator.script["login"] = deque(["denied"])
+    flow = simulator.vendor.flow
+    account = {name: simulator.inputs[name] for name in ("username", "password")}
+    outcomes = [judge(flow.exchanges["login"].answers, post(simulator, "login", account))[0] for _ in range(2)]
+    assert [outcome.name for outcome in outcomes if isinstance(outcome, Outcome)] == ["denied", "granted"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [("503", VendorUnavailable), ("429=7", VendorUnavailable), ("timeout", VendorUnavailable),
+     ("refused", VendorUnavailable), ("half", VendorUnavailable), ("garbage", VendorAnswerError),
+     ("wrong-type", VendorAnswerError), ("empty", VendorAnswerError)],
+)  # fmt: skip
+def test_a_fault_becomes_the_error_that_it_should(fault: str, error: type[Exception]) -> None:
+    simulator, session = signed_up("supplier")
+    simulator.faults.add(fault, at="login")
+    with pytest.raises(error) as raised:
+        session.token()
+    if fault == "429=7":
+        assert raised.value.retry_after == pytest.approx(7)  # type: ignore[attr-defined]
+    simulator.clock.advance(60)  # type: ignore[attr-defined]
+    assert session.token().access
