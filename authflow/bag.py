@@ -90,7 +90,7 @@ class Bag(Mapping[str, Any]):
         """Every text that must not be shown: what was captured, answered or derived, and what was given as a secret.
         Asks no callable.
         """
-        known = [entry for name, entry in self.given.items() if name in self._hidden and not callable(entry)]
+        known = [entry for name, entry in self.given.items() if name in self._hidden]
         return _texts([known, dict(self.captured), self._answered])
 
     @property

@@ -81,7 +81,7 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
         merged["states"] = {
             name: item for name, item in states.items() if name in reached or name in _table(own, "states")
         }
-    users = [(merged, "on_logout")]
+    users: list[tuple[Mapping[str, Any], str]] = [(merged, "on_logout")]
     users += [(item, "send") for item in _table(merged, "states").values() if isinstance(item, Mapping)]
     users += [(item, "answers") for item in exchanges.values() if isinstance(item, Mapping)]
     sent = {item[key] for item, key in users if isinstance(item.get(key), str)}

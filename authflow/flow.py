@@ -118,7 +118,7 @@ def climb(
         if absent and (here.missing is not None or (absent == ["refresh"] and refusals(exchange))):
             event, after = "missing", next_rung(here, exchange)
         elif absent == ["refresh"] and fresh and state != flow.start:
-            event, after = "missing", flow.start  # no rung is named, and nothing was sent yet: from the very start
+            event, after, fresh = "missing", flow.start, False  # no rung is named, nothing was sent: from the start
         else:
             fresh = False
             outcome = yield Step(state, exchange, values)

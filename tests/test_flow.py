@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authflow.errors import VendorFileError
+from authflow.errors import ConfigurationError, VendorFileError
 from authflow.exchange import Exchange, Outcome
 from authflow.flow import (
     LOST,
@@ -29,12 +29,15 @@ from authflow.flow import (
 from authflow.vendor import Vendor, load, preset_names
 from tests.broken_vendors import BASE
 from tests.odd_vendors import STORIES
+from tests.scripted import ScriptedVendor
 
 
 def completed(preset: str) -> Vendor:
     """A preset with what only the file that extends it can say."""
     granted = {"granted": {"json": {"access_token": "{access}", "refresh_token": "{refresh}"}}}
-    exchanges = {"login": {"request": {"url": "login", "form": {"p": "{password}"}}, "answers": granted}}
+    exchanges: dict[str, Any] = {}
+    if preset in ("password", "relogin"):
+        exchanges["login"] = {"request": {"url": "login", "form": {"p": "{password}"}}, "answers": granted}
     if preset == "password":
         exchanges["refresh"] = {"request": {"url": "refresh", "form": {"r": "{refresh}"}}, "answers": granted}
     return load({"name": "preset", "extends": preset, "base_url": "https://a.example/", "exchanges": exchanges})
@@ -42,6 +45,7 @@ def completed(preset: str) -> Vendor:
 
 VENDORS: Mapping[str, Vendor] = {
     "base": load({**tomllib.loads(BASE)}),
+    **{f"preset {name}": completed(name) for name in preset_names()},
     **{name: load({"name": "v", **tomllib.loads(story.toml)}) for name, story in STORIES.items()},
 }
 
@@ -83,13 +87,6 @@ def test_every_cell(name: str) -> None:
                 == Transition(state.name, event, after)
                 == (state.name, event, vendor.flow.after(state.name, event))
             )
-
-
-@pytest.mark.parametrize("preset", preset_names())
-def test_every_preset_can_be_read(preset: str) -> None:
-    with pytest.raises(VendorFileError) as error:
-        load({"extends": preset})
-    assert "base_url: missing" in str(error.value) or "exchanges." in str(error.value) or "name" in str(error.value)
 
 
 @pytest.mark.parametrize("preset", ["password", "relogin"])
@@ -142,6 +139,26 @@ def test_without_a_refresh_token_and_a_rung_a_climb_begins_at_the_start() -> Non
     walked: list[Transition] = []
     step = next(climb(flow, "stale", {"access": "a0"}, {"username", "password", "host"}, walked))
     assert (step.exchange.name, walked) == ("login", [("stale", "missing", "signed_out")])
+
+
+def test_a_climb_that_begins_anew_does_so_once() -> None:
+    raw = tomllib.loads(BASE)
+    raw["exchanges"]["refresh"]["answers"] = {"granted": {"json": {"token": "{access}", "refresh": "{refresh}"}}}
+    raw["exchanges"]["login"]["request"]["json"]["region"] = "{region}"
+    raw["settings"]["region"] = {"optional": True}
+    raw["states"]["signed_out"]["missing"] = "elsewhere"
+    raw["states"]["elsewhere"] = {"send": "login", "granted": "signed_in", "denied": "refused", "missing": "refused"}
+    raw["states"]["stale"].pop("denied")
+    flow = load(raw).flow
+    states = {**flow.states, "signed_out": Sending("signed_out", "login", {}, "stale")}  # as no proved flow would be
+    walk = climb(Flow(flow.start, states, flow.exchanges), "stale", {"access": "a0"}, {"username"}, [])
+    assert next(walk).state == "stale"
+
+
+def test_a_value_that_nobody_gives_is_an_error_of_ours() -> None:
+    session = ScriptedVendor().session(password=lambda: None)
+    with pytest.raises(ConfigurationError, match="login needs password, and nobody gave it"):
+        session.token()
 
 
 def test_a_lost_answer_takes_the_next_rung_and_the_token_with_it() -> None:
