@@ -60,7 +60,7 @@ class Verifier:
                 options=options,
             )
             self._check_times(claims)
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             message = f"{vendor.title}: the token does not verify: {type(error).__name__}: {error}"
             raise VendorAnswerError(message, vendor=vendor.name) from None
 

@@ -142,3 +142,16 @@ def test_snippets_are_found_with_their_lines_and_reasons() -> None:
 def test_the_diagram_is_the_one_that_is_drawn() -> None:
     shown = [snippet.code.strip() for snippet in snippets(README.read_text("utf-8"), "mermaid")]
     assert shown == [draw.diagram(find_vendor("supplier")).strip()]
+
+
+def test_every_test_that_the_security_section_names_is_there() -> None:
+    section = README.read_text("utf-8").partition("## Security")[2].partition("\n## ")[0]
+    file, missing, seen = "", [], 0
+    for named, test in re.findall(r"`(…|[\w/]+\.py)(?:::(\w+))?`", section):
+        file = file if named == "…" else named
+        path = README.parent / "tests" / file
+        seen += 1
+        if not path.is_file() or (test and f"def {test}(" not in path.read_text("utf-8")):
+            missing.append(f"{file}::{test}")
+    assert missing == []
+    assert seen > 20

@@ -46,7 +46,10 @@ class RequestsSender:
                 status = response.status_code  # asked first: a multiplexed session's answer comes when it is asked for
                 body = gather(_as_it_comes(response), deadline, response.headers)
                 return Answer(status, pairs(response), body)
-        except (errors.ConnectTimeout, errors.ProxyError, errors.SSLError, errors.InvalidURL) as error:
+        except errors.SSLError as error:
+            # A connection that breaks off may have carried the request; a certificate that fails has carried nothing.
+            lost = no_answer(error, sent="SSLEOFError" in repr(error))
+        except (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL) as error:
             lost = no_answer(error, sent=False)
         except errors.ConnectionError as error:
             lost = no_answer(error, sent=not _never_connected(error))

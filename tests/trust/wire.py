@@ -1,0 +1,85 @@
+"""Servers that write bytes as a test says: for answers that no honest server gives."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from authflow.clients import default_sender
+from authflow.http import Answer, Request
+from tests.scripted import LADDER
+
+Writes = Callable[[socket.socket], object]
+
+
+@contextlib.contextmanager
+def writing(writes: Writes) -> Iterator[str]:
+    """The URL of a server that reads a request and lets `writes` answer; then it closes the connection."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        server.settimeout(0.05)
+        ended = threading.Event()
+
+        def answer(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError), connection:
+                connection.settimeout(20)
+                _read_request(connection)
+                writes(connection)
+
+        def accept() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _read_request(connection: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _some(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    sizes = [line.partition(b":")[2] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    while len(body) < int((sizes or [b"0"])[0]):
+        body += _some(connection)
+
+
+def _some(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 16)
+    if not data:
+        raise ConnectionError("the client has gone")
+    return data
+
+
+def saying(*parts: bytes) -> Writes:
+    """Writes these bytes, and no more."""
+    return lambda connection: connection.sendall(b"".join(parts))
+
+
+def head(*headers: str, status: str = "200 OK") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Connection: close", "", ""]).encode()
+
+
+class Asking:
+    """A library's own sender that counts what it sends, for sessions with `client=`."""
+
+    def __init__(self, library: str) -> None:
+        self._sender = default_sender(library)
+        self.sent: list[Request] = []
+
+    def exchange(self, request: Request, timeout: float) -> Answer:
+        self.sent.append(request)
+        return self._sender.exchange(request, timeout)
+
+
+def ladder_at(url: str, **more: Any) -> dict[str, Any]:
+    """The ladder of `scripted`, at this server."""
+    return {**LADDER, "base_url": f"{url}/", **more}
