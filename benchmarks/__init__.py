@@ -1,0 +1,15 @@
+"""What the layer costs, beside a floor and beside every peer: a file per question, each run by `make bench` or singly.
+
+    python -m benchmarks [--short]              all of them, one after another
+    python -m benchmarks.hot_path [--short]     one of them
+
+    hot_path      what one authorised request costs              import_time   what an import costs
+    contention    the same, many at once, on a good token        template      render and match, growing documents
+    storm         many at once, on a token that is no good       accounts      one session to a hundred thousand
+    ahead         requests across a renewal                      fleet, soak   many processes; ten bad minutes
+
+Below them: `peers` (each set up as its documentation recommends, the floor and authflow among them), `near_end` (the
+clients' transports without a network), `endpoint` (a strict token server, a process of its own), `measure` (fresh
+interpreters, alternating batches), `report` and `chart` (what is printed, kept and drawn). A timing is never asserted:
+machines wander. It is a ratio against a floor in the same run, the median over fresh interpreters.
+"""

@@ -1,0 +1,236 @@
+"""What does one authorised request cost more than one whose header is written by hand?
+
+Two figures for each contender, both over the floor of the same client: the whole request, with a transport that answers
+in process; and the hook alone, from the bare request until the answer was heard. A token is good throughout. The
+hook's instructions are counted too, since they do not wander as times do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from benchmarks.endpoint import Endpoint, order
+from benchmarks.measure import (
+    Batch,
+    Compared,
+    Failed,
+    Row,
+    alternate,
+    answer,
+    child_arguments,
+    clock,
+    fresh,
+    instructions,
+    is_short,
+    middle,
+    timed,
+    versions,
+)
+from benchmarks.near_end import Gate
+from benchmarks.peers import BY_NAME, CONTENDERS, VERSIONED, Contender, floor_of
+from benchmarks.report import Report, Table
+
+HOOK_GOAL = 2.0
+REQUEST_GOAL = 1.02
+#: Runs of the hook whose instructions are compared.
+FEW, MANY = 200, 1200
+
+
+def main() -> None:
+    rounds, processes = (11, 1) if is_short() else (101, 3)
+    kinds = [kind for kind in CONTENDERS if kind.name != "floor" and selected(kind)]
+    report = Report(
+        "hot_path",
+        "What does one authorised request cost more than one with a hand-written header?",
+        "The token is good, the transport answers in process, `trust_env` is off. *Hook*: from the bare request until "
+        "its answer was heard. *× floor*: the median of ratios in alternating batches, over fresh interpreters.",
+        versions=versions(VERSIONED),
+    )
+    with Endpoint() as endpoint:
+        order(endpoint.base_url, lifetime=360000)
+        found: dict[type[Contender], list[Row]] = {kind: [] for kind in kinds}
+        for _ in range(processes):
+            for kind in kinds:
+                try:
+                    row = fresh("hot_path", kind.__name__, endpoint.base_url, rounds, python=kind.python)
+                    found[kind].append(row)
+                except Failed as failed:
+                    report.notes.append(f"{kind.name} ({kind.client}) gave no figure: {failed}")
+        rows = {kind: middle(some) for kind, some in found.items() if some}
+        if not is_short():
+            for kind, row in rows.items():
+                if kind.name != "authflow":
+                    continue  # a minute of valgrind for each; times tell enough of them
+                row["instructions"] = _instructions(kind, endpoint.base_url)
+                row["floor_instructions"] = _instructions(floor_of(kind), endpoint.base_url)
+                if row["instructions"] and row["floor_instructions"]:
+                    row["instructions_ratio"] = row["instructions"] / row["floor_instructions"]
+    for client in dict.fromkeys(kind.client for kind in rows):
+        table = Table(
+            client,
+            (
+                ("name", "", 0),
+                ("hook_us", "hook, µs", 2),
+                ("hook_ratio", "hook × floor", 2),
+                ("instructions_ratio", "instructions × floor", 2),
+                ("request_us", "request, µs", 1),
+                ("request_ratio", "request × floor", 3),
+            ),
+            chart="hook_us",
+        )
+        here = [row for kind, row in rows.items() if kind.client == client]
+        floor = {"name": "floor", "hook_us": here[0]["hook_floor_us"], "request_us": here[0]["request_floor_us"]}
+        table.rows = [{**floor, "hook_ratio": 1.0, "request_ratio": 1.0, "instructions_ratio": 1.0}, *here]
+        report.tables.append(table)
+        ours = next((row for row in here if row["name"] == "authflow"), None)
+        if ours is None:
+            continue
+        report.goal(f"{client}: hook", HOOK_GOAL, ours["hook_ratio"], " × floor")
+        report.goal(f"{client}: whole request", REQUEST_GOAL, ours["request_ratio"], " × floor")
+        others = [row["hook_ratio"] for kind, row in rows.items() if kind.client == client and kind.minds_expiry]
+        others.remove(ours["hook_ratio"])
+        if others:
+            found_ratio = ours["hook_ratio"] / min(others)
+            report.goal(f"{client}: hook against the fastest peer that minds expiry", 1.0, found_ratio, " × peer")
+        if ours["hook_ratio"] > HOOK_GOAL and not is_short():
+            kind = next(kind for kind in rows if kind.name == "authflow" and kind.client == client)
+            report.profile += [f"{client}, where the hook's time goes:", *_profile(kind)]
+    report.publish()
+
+
+def selected(kind: type[Contender]) -> bool:
+    """Is it among the names or clients of the command line (all, where there are none), and its environment made?"""
+    only = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    if only and kind.name not in only and kind.client not in only:
+        return False
+    return kind.python.exists() or kind.client != "niquests"
+
+
+def _instructions(kind: type[Contender], base_url: str) -> float | None:
+    return instructions("hot_path", "count", kind.__name__, base_url, python=kind.python, few=FEW, many=MANY)
+
+
+def _profile(kind: type[Contender]) -> list[str]:
+    with Endpoint() as endpoint:
+        lines: list[str] = fresh("hot_path", "profile", kind.__name__, endpoint.base_url, python=kind.python)["lines"]
+    return lines
+
+
+# --- in a fresh interpreter -------------------------------------------------------------------------------------------
+
+
+def ready(kind: type[Contender], base_url: str) -> Contender:
+    """A contender with a good token, ready for its first request."""
+    from benchmarks.endpoint import grant
+
+    contender = kind(f"{base_url}/token", Gate())
+    if kind.renews is not None and not kind.logs_in:
+        contender.seed(grant(base_url))
+    return contender
+
+
+def compare(kind: type[Contender], base_url: str, rounds: int) -> None:
+    floor, contender = ready(floor_of(kind), base_url), ready(kind, base_url)
+    assert (floor.get(), contender.get()) == (200, 200), "a request with a good token failed"
+    whole = alternate(timed(floor.get), timed(contender.get), rounds=rounds, batch=40)
+    hook = alternate(floor.hooked, contender.hooked, rounds=rounds, batch=400)
+    _tell(kind, whole, hook)
+
+
+def compare_async(kind: type[Contender], base_url: str, rounds: int) -> None:
+    with asyncio.Runner() as runner:
+
+        async def prepared() -> tuple[Contender, Contender]:
+            both = ready(floor_of(kind), base_url), ready(kind, base_url)
+            assert (await both[0].aget(), await both[1].aget()) == (200, 200), "a request with a good token failed"
+            return both
+
+        floor, contender = runner.run(prepared())
+
+        def requests_of(one: Contender) -> Batch:
+            async def go(times: int) -> float:
+                started = clock()
+                for _ in range(times):
+                    await one.aget()
+                return clock() - started
+
+            return lambda times: runner.run(go(times))
+
+        whole = alternate(requests_of(floor), requests_of(contender), rounds=rounds, batch=40)
+        hook = alternate(
+            lambda times: runner.run(floor.ahooked(times)),
+            lambda times: runner.run(contender.ahooked(times)),
+            rounds=rounds,
+            batch=400,
+        )
+    _tell(kind, whole, hook)
+
+
+def _tell(kind: type[Contender], whole: Compared, hook: Compared) -> None:
+    answer(
+        {
+            "name": kind.name,
+            "client": kind.client,
+            "hook_us": hook.us,
+            "hook_floor_us": hook.floor_us,
+            "hook_ratio": hook.ratio,
+            "request_us": whole.us,
+            "request_floor_us": whole.floor_us,
+            "request_ratio": whole.ratio,
+        }
+    )
+
+
+def run_hook(kind: type[Contender], base_url: str, times: int) -> None:
+    """Only the hook, again and again: for callgrind and the profiler."""
+    contender = ready(kind, base_url)
+    if not kind.is_async:
+        contender.get()
+        contender.hooked(times, MANY)
+        return
+
+    async def go() -> None:
+        await contender.aget()
+        await contender.ahooked(times, MANY)
+
+    asyncio.run(go())
+
+
+def profile_hook(kind: type[Contender], base_url: str) -> None:
+    import cProfile
+
+    contender = ready(kind, base_url)
+    profiler = cProfile.Profile()
+    with asyncio.Runner() as runner:
+        if kind.is_async:
+
+            async def first() -> Contender:
+                one = ready(kind, base_url)
+                await one.aget()
+                return one
+
+            contender = runner.run(first())
+            profiler.runcall(lambda: runner.run(contender.ahooked(20000)))
+        else:
+            contender.get()
+            profiler.runcall(contender.hooked, 20000)
+    from benchmarks.measure import hottest
+
+    answer({"lines": hottest(profiler, 8)})
+
+
+def child(what: str, *rest: str) -> None:
+    if what == "count":
+        answer({})
+        run_hook(BY_NAME[rest[0]], rest[1], int(rest[2]))
+    elif what == "profile":
+        profile_hook(BY_NAME[rest[0]], rest[1])
+    else:
+        kind = BY_NAME[what]
+        (compare_async if kind.is_async else compare)(kind, rest[0], int(rest[1]))
+
+
+if __name__ == "__main__":
+    given = child_arguments()
+    main() if given is None else child(*given)

@@ -1,0 +1,319 @@
+"""Ten bad minutes: 50 threads and 500 tasks against a supplier that fails at random, and what must hold all the same.
+
+    python -m benchmarks.soak [--seconds 600] [--seed 1]      30 s unless told, which is enough for CI
+
+One session serves requests and httpx at once. Meanwhile tokens expire and are revoked, exchanges and data answer 503,
+break off, hang or lose their answers after the work is done, answers become slow, and the supplier is ended and started
+again. Afterwards another 50 threads try a wrong password for a while. It prints what happened, and fails when
+
+    a refresh token was sent twice          the wrong password was sent more than once
+    two exchanges ran at once               a thread or a lock is left behind, or the session does not recover
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from typing import Any, Final
+
+from benchmarks.measure import ROOT, is_short, versions
+from benchmarks.report import Report, Table
+
+THREADS: Final = 50
+TASKS: Final = 500
+TIMEOUT: Final = 3.0
+LIFETIME: Final = 8.0
+#: How often each order is given, by weight; `None` is a pause in which all is well.
+ORDERS: Final[tuple[tuple[int, dict[str, Any] | None], ...]] = (
+    (4, None),
+    (3, {"expire": True}),
+    (3, {"revoke": "access"}),
+    (2, {"revoke": "refresh"}),
+    (1, {"revoke": "family"}),
+    (2, {"latency": 0.2}),
+    (2, {"latency": 0.0}),
+    (2, {"fault": {"path": "refresh", "status": 503, "times": 2, "retry_after": 1}}),
+    (2, {"fault": {"path": "login", "status": 503, "times": 1}}),
+    (2, {"fault": {"path": "refresh", "kind": "reset"}}),
+    (2, {"fault": {"path": "refresh", "kind": "reset", "after": True}}),
+    (1, {"fault": {"path": "refresh", "kind": "hang", "after": True}}),
+    (1, {"fault": {"path": "refresh", "kind": "garbage"}}),
+    (1, {"fault": {"path": "login", "kind": "reset"}}),
+    (2, {"fault": {"path": "data", "status": 503, "times": 5}}),
+    (2, {"fault": {"path": "data", "kind": "reset", "times": 5}}),
+)
+RESTART_EVERY: Final = 12.0
+#: Recovery, in seconds: the longest pause that any fault above leads to, and the time-out of an exchange.
+RECOVERS_WITHIN: Final = 45.0
+MEMORY_GROWTH: Final = 16.0
+
+
+class Supplier:
+    """The supplier's process on ports that stay the same when it is started again; what it counted is added up."""
+
+    def __init__(self) -> None:
+        self.ports = [_free_port(), _free_port()]
+        self.total: Counter[str] = Counter()
+        self.at_once = 0
+        self.restarts = -1
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "authflow_supplier.server", "--exit-with-stdin", f"--lifetime={LIFETIME}"]
+        command += [f"--port={self.ports[0]}", f"--data-port={self.ports[1]}"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        told = json.loads(self._process.stdout.readline())
+        self.base_url, self.data_url = told["base_url"], told["data_url"]
+        self.restarts += 1
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        self.collect()
+        self._process.communicate(timeout=15)
+
+    def collect(self) -> None:
+        counts = self._ask("/__counts", None)
+        self._ask("/__control", {"reset_counts": True})
+        self.at_once = max(self.at_once, counts.pop("max_concurrent_exchanges"))
+        self.total.update(counts)
+
+    def order(self, orders: dict[str, Any]) -> None:
+        self._ask("/__control", orders)
+
+    def _ask(self, path: str, orders: dict[str, Any] | None) -> Any:
+        body = None if orders is None else json.dumps(orders).encode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.data_url + path, body, timeout=15) as answer:
+            return json.load(answer)
+
+
+def main() -> int:
+    options = _options()
+    dice = random.Random(options.seed)
+    supplier = Supplier()
+    try:
+        found = _soak(supplier, options.seconds, dice)
+        found["attempts"] = _wrong_password(supplier, min(5.0, options.seconds / 4))
+    finally:
+        supplier.stop()
+    report = _report(found, supplier, options)
+    report.publish()
+    return not all(goal.met for goal in report.goals)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
+    parser.add_argument("--seconds", type=float, default=6.0 if is_short() else 30.0)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_known_args()[0]
+
+
+def _session(supplier: Supplier, **more: Any) -> Any:
+    from authflow import AuthSession
+
+    own = {"username": "demo", "password": "open-sesame", "timeout": TIMEOUT}
+    return AuthSession("supplier", base_url=supplier.base_url, data_origin=supplier.data_url, **{**own, **more})
+
+
+# --- the callers ------------------------------------------------------------------------------------------------------
+
+
+def _soak(supplier: Supplier, seconds: float, dice: random.Random) -> dict[str, Any]:
+    from authflow.stores import MemoryStore
+
+    threads_before = threading.active_count()
+    store = MemoryStore()
+    session = _session(supplier, store=store)
+    outcomes: Counter[str] = Counter()
+    stop = threading.Event()
+    callers = [
+        threading.Thread(target=_calls, args=(number, session, supplier, outcomes, stop)) for number in range(THREADS)
+    ]
+    loop = threading.Thread(target=lambda: asyncio.run(_tasks(session, supplier, outcomes, stop)))
+    for thread in [*callers, loop]:
+        thread.start()
+    started = time.monotonic()
+    memory = []
+    restarted = started
+    while (now := time.monotonic()) - started < seconds:
+        _disturb(supplier, dice)
+        if now - restarted > RESTART_EVERY:
+            supplier.restart()
+            restarted = now
+        memory.append(_resident())
+        time.sleep(dice.uniform(0.2, 1.0))
+    stop.set()
+    for thread in [*callers, loop]:
+        thread.join(60)
+    stuck = sum(thread.is_alive() for thread in [*callers, loop])
+    recovered = _recovers(supplier, session)
+    quiet = time.monotonic() + 10
+    while threading.active_count() > threads_before and time.monotonic() < quiet:
+        time.sleep(0.05)
+    quarter = max(1, len(memory) // 4)
+    return {
+        "outcomes": outcomes,
+        "seconds": seconds,
+        "stuck": stuck,
+        "threads": threading.active_count() - threads_before,
+        "locks": _left_behind(session, store),
+        "recovered": recovered,
+        "growth": max(memory[-quarter:]) - max(memory[: 2 * quarter]),
+    }
+
+
+def _disturb(supplier: Supplier, dice: random.Random) -> None:
+    (order,) = dice.choices([order for _, order in ORDERS], [weight for weight, _ in ORDERS])
+    if order is not None:
+        supplier.order(order)
+
+
+def _calls(number: int, session: Any, supplier: Supplier, outcomes: Counter[str], stop: threading.Event) -> None:
+    import requests
+
+    with requests.Session() as http:
+        http.trust_env = False
+        while not stop.is_set():
+            url = f"{supplier.base_url}deliveries/{number}"
+            try:
+                outcomes[f"{http.get(url, auth=session.requests, timeout=10).status_code}"] += 1
+            except requests.RequestException as error:
+                outcomes[_kind(error)] += 1
+            stop.wait(0.05)
+
+
+async def _tasks(session: Any, supplier: Supplier, outcomes: Counter[str], stop: threading.Event) -> None:
+    import httpx
+
+    limits = httpx.Limits(max_connections=100)
+    timeout = httpx.Timeout(10, pool=30)
+    async with httpx.AsyncClient(
+        auth=session.httpx, follow_redirects=True, trust_env=False, limits=limits, timeout=timeout
+    ) as http:
+
+        async def call(number: int) -> None:
+            while not stop.is_set():
+                try:
+                    answer = await http.get(f"{supplier.base_url}deliveries/{number}")
+                    outcomes[f"{answer.status_code}"] += 1
+                except httpx.HTTPError as error:
+                    outcomes[_kind(error)] += 1
+                await asyncio.sleep(0.5)
+
+        await asyncio.gather(*(call(THREADS + number) for number in range(TASKS)))
+
+
+def _kind(error: BaseException) -> str:
+    """The name of our own error where it is one; that of the client's otherwise."""
+    names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__ == "authflow.errors"]
+    return names[0] if names else f"the client's {type(error).__name__}"
+
+
+def _recovers(supplier: Supplier, session: Any) -> float | None:
+    """Seconds until a request is served again when all is well, or None."""
+    for path in ("login", "refresh", "data", "tracking"):
+        supplier.order({"latency": 0, "fault": {"path": path, "times": 0}})
+    started = time.monotonic()
+    while (took := time.monotonic() - started) < RECOVERS_WITHIN:
+        with contextlib.suppress(Exception):
+            session.token()
+            return took
+        time.sleep(0.05)
+    return None
+
+
+def _left_behind(session: Any, store: Any) -> int:
+    """Does the store's lock, or a flight, stay with somebody?"""
+    try:
+        with store.lock(session.status().account, limit=1.0, wait=1.0):
+            held = 0
+    except Exception:
+        held = 1
+    return held + len(session.keeper.flights._under_way)
+
+
+def _wrong_password(supplier: Supplier, seconds: float) -> int:
+    """How often a wrong password reaches the supplier while many callers try again and again."""
+    import requests
+
+    supplier.collect()
+    before = supplier.total["login_refused"]
+    session = _session(supplier, password="wrong")
+    ends = time.monotonic() + seconds
+
+    def call() -> None:
+        while time.monotonic() < ends:
+            with contextlib.suppress(requests.RequestException):
+                requests.get(f"{supplier.base_url}deliveries/7", auth=session.requests, timeout=10)
+            time.sleep(0.05)
+
+    callers = [threading.Thread(target=call) for _ in range(THREADS)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join()
+    supplier.collect()
+    return supplier.total["login_refused"] - before
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+def _report(found: dict[str, Any], supplier: Supplier, options: argparse.Namespace) -> Report:
+    total, outcomes = supplier.total, found["outcomes"]
+    report = Report(
+        "soak",
+        "What holds while everything around it fails?",
+        f"{found['seconds']:g} s, {THREADS} threads with requests and {TASKS} tasks with httpx, one session, faults "
+        f"drawn with seed {options.seed}, the supplier started again {supplier.restarts} times.",
+        versions=versions(("authflow-http", "requests", "httpx")),
+    )
+    columns = (("what", "", 0), ("count", "count", 0))
+    answers = [{"what": what, "count": count} for what, count in outcomes.most_common()]
+    report.tables.append(Table("what callers got", columns, answers))
+    names = ("login", "login_refused", "refresh", "refresh_refused", "refresh_reused", "data", "data_401", "faults")
+    report.tables.append(
+        Table("what the supplier counted", columns, [{"what": name, "count": total[name]} for name in names])
+    )
+    report.goal("refresh tokens sent twice", 0, total["refresh_reused"])
+    report.goal("exchanges at once", 1, supplier.at_once)
+    report.goal("times that a wrong password was sent", 1, found["attempts"])
+    report.goal("callers that never came back", 0, found["stuck"])
+    report.goal("threads left behind", 0, found["threads"])
+    report.goal("locks and flights left behind", 0, found["locks"])
+    recovered = found["recovered"]
+    report.goal("recovery when all is well again", RECOVERS_WITHIN, 1e9 if recovered is None else recovered, " s")
+    report.goal("memory growth, second half", MEMORY_GROWTH, max(0.0, found["growth"]), " MiB")
+    return report
+
+
+def _resident() -> float:
+    """MiB of this process that are in memory; 0 where the system does not tell."""
+    with contextlib.suppress(OSError), open("/proc/self/statm") as told:
+        return int(told.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    return 0.0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
