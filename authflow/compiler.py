@@ -135,6 +135,9 @@ class Compiler:
         return (user, password) if user is not None and password is not None else None
 
     def duration(self, key: str, raw: int | float | str | None) -> Template | None:
+        """Seconds, "12h", or a setting: in a hole, or by its bare name."""
+        if isinstance(raw, str) and raw in self.form.settings:
+            raw = f"{{{raw}}}"
         if raw is not None and not (isinstance(raw, str) and "{" in raw):
             try:
                 seconds(raw)

@@ -191,3 +191,23 @@ def test_shared_headers_go_everywhere_and_own_ones_win() -> None:
     assert dict(vendor.flow.exchanges["login"].request.render({}, "https://api.example/").headers) == {
         "accept": "text/plain"
     }
+
+
+@pytest.mark.parametrize("lifetime", ["{life}", "life"])
+def test_a_lifetime_may_be_a_setting(lifetime: str) -> None:
+    file = {
+        "name": "acme",
+        "extends": "relogin",
+        "base_url": "https://acme.example/",
+        "settings": {"life": {"default": "12h"}},
+        "expiry": {"lifetime": lifetime},
+        "exchanges": {
+            "login": {
+                "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
+                "answers": {"granted": {"status": 200, "json": {"t": "{access}"}}},
+            }
+        },
+    }
+    template = load(file).lifetime
+    assert template is not None
+    assert seconds(template.render({"life": "12h"})) == 12 * 3600

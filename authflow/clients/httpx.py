@@ -67,7 +67,7 @@ def _auth_class(library: str) -> type[Any]:
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             session = self.session
-            held = session.held
+            held = session.keeper.held
             if held.bearer and session.clock() < held.calm_until and str(request.url).startswith(held.prefixes):
                 request.headers["Authorization"] = held.bearer
                 if held.travels:
@@ -99,7 +99,7 @@ def _auth_class(library: str) -> type[Any]:
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
             session = self.session
-            held = session.held
+            held = session.keeper.held
             if held.bearer and session.clock() < held.calm_until and str(request.url).startswith(held.prefixes):
                 request.headers["Authorization"] = held.bearer
                 if held.travels:

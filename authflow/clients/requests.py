@@ -216,7 +216,7 @@ class Auth:
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
         session = self.session
-        held = session.held
+        held = session.keeper.held
         if session.clock() < held.calm_until and request.url.startswith(held.prefixes):
             for name, value in held.headers:
                 request.headers[name] = value
