@@ -42,7 +42,8 @@ ORDERS = ["expire", "revoke-access", "revoke-refresh", "revoke-family", "refuse-
 WIRE = [*BROKEN, *ANSWERS, "503", "500", "429=30", "429", "slow=3"]
 #: Seconds, and parts of a token's life.
 TIMES = st.sampled_from([0.5, 5.0, 31.0, 61.0, 130.0, 3700.0])
-AGED = {"advisory": 0.93, "mandatory": 0.99, "expired": 1.01}
+#: How long before its end a token is met, as a part of its life.
+AGED = {"advisory": 0.07, "mandatory": 0.001, "expired": -0.01}
 PARTS = st.sampled_from([0.3, 0.91, 0.96, 1.01, 2.5])
 STORE_KINDS = st.sampled_from([("load",), ("save",), ("lock",), ("load", "save", "delete", "lock")])
 
@@ -184,7 +185,9 @@ class FlowMachine(RuleBasedStateMachine):
     def a_renewal(self, how: str, fault: str | None, who: list[int], plan: list[int]) -> None:
         """Tokens go bad at the vendor or by the clock, and the exchanges that follow may meet a fault."""
         if how in AGED:
-            self.clock.advance(self.simulator.lifetime * AGED[how])
+            held = self._alive(who[0]).session.held.grant
+            ends = held.expires_at if held.expires_at is not None else self.clock() + self.simulator.lifetime
+            self.clock.advance(max(0.0, ends - self.simulator.lifetime * AGED[how] - self.clock()))
         else:
             self.simulator.faults.add(how)
         if fault is not None:
@@ -192,6 +195,16 @@ class FlowMachine(RuleBasedStateMachine):
         for index in who:
             self._begin(index, "get")
         self._settle(plan)
+
+    @rule(waits=st.lists(st.sampled_from([1.0, 16.0, 40.0, 61.0, 100.0]), max_size=4), who=WHO, again=WHO)
+    def a_password_is_refused(self, waits: list[float], who: int, again: int) -> None:
+        """Nobody is let in any more; some try again, sooner or later."""
+        self.simulator.faults.add("revoke-family")
+        self.simulator.faults.add("refuse-password")
+        for index, seconds in enumerate([0.0, *waits]):
+            self.clock.advance(seconds)
+            self._begin(again if index % 2 else who, "get")
+            self._settle([])
 
     @rule(name=st.sampled_from(ORDERS))
     def at_the_vendor(self, name: str) -> None:
@@ -287,8 +300,9 @@ class FlowMachine(RuleBasedStateMachine):
         self._tell_passwords()
         self.clock.advance(7200 + self.simulator.lifetime)
         for who in range(PROCESSES):
-            if who != PROCESSES - 1 and not self.players[who].process.dead:
-                self.players[who].process.kill()  # it may have been told another password
+            told = self.players[who].inputs
+            if any(not callable(told[name]) and told[name] != self.passwords[name] for name in self.passwords):
+                self.players[who].process.kill()  # its user has to start it anew, with the new password
             for _ in range(2):
                 player = self._alive(who)
                 self.count += 1

@@ -87,6 +87,7 @@ class Player:
         walked: Callable[[str, str], None],
     ) -> None:
         self.process = Process(name)
+        self.inputs = dict(inputs)
         self.process.on_death = self._died
         self.stage, self.simulator, self.watcher, self.clock = stage, simulator, watcher, clock
         self.errands: list[tuple[Errand, asyncio.Task[None]]] = []
@@ -129,8 +130,9 @@ class Player:
         """Start a request and let it take its first step."""
         held = self.session.held
         now = self.clock()
-        ready = bool(held.grant.state) and not self.simulator.vendor.vary and usable(held.grant, now)
-        if ready and held.valid(now):
+        known = bool(held.grant.state) and not self.simulator.vendor.vary
+        ready = known and usable(held.grant, now)
+        if known and held.valid(now):
             errand.good_at_start = str(held.grant.captured.get("access", "")) or None
         task = self.stage.create_task(self._run(errand, url, body))
         self.errands.append((errand, task))

@@ -7,8 +7,8 @@ contract of stores says; whoever waits for it lets that time pass.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from authflow.errors import StoreError
@@ -80,24 +80,39 @@ class ProcessStore:
         self._shared.touch(self._process, "delete")
         self._shared.records.pop(key, None)
 
-    @contextmanager
-    def lock(self, key: str, *, limit: float, wait: float) -> Iterator[None]:
-        shared, me = self._shared, self._process
-        shared.touch(me, "lock")
+    def lock(self, key: str, *, limit: float, wait: float) -> _Lock:
+        return _Lock(self._shared, self._process, key, limit, wait)
+
+
+@dataclass(slots=True)
+class _Lock:
+    """Held from `__enter__` to `__exit__`, and not a moment shorter: it is no generator, which would end with its last
+    reference.
+    """
+
+    shared: SharedStore
+    me: Process
+    key: str
+    limit: float
+    wait: float
+    waiters: list[Callable[[], Any]] = field(default_factory=list)
+
+    def __enter__(self) -> None:
+        shared, key = self.shared, self.key
+        shared.touch(self.me, "lock")
         if key in shared.holders:
             holder, until, waiting = shared.holders[key]
             if not holder.dead:
                 raise Blocked(waiting)
             left = until - shared.clock.now
-            shared.clock.advance(max(0.0, min(left, wait)))
-            if left > wait:
+            shared.clock.advance(max(0.0, min(left, self.wait)))
+            if left > self.wait:
                 raise LockTimeout("A killed process held the lock for longer than this one would wait.")
-        waiters: list[Callable[[], Any]] = []
-        shared.holders[key] = me, shared.clock.now + limit, waiters
-        try:
-            yield
-        finally:
-            if not me.dead and shared.holders.get(key, (None,))[0] is me:
-                del shared.holders[key]
-            for wake in waiters:
-                wake()
+        shared.holders[key] = self.me, shared.clock.now + self.limit, self.waiters
+
+    def __exit__(self, *error: object) -> None:
+        shared, key = self.shared, self.key
+        if not self.me.dead and shared.holders.get(key, (None,))[0] is self.me:
+            del shared.holders[key]
+        for wake in self.waiters:
+            wake()

@@ -27,20 +27,19 @@ import msgspec
 
 from authflow import plugins
 from authflow.bag import Bag
-from authflow.exchange import AnswerPattern, Exchange, RequestTemplate, judge
-from authflow.flow import EXPIRED, UNAVAILABLE, Failing, Presenting, Sending, refusals, spends_refresh
+from authflow.exchange import Exchange, RequestTemplate, judge
+from authflow.flow import EXPIRED, Failing, Presenting
 from authflow.http import Answer, Request, origin_of, without_query
 from authflow.identity import complete
-from authflow.template import Hole, Mismatch, Object, Text, Unbound, Unfit
+from authflow.template import Mismatch, Object, Text, Unbound, Unfit
 from authflow.testing import derived, samples
+from authflow.testing.admission import Admission
+from authflow.testing.answering import STATUS, plain, status_for
 from authflow.testing.faults import Faults
-from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Ledger, Refused
-from authflow.vendor import Vendor
+from authflow.testing.ledger import Account, Ledger, Refused
 
 #: How long a token lives where neither the file nor the caller says, in seconds.
 LIFETIME: Final = 3600.0
-#: The status that says why, where the pattern leaves a choice.
-_STATUS: Final = {"malformed": 400, "locked": 403, "forbidden": 403}
 DATA: Final = "data"
 
 
@@ -69,7 +68,7 @@ class Seen:
 Part = Callable[[Call], "str | Answer | None"]
 
 
-class Simulator:
+class Simulator(Admission):
     """The server of one vendor. `handle` answers a request; `authflow.testing.transports` puts it behind a client.
 
     `inputs` are settings and credentials as for `AuthSession` (made up, where they are left out), `clock` gives epoch
@@ -90,7 +89,7 @@ class Simulator:
         parts: Mapping[str, Part] | None = None,
         seed: str = "authflow",
     ) -> None:
-        self.vendor: Final[Vendor] = plugins.find_vendor(vendor)
+        self.vendor = plugins.find_vendor(vendor)
         given = dict(complete(self.vendor, {**samples.inputs(self.vendor), **(inputs or {})}))
         self.inputs: dict[str, Any] = dict(given)
         self.clock = clock
@@ -98,7 +97,7 @@ class Simulator:
         self.rotate = rotate
         self.parts = dict(parts or {})
         account = Account({name: value for name, value in given.items() if name in self.vendor.credentials})
-        self.ledger: Ledger = Ledger([account], seed)
+        self.ledger = Ledger([account], seed)
         self.faults = Faults(self)
         #: Called with the seconds that a slow answer takes; a simulator on a test's clock moves it.
         self.delay: Callable[[float], Any] = getattr(clock, "advance", time.sleep)
@@ -125,10 +124,6 @@ class Simulator:
     def account(self) -> Account:
         """The account that the inputs describe."""
         return self.ledger.accounts[0]
-
-    def now(self) -> float:
-        """The vendor's own time, in epoch seconds."""
-        return self.clock() + self.skew
 
     def move(self, base_url: str) -> None:
         """Live at another base URL."""
@@ -228,70 +223,6 @@ class Simulator:
         answer = self._render(exchange, outcome, values, family, account)
         return self._noted(request, exchange.name, outcome, answer)
 
-    def _read(self, exchange: Exchange, values: Mapping[str, Any]) -> tuple[Family | None, Account | None]:
-        """Whose request it is. Raises Refused."""
-        for name, known in self._settings.items():
-            if name in values and str(values[name]) != str(known):
-                raise Refused("unknown")
-        family = self._family(exchange, values)
-        account = family.account if family is not None else None
-        if names := [name for name in values if name in self.vendor.credentials or name in self._proofs]:
-            account, right = self._identify(names, values, family)
-            self.ledger.check_password(account, right)
-        return family, account
-
-    @property
-    def _proofs(self) -> frozenset[str]:
-        """Derived names that cannot be read back: what they prove has to be computed."""
-        two_way = ("base64", "basic")
-        return frozenset(name for name, row in self.vendor.derive.items() if row.function_name not in two_way)
-
-    def _family(self, exchange: Exchange, values: Mapping[str, Any]) -> Family | None:
-        """The family whose tokens a request carries. Raises Refused."""
-        family: Family | None = None
-        renews = spends_refresh(exchange)
-        for name in sorted(self._captured(values)):
-            if name == REFRESH:
-                theirs = self.ledger.spend(str(values[name]))
-            elif self.ledger.is_open(name, values[name]) or str(values[name]) == self._urls.get(name):
-                continue
-            else:
-                issued = self.ledger.look_up(name, values[name])
-                if issued is None or (issued.family.revoked and not renews):
-                    raise Refused("unknown")
-                if name == ACCESS and not renews and exchange.name != self.vendor.on_logout:
-                    self.ledger.check_access(str(values[name]), self.now())
-                theirs = issued.family
-            if family is not None and theirs is not family:
-                raise Refused("another")
-            family = theirs
-        return family
-
-    def _captured(self, values: Iterable[str]) -> list[str]:
-        given = {*self.vendor.inputs, *self.vendor.derive, "base_url"}
-        return [name for name in values if name not in given]
-
-    def _identify(
-        self, names: list[str], values: Mapping[str, Any], family: Family | None
-    ) -> tuple[Account | None, bool]:
-        """The account that the credentials in a request name, and whether they prove it."""
-        candidate: Account | None = None
-        for account in self.ledger.accounts:
-            known = {**self._settings, **account.values}
-            plain = [name for name in names if name in self.vendor.credentials and not _secret(self.vendor, name)]
-            if any(str(values[name]) != str(known.get(name)) for name in plain):
-                continue
-            bound = {**(family.values if family is not None else {}), **values}
-            if all(
-                derived.fits(self.vendor, name, bound, known, self.now())
-                if name in self.vendor.derive
-                else str(values[name]) == str(known.get(name))
-                for name in names
-            ):
-                return account, True
-            candidate = candidate or account
-        return candidate, False
-
     def _chosen(
         self, exchange: Exchange, request: Request, values: Mapping[str, Any], account: Account | None
     ) -> str | Answer:
@@ -302,120 +233,6 @@ class Simulator:
             if part is not None:
                 return part
         return self.best(exchange)
-
-    def best(self, exchange: Exchange) -> str:
-        """The outcome for a request in which all is right: the one that brings a token, or else the farthest."""
-
-        def rank(outcome: str) -> tuple[bool, bool, bool]:
-            captures = frozenset[str]().union(*(item.may_capture for item in exchange.patterns(outcome)))
-            states = [s for s in self.vendor.flow.states.values() if isinstance(s, Sending) and s.send == exchange.name]
-            fails = any(isinstance(self.vendor.flow.states.get(s.next.get(outcome, "")), Failing) for s in states)
-            return ACCESS not in captures, fails, not captures
-
-        outcomes = [name for name in exchange.outcomes if name != UNAVAILABLE]
-        return min(outcomes, key=rank) if outcomes else UNAVAILABLE
-
-    # --- answers ------------------------------------------------------------------------------------------------------
-
-    def _render(
-        self,
-        exchange: Exchange,
-        outcome: str,
-        values: Mapping[str, Any],
-        family: Family | None,
-        account: Account | None,
-        *,
-        why: str = "",
-    ) -> Answer:
-        patterns = exchange.patterns(outcome)
-        if not patterns:
-            return _plain(503, "unavailable")
-        pattern = patterns[0]
-        if exchange.name == self.vendor.on_logout and family is not None:
-            family.revoked = True
-        filled = self._fill(pattern, values, family, account, exchange)
-        answer = pattern.render(filled, _status(pattern, why))
-        if not pattern.needs_body:
-            told = replace(_plain(answer.status, why or "ok"), status=answer.status)
-            told = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
-            verdict, _ = judge(exchange.answers, told)
-            if verdict is not None and verdict.name == outcome:
-                return told
-        return answer
-
-    def _fill(
-        self,
-        pattern: AnswerPattern,
-        values: Mapping[str, Any],
-        family: Family | None,
-        account: Account | None,
-        exchange: Exchange | None,
-    ) -> dict[str, Any]:
-        """A value for every hole of an answer; what is new is handed out, and remembered."""
-        holes = {hole.name: hole for hole in pattern.holes() if hole.name != "_"}
-        known = {**self._settings, **(account.values if account is not None else {}), "base_url": self.base_url}
-        filled = {name: known[name] for name in holes if name in known}
-        now = self.now()
-        for name, hole in holes.items():
-            if name in filled:
-                continue
-            if name in ("expires_in", "expires_at", "retry_after"):
-                seconds = {"expires_in": self.lifetime, "expires_at": now + self.lifetime, "retry_after": 1}[name]
-                filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds
-            elif name in self._urls:
-                filled[name] = self._urls[name]
-            elif name == REFRESH and exchange is not None:
-                if not (hole.optional and spends_refresh(exchange) and not self.rotate):
-                    family = family or self.ledger.found(account)
-                    serial, filled[name] = self.ledger.secret(name)
-                    self.ledger.replace_refresh(family, filled[name], serial)
-            elif name in values:
-                filled[name] = values[name]
-            elif exchange is None and name != ACCESS:
-                filled[name] = self._shown(name, hole, values)
-            if name == ACCESS or (name not in filled and name != REFRESH):
-                family = family or self.ledger.found(account)
-                filled[name] = self._hand_out(name, hole, family, values, now)
-        return filled
-
-    def _shown(self, name: str, hole: Hole, values: Mapping[str, Any]) -> Any:
-        """A value for anybody to see: the part of the data that a request asked for, or a nonce."""
-        where = values.get("_scope")
-        text = f"{name}-{where}" if name in self.vendor.vary and where else self.ledger.secret(name)[1]
-        value = samples.captured(hole, text)
-        self.ledger.open.add((name, str(value)))
-        return value
-
-    def _hand_out(self, name: str, hole: Hole, family: Family, values: Mapping[str, Any], now: float) -> Any:
-        serial, text = self.ledger.secret(name)
-        if name != ACCESS:
-            value = samples.captured(hole, text)
-            self.ledger.hand_out(name, value, family, serial)
-            return value
-        if hole.kind == "jwt":
-            import jwt
-
-            claims = {"sub": f"account-{family.number}", "jti": text, "iat": now, "exp": now + self.lifetime}
-            text = jwt.encode(claims, self.ledger.key, algorithm="HS256")
-        scope = {key: str(values[key]) for key in self.vendor.vary if key in values}
-        self.ledger.hand_out(name, text, family, serial, ends=now + self.lifetime, scope=scope)
-        return text
-
-    def _refusal(self, exchange: Exchange, why: str) -> Answer:
-        """The exchange's own way to say no, or a plain one where the file has none."""
-
-        def rank(outcome: str) -> tuple[bool, int]:
-            statuses = [min(item.status or (200,)) for item in exchange.patterns(outcome)]
-            captures = frozenset[str]().union(*(item.may_capture for item in exchange.patterns(outcome)))
-            return min(statuses) < 400, len(captures)
-
-        if why == "method":
-            return _plain(405, "method_not_allowed")
-        good = self.best(exchange)
-        said = sorted((name for name in refusals(exchange) if name != good), key=rank)
-        if not said:
-            return _plain(_STATUS.get(why, 401), why)
-        return self._render(exchange, said[0], {}, None, None, why=why)
 
     # --- the caller's own requests ------------------------------------------------------------------------------------
 
@@ -460,48 +277,6 @@ class Simulator:
                     continue
         return None, f"event {event}", {}
 
-    def _admit(self, values: Mapping[str, Any], request: Request) -> Account | None:
-        """Whose request it is that presents these values. Raises Refused."""
-        for name, known in self._settings.items():
-            if name in values and str(values[name]) != str(known):
-                raise Refused("unknown")
-        tokens = self._captured(values)
-        names = [name for name in values if name in self.vendor.credentials or name in self._proofs]
-        family: Family | None = None
-        found: Account | None = None
-        for name in tokens:
-            if name == ACCESS:
-                issued = self.ledger.check_access(str(values[name]), self.now())
-                if any(value != f"{key}-{self._part_of(request)}" for key, value in self._open_scope(issued.scope)):
-                    raise Refused("scope")
-                if self.vendor.idle is not None:
-                    issued.ends = self.now() + self.lifetime
-                family = issued.family
-            elif not self.ledger.is_open(name, values[name]):
-                other = self.ledger.look_up(name, values[name])
-                if other is None or other.family.revoked:
-                    raise Refused("unknown")
-                family = family or other.family
-        if names:
-            account, right = self._identify(names, values, family)
-            if account is None or not right or account.refused:
-                raise Refused("wrong")
-            found = account
-        if not tokens and any(self._captured(_names(state)) for state in self._presenting):
-            raise Refused("missing")
-        if found is not None:
-            return found
-        return family.account if family is not None else None
-
-    def _open_scope(self, scope: Mapping[str, str]) -> list[tuple[str, str]]:
-        return [(name, value) for name, value in scope.items() if self.ledger.is_open(name, value)]
-
-    def _part_of(self, request: Request) -> str:
-        """The part of the data that a URL names: its first segment below the base."""
-        path = urlsplit(request.url).path
-        below = path.removeprefix(urlsplit(self.base_url).path).strip("/")
-        return below.partition("/")[0] or "root"
-
     def _event(self, request: Request, state: Presenting | None, why: str, values: dict[str, Any]) -> Answer:
         """The answer that the file's top-level `answers` foresee for a request that is not let in."""
         heard = [name for name, _ in self.vendor.answers if state is None or name in state.next]
@@ -509,12 +284,12 @@ class Simulator:
         event = wanted if wanted in heard else min(heard, key=lambda name: self._far(state, name, why), default=None)
         pattern = next((item for name, item in self.vendor.answers if name == event), None)
         if pattern is None or event is None:
-            return self._noted(request, DATA, why, _plain(_STATUS.get(why, 401), why))
+            return self._noted(request, DATA, why, plain(STATUS.get(why, 401), why))
         account = self._proved(values)
         asked = {"_scope": self._part_of(request)}
-        answer = pattern.render(self._fill(pattern, asked, None, account, None), _status(pattern, why))
+        answer = pattern.render(self._fill(pattern, asked, None, account, None), status_for(pattern, why))
         if not pattern.needs_body:
-            told = _plain(answer.status, why)
+            told = plain(answer.status, why)
             answer = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
         return self._noted(request, DATA, f"{event}: {why}", answer)
 
@@ -526,11 +301,6 @@ class Simulator:
         fails = isinstance(self.vendor.flow.states.get(target), Failing)
         mends = state is not None and target == state.next.get(EXPIRED)
         return fails is not (why == "wrong"), why not in event, not mends
-
-    def _proved(self, values: Mapping[str, Any]) -> Account | None:
-        names = [name for name in values if name in self.vendor.credentials]
-        account, right = self._identify(names, values, None) if names else (None, False)
-        return account if right else None
 
     def _served(self, request: Request, account: Account | None) -> Answer:
         document = {"served": urlsplit(request.url).path, "received": len(request.body or b"")}
@@ -562,19 +332,6 @@ class Simulator:
         self.ledger = keep
 
 
-def _plain(status: int, error: str) -> Answer:
-    return Answer(status, (("Content-Type", "application/json"),), msgspec.json.encode({"error": error}))
-
-
-def _status(pattern: AnswerPattern, why: str) -> int | None:
-    """The status that says why, if the pattern has it; 401 for any other no, where it may be."""
-    statuses = pattern.status or frozenset()
-    for wanted in (_STATUS.get(why), 401 if why else None):
-        if wanted in statuses:
-            return wanted
-    return None
-
-
 def _bodiless(template: RequestTemplate) -> bool:
     return template.json is None and template.form is None and template.text is None
 
@@ -591,11 +348,3 @@ def _another_call(template: RequestTemplate, request: Request) -> bool:
         key: item.literals[0] for key, item in template.json.items if isinstance(item, Text) and not item.between
     }
     return isinstance(document, dict) and any(document.get(key, text) != text for key, text in literals.items())
-
-
-def _secret(vendor: Vendor, name: str) -> bool:
-    return vendor.credentials[name].secret
-
-
-def _names(state: Presenting) -> list[str]:
-    return [hole.name for hole in state.present.holes() if hole.name != "_"]

@@ -44,6 +44,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
+        self.climbing = False
         self.dies_in: int | None = None
         self.on_death: Callable[[], None] = lambda: None
 
@@ -191,6 +192,10 @@ class StagedFlights(Flights[T]):
         def run() -> None:
             if self._process.dead:
                 return
+            if self._process.climbing:  # one climb of a process within another of its own says nothing more
+                self._stage.call_soon(run)
+                return
+            self._process.climbing = True
             error: BaseException | None = None
             result: T | None = None
             try:
@@ -202,6 +207,8 @@ class StagedFlights(Flights[T]):
                 return
             except BaseException as raised:
                 error = raised
+            finally:
+                self._process.climbing = False
             self._over(error)
             self._land(key, flight, result, error)
 

@@ -1,0 +1,140 @@
+"""The half of a simulator that decides: whose request it is, and whether what it carries is good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from authflow.exchange import Exchange
+from authflow.flow import Presenting, spends_refresh
+from authflow.http import Request
+from authflow.testing import derived
+from authflow.testing.answering import Answering
+from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Refused
+from authflow.vendor import Vendor
+
+
+class Admission(Answering):
+    """Reads values and asks the ledger. The attributes are the simulator's."""
+
+    _presenting: list[Presenting]
+
+    def _read(self, exchange: Exchange, values: Mapping[str, Any]) -> tuple[Family | None, Account | None]:
+        """Whose request it is. Raises Refused."""
+        for name, known in self._settings.items():
+            if name in values and str(values[name]) != str(known):
+                raise Refused("unknown")
+        family = self._family(exchange, values)
+        account = family.account if family is not None else None
+        if names := [name for name in values if name in self.vendor.credentials or name in self._proofs]:
+            account, right = self._identify(names, values, family)
+            self.ledger.check_password(account, right)
+        return family, account
+
+    @property
+    def _proofs(self) -> frozenset[str]:
+        """Derived names that cannot be read back: what they prove has to be computed."""
+        two_way = ("base64", "basic")
+        return frozenset(name for name, row in self.vendor.derive.items() if row.function_name not in two_way)
+
+    def _family(self, exchange: Exchange, values: Mapping[str, Any]) -> Family | None:
+        """The family whose tokens a request carries. Raises Refused."""
+        family: Family | None = None
+        renews = spends_refresh(exchange)
+        for name in sorted(self._captured(values)):
+            if name == REFRESH:
+                theirs = self.ledger.spend(str(values[name]))
+            elif self.ledger.is_open(name, values[name]) or str(values[name]) == self._urls.get(name):
+                continue
+            else:
+                issued = self.ledger.look_up(name, values[name])
+                if issued is None or (issued.family.revoked and not renews):
+                    raise Refused("unknown")
+                if name == ACCESS and not renews and exchange.name != self.vendor.on_logout:
+                    self.ledger.check_access(str(values[name]), self.now())
+                theirs = issued.family
+            if family is not None and theirs is not family:
+                raise Refused("another")
+            family = theirs
+        return family
+
+    def _captured(self, values: Iterable[str]) -> list[str]:
+        given = {*self.vendor.inputs, *self.vendor.derive, "base_url"}
+        return [name for name in values if name not in given]
+
+    def _identify(
+        self, names: list[str], values: Mapping[str, Any], family: Family | None
+    ) -> tuple[Account | None, bool]:
+        """The account that the credentials in a request name, and whether they prove it."""
+        candidate: Account | None = None
+        for account in self.ledger.accounts:
+            known = {**self._settings, **account.values}
+            plain = [name for name in names if name in self.vendor.credentials and not _secret(self.vendor, name)]
+            if any(str(values[name]) != str(known.get(name)) for name in plain):
+                continue
+            bound = {**(family.values if family is not None else {}), **values}
+            if all(
+                derived.fits(self.vendor, name, bound, known, self.now())
+                if name in self.vendor.derive
+                else str(values[name]) == str(known.get(name))
+                for name in names
+            ):
+                return account, True
+            candidate = candidate or account
+        return candidate, False
+
+    def _admit(self, values: Mapping[str, Any], request: Request) -> Account | None:
+        """Whose request it is that presents these values. Raises Refused."""
+        for name, known in self._settings.items():
+            if name in values and str(values[name]) != str(known):
+                raise Refused("unknown")
+        tokens = self._captured(values)
+        names = [name for name in values if name in self.vendor.credentials or name in self._proofs]
+        family: Family | None = None
+        found: Account | None = None
+        for name in tokens:
+            if name == ACCESS:
+                issued = self.ledger.check_access(str(values[name]), self.now())
+                if any(value != f"{key}-{self._part_of(request)}" for key, value in self._open_scope(issued.scope)):
+                    raise Refused("scope")
+                if self.vendor.idle is not None:
+                    issued.ends = self.now() + self.lifetime
+                family = issued.family
+            elif not self.ledger.is_open(name, values[name]):
+                other = self.ledger.look_up(name, values[name])
+                if other is None or other.family.revoked:
+                    raise Refused("unknown")
+                family = family or other.family
+        if names:
+            account, right = self._identify(names, values, family)
+            if account is None or not right or account.refused:
+                raise Refused("wrong")
+            found = account
+        if not tokens and any(self._captured(_names(state)) for state in self._presenting):
+            raise Refused("missing")
+        if found is not None:
+            return found
+        return family.account if family is not None else None
+
+    def _open_scope(self, scope: Mapping[str, str]) -> list[tuple[str, str]]:
+        return [(name, value) for name, value in scope.items() if self.ledger.is_open(name, value)]
+
+    def _part_of(self, request: Request) -> str:
+        """The part of the data that a URL names: its first segment below the base."""
+        path = urlsplit(request.url).path
+        below = path.removeprefix(urlsplit(self.base_url).path).strip("/")
+        return below.partition("/")[0] or "root"
+
+    def _proved(self, values: Mapping[str, Any]) -> Account | None:
+        names = [name for name in values if name in self.vendor.credentials]
+        account, right = self._identify(names, values, None) if names else (None, False)
+        return account if right else None
+
+
+def _secret(vendor: Vendor, name: str) -> bool:
+    return vendor.credentials[name].secret
+
+
+def _names(state: Presenting) -> list[str]:
+    return [hole.name for hole in state.present.holes() if hole.name != "_"]

@@ -1,0 +1,167 @@
+"""The half of a simulator that speaks: which outcome a request deserves, and the answer that says so.
+
+An answer pattern is rendered with values of three kinds: what the file or the request says, what the clock says, and
+what is new, which the ledger hands out and remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from authflow.exchange import AnswerPattern, Exchange, judge
+from authflow.flow import UNAVAILABLE, Failing, Sending, refusals, spends_refresh
+from authflow.http import Answer
+from authflow.template import Hole
+from authflow.testing import samples
+from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Ledger
+from authflow.vendor import Vendor
+
+#: The status that says why, where the pattern leaves a choice.
+STATUS: Final = {"malformed": 400, "locked": 403, "forbidden": 403}
+
+
+class Answering:
+    """Renders answers. The attributes are the simulator's."""
+
+    vendor: Vendor
+    clock: Callable[[], float]
+    skew: float
+    ledger: Ledger
+    rotate: bool
+    lifetime: float
+    base_url: str
+    _settings: dict[str, Any]
+    _urls: dict[str, str]
+
+    def now(self) -> float:
+        """The vendor's own time, in epoch seconds."""
+        return self.clock() + self.skew
+
+    def best(self, exchange: Exchange) -> str:
+        """The outcome for a request in which all is right: the one that brings a token, or else the farthest."""
+
+        def rank(outcome: str) -> tuple[bool, bool, bool]:
+            captures = frozenset[str]().union(*(item.may_capture for item in exchange.patterns(outcome)))
+            states = [s for s in self.vendor.flow.states.values() if isinstance(s, Sending) and s.send == exchange.name]
+            fails = any(isinstance(self.vendor.flow.states.get(s.next.get(outcome, "")), Failing) for s in states)
+            return ACCESS not in captures, fails, not captures
+
+        outcomes = [name for name in exchange.outcomes if name != UNAVAILABLE]
+        return min(outcomes, key=rank) if outcomes else UNAVAILABLE
+
+    def _render(
+        self,
+        exchange: Exchange,
+        outcome: str,
+        values: Mapping[str, Any],
+        family: Family | None,
+        account: Account | None,
+        *,
+        why: str = "",
+    ) -> Answer:
+        patterns = exchange.patterns(outcome)
+        if not patterns:
+            return plain(503, "unavailable")
+        pattern = patterns[0]
+        if exchange.name == self.vendor.on_logout and family is not None:
+            family.revoked = True
+        filled = self._fill(pattern, values, family, account, exchange)
+        answer = pattern.render(filled, status_for(pattern, why))
+        if not pattern.needs_body:
+            told = replace(plain(answer.status, why or "ok"), status=answer.status)
+            told = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
+            verdict, _ = judge(exchange.answers, told)
+            if verdict is not None and verdict.name == outcome:
+                return told
+        return answer
+
+    def _fill(
+        self,
+        pattern: AnswerPattern,
+        values: Mapping[str, Any],
+        family: Family | None,
+        account: Account | None,
+        exchange: Exchange | None,
+    ) -> dict[str, Any]:
+        """A value for every hole of an answer; what is new is handed out, and remembered."""
+        holes = {hole.name: hole for hole in pattern.holes() if hole.name != "_"}
+        known = {**self._settings, **(account.values if account is not None else {}), "base_url": self.base_url}
+        filled = {name: known[name] for name in holes if name in known}
+        now = self.now()
+        for name, hole in holes.items():
+            if name in filled:
+                continue
+            if name in ("expires_in", "expires_at", "retry_after"):
+                seconds = {"expires_in": self.lifetime, "expires_at": now + self.lifetime, "retry_after": 1}[name]
+                filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds
+            elif name in self._urls:
+                filled[name] = self._urls[name]
+            elif name == REFRESH and exchange is not None:
+                if not (hole.optional and spends_refresh(exchange) and not self.rotate):
+                    family = family or self.ledger.found(account)
+                    serial, filled[name] = self.ledger.secret(name)
+                    self.ledger.replace_refresh(family, filled[name], serial)
+            elif name in values:
+                filled[name] = values[name]
+            elif exchange is None and name != ACCESS:
+                filled[name] = self._shown(name, hole, values)
+            if name == ACCESS or (name not in filled and name != REFRESH):
+                family = family or self.ledger.found(account)
+                filled[name] = self._hand_out(name, hole, family, values, now)
+        return filled
+
+    def _shown(self, name: str, hole: Hole, values: Mapping[str, Any]) -> Any:
+        """A value for anybody to see: the part of the data that a request asked for, or a nonce."""
+        where = values.get("_scope")
+        text = f"{name}-{where}" if name in self.vendor.vary and where else self.ledger.secret(name)[1]
+        value = samples.captured(hole, text)
+        self.ledger.open.add((name, str(value)))
+        return value
+
+    def _hand_out(self, name: str, hole: Hole, family: Family, values: Mapping[str, Any], now: float) -> Any:
+        serial, text = self.ledger.secret(name)
+        if name != ACCESS:
+            value = samples.captured(hole, text)
+            self.ledger.hand_out(name, value, family, serial)
+            return value
+        if hole.kind == "jwt":
+            import jwt
+
+            claims = {"sub": f"account-{family.number}", "jti": text, "iat": now, "exp": now + self.lifetime}
+            text = jwt.encode(claims, self.ledger.key, algorithm="HS256")
+        scope = {key: str(values[key]) for key in self.vendor.vary if key in values}
+        self.ledger.hand_out(name, text, family, serial, ends=now + self.lifetime, scope=scope)
+        return text
+
+    def _refusal(self, exchange: Exchange, why: str) -> Answer:
+        """The exchange's own way to say no, or a plain one where the file has none."""
+
+        def rank(outcome: str) -> tuple[bool, int]:
+            statuses = [min(item.status or (200,)) for item in exchange.patterns(outcome)]
+            captures = frozenset[str]().union(*(item.may_capture for item in exchange.patterns(outcome)))
+            return min(statuses) < 400, len(captures)
+
+        if why == "method":
+            return plain(405, "method_not_allowed")
+        good = self.best(exchange)
+        said = sorted((name for name in refusals(exchange) if name != good), key=rank)
+        if not said:
+            return plain(STATUS.get(why, 401), why)
+        return self._render(exchange, said[0], {}, None, None, why=why)
+
+
+def plain(status: int, error: str) -> Answer:
+    return Answer(status, (("Content-Type", "application/json"),), msgspec.json.encode({"error": error}))
+
+
+def status_for(pattern: AnswerPattern, why: str) -> int | None:
+    """The status that says why, if the pattern has it; 401 for any other no, where it may be."""
+    statuses = pattern.status or frozenset()
+    for wanted in (STATUS.get(why), 401 if why else None):
+        if wanted in statuses:
+            return wanted
+    return None

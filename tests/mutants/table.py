@@ -1,0 +1,264 @@
+"""The seeded bugs, a row each: what is wrong, where, which text becomes which, and who must notice.
+
+`vendors` are explored by the machine; `tests` are run where the machine cannot reach (threads, other clients). A row
+whose `old` is no longer in its file exactly once is stale, and fails the run: it has to follow the code.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One bug. `file` is below `authflow/`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    vendors: tuple[str, ...] = ("supplier",)
+    tests: tuple[str, ...] = ()
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    # --- one exchange at a time ---------------------------------------------------------------------------------------
+    Mutant(
+        "the record is not read again under the lock",
+        "climber.py",
+        "        return Kept(grant or blank, revision)\n",
+        "        return Kept(presented or grant or blank, revision)\n",
+    ),
+    Mutant(
+        "another's fresh token is not taken over",
+        "climber.py",
+        "                    if self._serves(kept.grant, presented, event):\n"
+        "                        return kept.grant\n"
+        "                    if event",
+        "                    if event",
+    ),
+    Mutant(
+        "no lock is taken",
+        "climber.py",
+        "            lock = self.store.lock(key, limit=limit, wait=limit + LOCK_MARGIN)\n",
+        "            lock = suppress()\n",
+    ),
+    Mutant(
+        "the lock is kept on error",
+        "climber.py",
+        "        try:\n            yield\n        finally:\n            with suppress(StoreError):\n"
+        "                lock.__exit__(None, None, None)\n",
+        "        yield\n        lock.__exit__(None, None, None)\n",
+    ),
+    Mutant(
+        "a store that cannot lock is gone without",
+        "climber.py",
+        "        if not self.degrade:\n            raise error\n",
+        "",
+    ),
+    Mutant(
+        "each of many waiters begins a flight of its own",
+        "flight.py",
+        "            if flight is not None and not flight.late:\n",
+        "            if flight is not None and flight.late:\n",
+        vendors=(),
+        tests=("tests/test_flight.py",),
+    ),
+    Mutant(
+        "a flight that has landed is joined for ever",
+        "flight.py",
+        "                del self._under_way[key]\n",
+        "                pass\n",
+    ),
+    # --- no refresh token is reused -----------------------------------------------------------------------------------
+    Mutant(
+        "a destroyed record is answered with what this process remembers",
+        "climber.py",
+        "        grant = self._read(key, stored) if stored is not None else None\n",
+        "        grant = (self._read(key, stored) if stored is not None else None) or presented\n",
+    ),
+    Mutant(
+        "what the store did not take is forgotten",
+        "climber.py",
+        "            self.unsaved[key] = Kept(grant, kept.revision, kept.unread)\n            self._degrade(error)\n",
+        "            self._degrade(error)\n",
+    ),
+    Mutant(
+        "a refresh whose answer was lost is sent again",
+        "climber.py",
+        "            spent = isinstance(error, AnswerLost) and rotates(step.exchange)\n",
+        "            spent = False\n",
+    ),
+    Mutant(
+        "an answer that nobody understands costs no refresh token",
+        "climber.py",
+        "            if rotates(step.exchange):\n                self._keep(origin",
+        "            if False:\n                self._keep(origin",
+    ),
+    Mutant(
+        "a refresh token is marked as spent in memory only",
+        "climber.py",
+        "            if step.captured != captured:\n                self._keep(state, step.captured)\n",
+        "            if step.captured != captured:\n",
+    ),
+    Mutant(
+        "a refused refresh token is kept",
+        "flow.py",
+        "    elif exchange is not None and outcome.name != UNAVAILABLE and spends_refresh(exchange):\n"
+        '        kept.pop("refresh", None)\n',
+        "",
+    ),
+    Mutant(
+        "an omitted refresh token is erased",
+        "flow.py",
+        '        kept.pop("expires_at", None)\n',
+        '        kept.pop("expires_at", None)\n        kept.pop("refresh", None)\n',
+        vendors=("preset-password",),
+    ),
+    Mutant(
+        "a 503 is taken for a refusal",
+        "exchanger.py",
+        "            outcome = Outcome(UNAVAILABLE, {})\n",
+        '            outcome = Outcome("denied", {})\n',
+    ),
+    # --- a refused password is not sent again -------------------------------------------------------------------------
+    Mutant(
+        "a refusal is not stored",
+        "climber.py",
+        "        self._keep(state.name, captured, refusal)\n",
+        "        self._keep(state.name, captured)\n",
+    ),
+    Mutant(
+        "a stored refusal is not heeded",
+        "climber.py",
+        "        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(",
+        "        if refusal is not None and wait < 0 and refusal.fits(",
+    ),
+    Mutant(
+        "the cool-down is a quarter of what was promised",
+        "grant.py",
+        "COOL_DOWN: Final = 60.0\n",
+        "COOL_DOWN: Final = 15.0\n",
+    ),
+    Mutant(
+        "the cool-down does not double",
+        "grant.py",
+        "COOL_DOWN * 2 ** (count - 1)",
+        "COOL_DOWN",
+    ),
+    Mutant(
+        "a refusal never ends",
+        "climber.py",
+        "        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(",
+        "        if refusal is not None and refusal.fits(",
+    ),
+    Mutant(
+        "a session's own memory of a refusal never ends",
+        "keeper.py",
+        "            and 0 < refused[1] - now <= COOL_DOWN_MOST\n",
+        "",
+        vendors=("supplier", "preset-relogin"),
+    ),
+    # --- secrets stay home --------------------------------------------------------------------------------------------
+    Mutant(
+        "the token is presented anywhere",
+        "session.py",
+        "        if origin in origins or (held is BARE and not origins):\n",
+        "        if origin is not None:\n",
+    ),
+    Mutant(
+        "a header of one's own is kept on a cross-origin redirect (httpx)",
+        "clients/httpx_wire.py",
+        '            if name.lower() == "authorization":\n',
+        "            if name:\n",
+        vendors=("two-steps",),
+    ),
+    Mutant(
+        "credentials are kept in the store",
+        "climber.py",
+        "Grant(state, captured, self.issued_at, self.expires_at, refusal))",
+        "Grant(state, {**self.climber.given, **captured}, self.issued_at, self.expires_at, refusal))",
+    ),
+    Mutant(
+        "an error shows the request that failed",
+        "exchanger.py",
+        '            raise kind(f"{title}: no answer to {exchange.name} ({error})", **where) from error\n',
+        '            raise kind(f"{title}: no answer to {exchange.name} ({request.body!r})", **where) from error\n',
+    ),
+    # --- every request ends -------------------------------------------------------------------------------------------
+    Mutant(
+        "a rejected request is sent again without limit (httpx)",
+        "clients/httpx.py",
+        "                again = True\n",
+        "                again = False\n",
+    ),
+    # --- no waiting, no failure while a token is good -----------------------------------------------------------------
+    Mutant(
+        "a refresh ahead of time is waited for",
+        "keeper.py",
+        "                    self._renew_ahead(slot, held, now)\n                return held.at(now)\n",
+        "                    self._renew_ahead(slot, held, now)\n                return self._fly(slot, held, now)\n",
+    ),
+    Mutant(
+        "the margin is wider than the life",
+        "token.py",
+        "min(MANDATORY, lifetime * MANDATORY_PART)",
+        "max(MANDATORY, lifetime * 2)",
+    ),
+    Mutant(
+        "a failed refresh fails requests whose token is good",
+        "keeper.py",
+        "            if good and held is not None:\n",
+        "            if good and held is None:\n",
+    ),
+    # --- granted means kept -------------------------------------------------------------------------------------------
+    Mutant(
+        "a token is used and not kept",
+        "climber.py",
+        "            self._save(key, kept, grant, lifetime)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "what the store did not take is used all the same",
+        "climber.py",
+        "                if key in self.unsaved:\n                    self.keep(key, kept, kept.grant)\n",
+        "",
+    ),
+    Mutant(
+        "a newer record is overwritten by one who was held up",
+        "climber.py",
+        "        if stored is not None and newer is not None and not kept.unread:\n",
+        "        if stored is not None and newer is not None and kept.unread:\n",
+        vendors=(),
+        tests=("tests/test_climber.py",),
+    ),
+    # --- a cancelled caller, no silent resend, errors -----------------------------------------------------------------
+    Mutant(
+        "a waiter's cancellation ends the flight of all",
+        "flight.py",
+        "    try:\n        await future\n    finally:\n",
+        "    try:\n        await future\n    except asyncio.CancelledError as error:\n"
+        "        flight.land(None, error)\n        raise\n    finally:\n",
+    ),
+    Mutant(
+        "a body that comes once is sent twice (httpx)",
+        "clients/httpx_wire.py",
+        "    if fields is None:\n        return False\n    files",
+        "    if fields is None:\n        return True\n    files",
+    ),
+    Mutant(
+        "an error is not the client's own (httpx, async)",
+        "clients/httpx.py",
+        "                        answer = await peek_async(lib, step.response)\n"
+        "                    else:\n"
+        "                        answer = yield step\n"
+        "            except StopIteration:\n"
+        "                return\n"
+        "            except AuthFlowError as error:\n"
+        "                raise as_also(error, lib.RequestError, _request=request) from error.__cause__\n",
+        "                        answer = await peek_async(lib, step.response)\n"
+        "                    else:\n"
+        "                        answer = yield step\n"
+        "            except StopIteration:\n"
+        "                return\n",
+    ),
+)
