@@ -237,6 +237,8 @@ class Keeper:
                     self._withdraw(slot)
             elif isinstance(error, VendorUnavailable | VendorAnswerError) or good:
                 (self._ahead if good else self._backoff).failed(now, error.retry_after, error)
+                if isinstance(error, VendorUnavailable) and not good and error.retry_after is None:
+                    error.retry_after = self._backoff.error(now).retry_after
             if good and held is not None:
                 log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
                 return held

@@ -173,6 +173,12 @@ class AuthSession:
         """`auth=` for niquests: for `Session` and `AsyncSession`."""
         return self._adapter("niquests")
 
+    def __call__(self, request: object) -> Any:
+        """Clients call what they were given as `auth=`: that is an adapter, no session. Raises ConfigurationError."""
+        theirs = type(request).__module__.partition(".")[0]
+        right = f"session.{theirs}" if theirs in clients.ADAPTERS else "session.requests, session.httpx or their like"
+        raise ConfigurationError(f"auth= was given the session itself: write auth={right}")
+
     def _adapter(self, library: str) -> Any:
         adapter = clients.adapter(library, self)
         self._library = self._library or library

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import httpx
 import pytest
+import requests
 
 import authflow
 from authflow.held import BARE, Held
@@ -538,3 +540,19 @@ def test_the_walk_of_a_plain_request_needs_no_lock(vendor: ScriptedVendor, monke
     for _ in range(3):
         assert served(session.enter(URL)) is held
         assert session.hear(held, URL, answered(200)) is None
+
+
+def test_an_outage_says_from_the_first_when_to_try_again(vendor: ScriptedVendor) -> None:
+    vendor.says("login", 503, {})
+    with pytest.raises(authflow.VendorUnavailable) as caught:
+        vendor.session().token()
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= 1
+
+
+def test_the_session_itself_given_as_auth_names_the_adapter(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    with pytest.raises(authflow.ConfigurationError, match=r"write auth=session\.requests"):
+        requests.get(URL, auth=session, timeout=1)
+    with pytest.raises(authflow.ConfigurationError, match=r"write auth=session\.httpx"):
+        httpx.get(URL, auth=session)  # type: ignore[arg-type]
