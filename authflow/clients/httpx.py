@@ -65,23 +65,30 @@ def _auth_class(library: str) -> type[Any]:
         def __call__(self, request: object) -> Any:
             raise wrong_adapter(library, request)
 
-        def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        def _calm(self, request: Any, *, in_async: bool) -> Held | None:
+            """The hot path: a fresh bearer, laid over a request to a declared origin. None where a walk must begin."""
             session = self.session
             held = session.keeper.held
-            if held.bearer and session.clock() < held.calm_until and str(request.url).startswith(held.prefixes):
-                request.headers["Authorization"] = held.bearer
-                if held.travels:
-                    onward(request, held, in_async=False)
+            if not (held.bearer and session.clock() < held.calm_until and str(request.url).startswith(held.prefixes)):
+                return None
+            request.headers["Authorization"] = held.bearer
+            if held.travels:
+                onward(request, held, in_async=in_async)
+            return held
+
+        def _settled(self, response: Any) -> bool:
+            """Is the answer surely no event, and nothing to be judged on its way?"""
+            statuses = self.session.statuses
+            return not response.history and statuses is not None and response.status_code not in statuses
+
+        def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            response = None
+            held = self._calm(request, in_async=False)
+            if held is not None:
                 response = yield request
-                if (
-                    not response.history
-                    and session.statuses is not None
-                    and response.status_code not in session.statuses
-                ):
+                if self._settled(response):
                     return
-                walk = self._walk(request, held, response, in_async=False)
-            else:
-                walk = self._walk(request, in_async=False)
+            walk = self._walk(request, held, response, in_async=False)
             answer: Any = None
             try:
                 while True:
@@ -98,22 +105,13 @@ def _auth_class(library: str) -> type[Any]:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-            session = self.session
-            held = session.keeper.held
-            if held.bearer and session.clock() < held.calm_until and str(request.url).startswith(held.prefixes):
-                request.headers["Authorization"] = held.bearer
-                if held.travels:
-                    onward(request, held, in_async=True)
+            response = None
+            held = self._calm(request, in_async=True)
+            if held is not None:
                 response = yield request
-                if (
-                    not response.history
-                    and session.statuses is not None
-                    and response.status_code not in session.statuses
-                ):
+                if self._settled(response):
                     return
-                walk = self._walk(request, held, response, in_async=True)
-            else:
-                walk = self._walk(request, in_async=True)
+            walk = self._walk(request, held, response, in_async=True)
             answer: Any = None
             try:
                 while True:
