@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -133,3 +135,23 @@ def test_steady_state_asks_the_store_nothing(
     for number in range(50):
         assert requests.get(supplier.delivery(number), auth=session.requests, timeout=30).status_code == 200
     assert asked == []
+
+
+def test_a_process_that_ends_keeps_what_it_is_being_granted(supplier: Supplier, tmp_path: Path) -> None:
+    """It renews ahead of time, behind its caller, and its main thread has nothing more to do."""
+    supplier.control(lifetime=100, latency=0.3)
+    script = f"""
+import time, authflow
+ahead = 0
+session = authflow.AuthSession("supplier", username="demo", password="open-sesame", base_url={supplier.base_url!r},
+    data_origin={supplier.data_url!r}, store={str(tmp_path / "tokens")!r}, clock=lambda: time.time() + ahead)
+first = session.token()
+ahead = 92
+assert session.token() == first
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    (record,) = (tmp_path / "tokens").glob("*.json")
+    stored = FileStore(tmp_path / "tokens").load(record.stem)
+    assert stored is not None
+    assert supplier.counts == {"login": 1, "refresh": 1}
+    assert Grant.from_bytes(stored.data).issued_at > time.time() + 60
