@@ -20,6 +20,10 @@ from authflow.converters import read_http_date
 
 Pairs = tuple[tuple[str, str], ...]
 
+#: Every status that there can be, and those with which an answer leads elsewhere (RFC 9110 §15, §15.4).
+ANY_STATUS: Final = range(1000)
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

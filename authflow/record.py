@@ -27,7 +27,7 @@ from authflow.clients.base import NoAnswer, Sender, TooLarge
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.flow import Transition
 from authflow.held import BARE, Held
-from authflow.http import Answer, Request, resolve, without_query
+from authflow.http import ANY_STATUS, REDIRECTS, Answer, Request, resolve, without_query
 from authflow.record_masks import Masks
 from authflow.vendor import Vendor
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 MOST: Final = 2000
 #: In the place of its method: the request to which a redirect led.
 HOP: Final = "⤷"
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(slots=True)
@@ -246,7 +245,7 @@ class Recording:
         asked.answered = True
         asked.turn(None, self.now())
         asked.parts[-1].status = answer.status
-        if answer.status in _REDIRECTS:
+        if answer.status in REDIRECTS:
             for location in answer.all("location"):
                 self._hops[without_query(resolve(url, location))] = self.now()
         return asked
@@ -268,7 +267,7 @@ class _Tap:
         self._enter, self._hear, self._hear_again = session.enter, session.hear, session.hear_again
         self._sender, self._plain, self._statuses = session._sender, session.keeper.plain, session.statuses
         # Every request shall ask, and every answer be shown: no short cut for plain ones.
-        session.keeper.plain, session.statuses = False, None
+        session.keeper.plain, session.statuses = False, ANY_STATUS
         session.held.calm_until = -float("inf")
         session._sender = self
         places = {"enter": self.enter, "hear": self.hear, "hear_again": self.hear_again}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -34,7 +34,7 @@ from authflow.exchange import Outcome, judge
 from authflow.flight import Flight
 from authflow.flow import Failing, Presenting
 from authflow.held import BARE, Held
-from authflow.http import Answer, Origin, Request, origin_of, without_query
+from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_of, without_query
 from authflow.identity import complete
 from authflow.keeper import Keeper, Slot, remember
 from authflow.signing import Signer
@@ -128,8 +128,8 @@ class AuthSession:
         self.plain = not (
             self.vendor.rewrites or self.vendor.public or self.vendor.vary or self._rewrite or self._signer
         )
-        #: The statuses of answers that may be events; None: any.
-        self.statuses = _statuses(self.vendor)
+        #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
+        self.statuses, self.noteworthy = _statuses(self.vendor)
         #: Must the body of an answer be looked into in order to know?
         self.needs_body = any(pattern.needs_body for _, pattern in self.vendor.answers)
         #: What is held, and what renews it.
@@ -410,12 +410,15 @@ def _entry(url: str, wanted: Held | Flight[Held]) -> Entry:
 
 
 @lru_cache(maxsize=256)
-def _statuses(vendor: Vendor) -> frozenset[int] | None:
-    """The statuses that an event could have, or None: any answer may be one, or each good use counts."""
-    patterns: Iterable[frozenset[int] | None] = [pattern.status for _, pattern in vendor.answers]
-    if vendor.idle is not None or any(statuses is None for statuses in patterns):
-        return None
-    return frozenset().union(*(statuses for statuses in patterns if statuses is not None))
+def _statuses(vendor: Vendor) -> tuple[Container[int], Container[int]]:
+    """The statuses that an event could have (all of them where any answer may be one, or each good use counts), and
+    those with redirects.
+    """
+    patterns = [pattern.status for _, pattern in vendor.answers]
+    if vendor.idle is not None or None in patterns:
+        return ANY_STATUS, ANY_STATUS
+    told = frozenset().union(*filter(None, patterns))
+    return told, told | REDIRECTS
 
 
 def _path(url: str) -> str:

@@ -9,17 +9,20 @@ All listen on 127.0.0.1, on ports that the system picks, and end with the block 
 from __future__ import annotations
 
 import contextlib
+import importlib.resources
 import json
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urljoin
 
 import authflow
 
@@ -33,11 +36,15 @@ _PATHS = ("login", "refresh", "tracking", "data")
 
 @dataclass
 class Supplier:
-    """The supplier's process, seen from outside. `ahead` is how far its clock, and the sessions', run ahead."""
+    """The supplier's process, seen from outside. `ahead` is how far its clock, and the sessions', run ahead.
+
+    `plain`: its vendor file rewrites nothing, and users write the URLs themselves: every request is plain.
+    """
 
     base_url: str
     data_url: str
     ahead: float = 0.0
+    plain: bool = False
 
     def clock(self) -> float:
         return time.time() + self.ahead
@@ -84,11 +91,11 @@ class Supplier:
             "data_origin": self.data_url,
             "clock": self.clock,
         }
-        return authflow.AuthSession("supplier", **{**own, **more})
+        return authflow.AuthSession(_without_rewrites() if self.plain else "supplier", **{**own, **more})
 
     def delivery(self, number: int = 42) -> str:
-        """A URL as users write it: under the base URL, to be rewritten."""
-        return f"{self.base_url}deliveries/{number}"
+        """A URL as users write it: under the base URL, to be rewritten; or, if it is plain, where it leads."""
+        return urljoin(self.base_url, f"../tracking/{number}" if self.plain else f"deliveries/{number}")
 
     def data(self, number: int = 42) -> str:
         """The same delivery at the second origin."""
@@ -99,6 +106,11 @@ class Supplier:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(self.data_url + path, body, timeout=START) as answer:
             return json.load(answer)
+
+
+def _without_rewrites() -> dict[str, Any]:
+    file = tomllib.loads((importlib.resources.files("authflow_supplier") / "supplier.toml").read_text("utf-8"))
+    return {key: value for key, value in file.items() if key != "rewrites"}
 
 
 @contextlib.contextmanager

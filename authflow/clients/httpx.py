@@ -78,8 +78,7 @@ def _auth_class(library: str) -> type[Any]:
 
         def _settled(self, response: Any) -> bool:
             """Is the answer surely no event, and nothing to be judged on its way?"""
-            statuses = self.session.statuses
-            return not response.history and statuses is not None and response.status_code not in statuses
+            return not response.history and response.status_code not in self.session.statuses
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             response = None
@@ -163,7 +162,7 @@ def _auth_class(library: str) -> type[Any]:
                     laid.over(request, held, session)
                     response = yield request
                     continue
-                if session.statuses is not None and response.status_code not in session.statuses:
+                if response.status_code not in session.statuses:
                     break
                 body = b""
                 if session.needs_body:
@@ -207,5 +206,4 @@ def _new(responses: list[Any], *known: list[Any]) -> list[Any]:
 
 def _worth_sending(session: AuthSession, request: Any, response: Any) -> bool:
     """A hop that came without the token is asked for again if that is safe, or if it was turned away for it."""
-    turned_away = session.statuses is not None and response.status_code in session.statuses
-    return request.method in SAFE or turned_away
+    return request.method in SAFE or response.status_code in session.statuses

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import niquests
 
 from authflow.clients.base import Sender
-from authflow.clients.requests import Auth, Steps, Walk, auth_class, settle
+from authflow.clients.requests import Auth, Calm, Steps, Walk, auth_class, settle
 from authflow.clients.requests_sender import RequestsSender
-from authflow.clients.requests_wire import follow
 from authflow.flight import Flight
 from authflow.held import Held
 
@@ -90,6 +89,15 @@ class Pending:
         return self._walk.__reduce__()
 
 
+class NiquestsCalm(Calm):
+    __slots__ = ()
+
+    def __call__(self, response: Any, **kwargs: Any) -> None:
+        # A response asks, whenever it is read, whether it has come yet. When it is shown to a listener, it has.
+        if object.__getattribute__(response, "status_code") in self.noteworthy:
+            self.walk(response.request)
+
+
 @awaited
 class NiquestsWalk(Walk):
     __slots__ = ()
@@ -145,15 +153,12 @@ class NiquestsAuth(Auth):
     too.
     """
 
+    calm = NiquestsCalm
     walk = NiquestsWalk
+    follows = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return adapter, (self._library, self.session)
-
-    def __call__(self, request: Any) -> Any:
-        super().__call__(request)
-        follow(request, request.hooks["response"][-1])
-        return request
 
     def _await(self, walk: Walk, request: Any, flight: Flight[Held]) -> None:
         try:

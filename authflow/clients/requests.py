@@ -2,7 +2,8 @@
 
 requests calls `auth` once, when a request is prepared, and shows every answer, redirects included, to a hook. So the
 walk of a request is an object that listens: it sends the request once more when the session says so, and judges each
-hop of a redirect when it is given its URL (requests itself drops `Authorization` only, and on every other host).
+hop of a redirect when it is given its URL (requests itself drops `Authorization` only, and on every other host). As
+long as a token is calm, all requests share one listener, and a walk begins with the first answer that is worth one.
 
 The steps of a walk are a generator, which yields flights to wait for and results to be awaited: niquests' asynchronous
 sessions go the same steps (`authflow.clients.niquests`). Nothing here imports a library before it is in use.
@@ -24,7 +25,7 @@ from authflow.clients.requests_wire import URL, follow, lay_over, pairs, peek, r
 from authflow.errors import AuthFlowError, as_also
 from authflow.flight import Flight
 from authflow.held import BARE, Held
-from authflow.http import Answer
+from authflow.http import REDIRECTS, Answer
 
 if TYPE_CHECKING:
     from authflow.session import AuthSession
@@ -61,6 +62,35 @@ def settle(steps: Steps) -> Any:
         return end.value
 
 
+class Calm:
+    """The listener of all requests that carry one grant in its calm time. It keeps nothing of any of them."""
+
+    __slots__ = ("_auth", "held", "listen", "noteworthy")
+
+    def __init__(self, auth: Auth, held: Held) -> None:
+        self._auth = auth
+        self.noteworthy = auth.session.noteworthy
+        self.held = held
+        self.listen = self.__call__  # a method made once costs less than an object to be called
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _over, ()
+
+    def __call__(self, response: Any, **kwargs: Any) -> None:
+        if response.status_code in self.noteworthy:
+            self.walk(response.request)
+
+    def walk(self, request: Any) -> Walk:
+        """The walk of one request from here on. It takes this listener's place, and the one behind that, so that a
+        library that is going through the listeners comes to it next, and calls or awaits it.
+        """
+        walk = self._auth.walk(self._auth, self.held)
+        listeners = request.hooks["response"]
+        here = listeners.index(self.listen)
+        listeners[here : here + 1] = [_no_hook, walk]
+        return walk
+
+
 class Walk:
     """One request on its way: what it carries, and whether it was sent again already."""
 
@@ -95,16 +125,16 @@ class Walk:
             self._held = session.signed(landed, functools.partial(view, request))
             lay_over(request, self._held, session)
 
+    def walk(self, request: Any) -> Walk:
+        """Itself: it has begun."""
+        return self
+
     def __call__(self, response: Any, **kwargs: Any) -> Any:
-        statuses = self._auth.session.statuses
-        if self._held is not BARE and (statuses is None or response.status_code in statuses):
-            return settle(self.hear(response, kwargs))
-        return self.passed(response)
+        return settle(self.hear(response, kwargs)) if self.concerns(response) else self.passed(response)
 
     def concerns(self, response: Any) -> bool:
-        """May the answer be an event? (`__call__` asks the same in line, since every answer passes there.)"""
-        statuses = self._auth.session.statuses
-        return self._held is not BARE and (statuses is None or response.status_code in statuses)
+        """May the answer be an event?"""
+        return response.status_code in self._auth.session.statuses and self._held is not BARE
 
     def hear(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
         """What the answer means; the response that the caller shall see. `kwargs`: how it was sent."""
@@ -123,7 +153,7 @@ class Walk:
         own = response.request.__dict__
         if URL in own:
             response.url = own[URL]
-        if not response.is_redirect:
+        if response.status_code not in REDIRECTS or not response.is_redirect:
             self._again = False
         elif self._held is not BARE:
             follow(response.request, self)
@@ -198,11 +228,16 @@ class Walk:
 class Auth:
     """`auth=` of one session. Raises `AuthFlowError`s that are the client's `RequestException`s too."""
 
+    calm: type[Calm] = Calm
     walk: type[Walk] = Walk
+    #: May the library copy a redirected request before it calls the listener? Then it is followed from the start.
+    follows: bool = False
 
     def __init__(self, library: str, session: AuthSession) -> None:
         self._library = library
         self.session = session
+        self._keeper, self._clock = session.keeper, session.clock
+        self._calm, self._follows = self.calm(self, BARE), self.follows
         self._kind = importlib.import_module(library).PreparedRequest
         self.error = importlib.import_module(library).RequestException
 
@@ -213,20 +248,29 @@ class Auth:
         return adapter, (self._library, self.session)
 
     def __call__(self, request: Any) -> Any:
+        held = self._keeper.held
+        if type(request) is self._kind and self._clock() < held.calm_until and request.url.startswith(held.prefixes):
+            if held.bearer is not None:
+                request.headers["Authorization"] = held.bearer
+            else:
+                for name, value in held.headers:
+                    request.headers[name] = value
+            calm = self._calm
+            if calm.held is not held:
+                calm = self._calm = self.calm(self, held)
+            request.hooks["response"].append(calm.listen)
+            if self._follows:
+                follow(request, calm)
+            return request
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
-        session = self.session
-        held = session.keeper.held
-        if session.clock() < held.calm_until and request.url.startswith(held.prefixes):
-            for name, value in held.headers:
-                request.headers[name] = value
-            request.hooks["response"].append(self.walk(self, held))
-            return request
         walk = self.walk(self, BARE)
         flight = walk.enter(request)
         if flight is not None:
             self._await(walk, request, flight)
         request.hooks["response"].append(walk)
+        if self._follows:
+            follow(request, walk)
         return request
 
     def _await(self, walk: Walk, request: Any, flight: Flight[Held]) -> None:

@@ -113,10 +113,16 @@ def rewound(request: Any) -> Any:
 
 
 def follow(request: Any, walk: Any) -> None:
-    """Let the hops of a redirected request be judged by `walk`, and its place in the history be clean."""
-    if not isinstance(request, Following):
-        request.__class__ = _mixed(Following, request.__class__)
-    vars(request)["_walk"] = walk
+    """Let the hops of a redirected request be judged by `walk` (or the one that begins by then), and its place in the
+    history be clean.
+    """
+    request._walk = walk
+    request.__class__ = _following(request.__class__)
+
+
+@functools.cache
+def _following(cls: Any) -> Any:
+    return cls if issubclass(cls, Following) else _mixed(Following, cls)
 
 
 class Following:
@@ -125,7 +131,7 @@ class Following:
     _plain_class: type
 
     def copy(self) -> Any:
-        walk = vars(self)["_walk"]
+        walk = vars(self)["_walk"].walk(self)
         walk.take_back(self)
         hop = super().copy()  # type: ignore[misc]
         hop.__class__ = _mixed(Hop, hop.__class__)

@@ -18,8 +18,9 @@ def running() -> Iterator[Supplier]:
 
 
 @pytest.fixture
-def supplier(running: Supplier, monkeypatch: pytest.MonkeyPatch) -> Supplier:
-    """The supplier's process, its counts at zero and all faults forgotten."""
+def supplier(running: Supplier, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Supplier:
+    """The supplier's process, its counts at zero and all faults forgotten; plain, where a test is asked both ways."""
+    running.plain = getattr(request, "param", False)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
     running.calm()

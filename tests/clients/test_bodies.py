@@ -16,6 +16,9 @@ CONTENT = b"0123456789" * 2000
 REPLAYABLE = [(driver, kind) for driver in DRIVERS for kind in driver.replayable]
 ONE_SHOT = [(driver, kind) for driver in DRIVERS for kind in driver.one_shot]
 
+#: With a file that rewrites URLs, and with one whose every request takes the short cut.
+pytestmark = pytest.mark.parametrize("supplier", [False, True], ids=["rewritten", "plain"], indirect=True)
+
 
 def names(pairs: list[tuple[Driver, str]]) -> list[str]:
     return [f"{driver.name}-{kind.replace(' ', '_')}" for driver, kind in pairs]

@@ -14,6 +14,9 @@ from tests.servers import LIFETIME, Listener, Says, Supplier
 
 Listen = Callable[..., Listener]
 
+#: With a file that rewrites URLs, and with one whose every request takes the short cut.
+pytestmark = pytest.mark.parametrize("supplier", [False, True], ids=["rewritten", "plain"], indirect=True)
+
 
 def test_the_first_call_logs_in_and_the_second_reuses_the_token(client: Driver, supplier: Supplier) -> None:
     session = supplier.session()

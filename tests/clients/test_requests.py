@@ -1,0 +1,56 @@
+"""The short cut of requests: as long as a token is calm, all requests share one listener."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from tests.clients.conftest import Supplier
+
+requests = pytest.importorskip("requests")
+
+pytestmark = pytest.mark.parametrize("supplier", [True], ids=["plain"], indirect=True)
+
+
+def test_requests_with_a_calm_token_share_one_listener(supplier: Supplier) -> None:
+    session = supplier.session()
+    session.token()
+    one, other = (requests.Request("GET", supplier.data(), auth=session.requests).prepare() for _ in range(2))
+    assert one.hooks["response"] == other.hooks["response"] != []
+    with requests.Session() as client:
+        assert [client.send(request).status_code for request in (one, other)] == [200, 200]
+    assert one.hooks["response"] == other.hooks["response"]
+
+
+def test_a_request_that_is_sent_again_and_again_is_renewed_each_time(supplier: Supplier) -> None:
+    session = supplier.session()
+    session.token()
+    request = requests.Request("GET", supplier.data(), auth=session.requests).prepare()
+    with requests.Session() as client:
+        for _ in range(3):
+            supplier.control(revoke="access")
+            assert client.send(request).status_code == 200
+    assert supplier.counts == {"login": 1, "refresh": 3, "data": 6, "data_401": 3}
+
+
+def test_what_a_user_hangs_on_a_request_is_called_too(supplier: Supplier) -> None:
+    session = supplier.session()
+    session.token()
+    supplier.control(revoke="access")
+    heard = []
+    listener = {"response": lambda response, **_: heard.append(response.status_code)}
+    answer = requests.get(supplier.data(), auth=session.requests, hooks=listener, timeout=10)
+    assert (answer.status_code, heard) == (200, [200])
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_response_pickles(supplier: Supplier, revoked: bool) -> None:
+    session = supplier.session()
+    session.token()
+    if revoked:
+        supplier.control(revoke="access")
+    answer = requests.get(supplier.data(7), auth=session.requests, timeout=10)
+    again = pickle.loads(pickle.dumps(answer))
+    assert (again.status_code, again.json()["id"]) == (200, "7")
+    assert requests.hooks.dispatch_hook("response", again.request.hooks, again) is again
