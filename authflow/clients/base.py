@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol, runtime_checkable
 
+from authflow.clients.deadline import Deadline
 from authflow.errors import ConfigurationError
 from authflow.http import Answer, Pairs, Request
 
@@ -31,10 +32,12 @@ def may_be_proxied(url: str) -> bool:
     return not url.lower().startswith("http:")
 
 
-def no_answer(error: BaseException, *, sent: bool) -> NoAnswer:
+def no_answer(error: BaseException, deadline: Deadline, *, sent: bool) -> NoAnswer:
     """A library's error as ours: its kind, and what the system said. The error itself, which knows the request with all
     that is secret in it, is left behind: raise this outside the `except` block.
     """
+    if deadline.cut:
+        return NoAnswer("the answer took too long", sent=sent)
     kind, system = type(error).__name__, ""
     cause: BaseException | None = error
     for _ in range(8):
@@ -72,9 +75,9 @@ def wire_headers(request: Request, agent: str) -> dict[str, str]:
     return {**{name: value for name, value in ours.items() if name.lower() not in have}, **own}
 
 
-def gather(chunks: Iterator[bytes], deadline: float, headers: Mapping[str, str]) -> bytes:
-    """All chunks as they came over the wire, decoded, up to `MAX_ANSWER` bytes and until `deadline` (monotonic
-    seconds). Raises TooLarge, NoAnswer.
+def gather(chunks: Iterator[bytes], deadline: Deadline, headers: Mapping[str, str]) -> bytes:
+    """All chunks as they came over the wire, decoded, up to `MAX_ANSWER` bytes and until the deadline. Raises TooLarge,
+    NoAnswer.
 
     By the Content-Length it is known whether a part is missing, and an answer that is there to its last byte counts,
     however late.
@@ -85,8 +88,10 @@ def gather(chunks: Iterator[bytes], deadline: float, headers: Mapping[str, str])
         size += len(chunk)
         if size > MAX_ANSWER:
             raise TooLarge
-        if time.monotonic() > deadline and str(size) != expected:
+        if time.monotonic() > deadline.at and str(size) != expected:
             raise NoAnswer("the answer took too long", sent=True)
+    if deadline.cut and str(size) != expected:
+        raise NoAnswer("the answer took too long", sent=True)
     if expected is not None and expected.isdecimal() and 0 < size < int(expected):
         raise NoAnswer("the answer ends too early", sent=True)
     return _decoded(b"".join(parts), headers.get("Content-Encoding", ""))

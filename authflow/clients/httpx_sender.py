@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import time
+from collections.abc import Callable
 from typing import Any
 
 from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
+from authflow.clients.deadline import Deadline
 from authflow.clients.httpx_wire import pairs
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
@@ -23,14 +24,13 @@ class HttpxSender:
         return HttpxSender, (self._library.__name__, None)
 
     def exchange(self, request: Request, timeout: float) -> Answer:
-        deadline = time.monotonic() + timeout
-        with quiet():
+        with quiet(), Deadline(timeout) as deadline:
             if self._client is not None:
                 return self._send(self._client, request, timeout, deadline)
             with self._library.Client(trust_env=may_be_proxied(request.url)) as client:
                 return self._send(client, request, timeout, deadline)
 
-    def _send(self, client: Any, request: Request, timeout: float, deadline: float) -> Answer:
+    def _send(self, client: Any, request: Request, timeout: float, deadline: Deadline) -> Answer:
         lib = self._library
         try:
             built = lib.Request(
@@ -38,9 +38,12 @@ class HttpxSender:
                 request.url,
                 headers=wire_headers(request, f"authflow {lib.__name__}/{lib.__version__}"),
                 content=request.body,
-                extensions={"timeout": lib.Timeout(timeout, connect=min(CONNECT, timeout)).as_dict()},
+                extensions={
+                    "timeout": lib.Timeout(timeout, connect=min(CONNECT, timeout)).as_dict(),
+                    "trace": _handing_over_to(deadline),
+                },
             )
-            response = client.send(built, stream=True, auth=None, follow_redirects=False)
+            response = _fresh(client, built)
             try:
                 return Answer(
                     response.status_code,
@@ -57,7 +60,32 @@ class HttpxSender:
             lib.UnsupportedProtocol,
             lib.InvalidURL,
         ) as error:
-            lost = no_answer(error, sent=False)
+            lost = no_answer(error, deadline, sent=False)
         except lib.HTTPError as error:
-            lost = no_answer(error, sent=True)
+            lost = no_answer(error, deadline, sent=True)
         raise lost
+
+
+class _Used(Exception):
+    """The connection has served before: who opened it knows its socket, and its server may be about to close it."""
+
+
+def _handing_over_to(deadline: Deadline) -> Callable[[str, dict[str, Any]], None]:
+    """A trace (an extension of the transport) by which the deadline learns of the connection that an exchange opens."""
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "connect_unix_socket.complete")):
+            deadline.watch(info["return_value"].get_extra_info("socket"))
+        elif event == "http11.send_request_headers.started" and not deadline.watches:
+            raise _Used
+
+    return trace
+
+
+def _fresh(client: Any, request: Any) -> Any:
+    """The answer, over a connection of its own; idle ones that the user's client has to this server are closed."""
+    while True:
+        try:
+            return client.send(request, stream=True, auth=None, follow_redirects=False)
+        except _Used:
+            continue

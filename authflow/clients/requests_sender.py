@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
+from authflow.clients.deadline import Deadline
 from authflow.clients.quiet import quiet
 from authflow.clients.requests_wire import pairs
 from authflow.http import Answer, Request
@@ -24,15 +26,14 @@ class RequestsSender:
         return RequestsSender, (self._library.__name__, None)
 
     def exchange(self, request: Request, timeout: float) -> Answer:
-        deadline = time.monotonic() + timeout
-        with quiet():
+        with quiet(), Deadline(timeout) as deadline:
             if self._client is not None:
                 return self._send(self._client, request, timeout, deadline)
             with self._library.Session() as session:
                 session.trust_env = may_be_proxied(request.url)
                 return self._send(session, request, timeout, deadline)
 
-    def _send(self, session: Any, request: Request, timeout: float, deadline: float) -> Answer:
+    def _send(self, session: Any, request: Request, timeout: float, deadline: Deadline) -> Answer:
         library = self._library
         headers = wire_headers(request, f"authflow {library.__name__}/{library.__version__}")
         errors = library.exceptions
@@ -40,21 +41,24 @@ class RequestsSender:
             prepared = library.Request(request.method, request.url, headers=headers, data=request.body).prepare()
             settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
             settings["stream"] = True
-            with session.send(
-                prepared, allow_redirects=False, timeout=(min(CONNECT, timeout), timeout), **settings
-            ) as response:
+            with (
+                _own_connections(library, session, deadline) as own,
+                own.send(
+                    prepared, allow_redirects=False, timeout=(min(CONNECT, timeout), timeout), **settings
+                ) as response,
+            ):
                 status = response.status_code  # asked first: a multiplexed session's answer comes when it is asked for
                 body = gather(_as_it_comes(response), deadline, response.headers)
                 return Answer(status, pairs(response), body)
         except errors.SSLError as error:
             # A connection that breaks off may have carried the request; a certificate that fails has carried nothing.
-            lost = no_answer(error, sent="SSLEOFError" in repr(error))
+            lost = no_answer(error, deadline, sent="SSLEOFError" in repr(error))
         except (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL) as error:
-            lost = no_answer(error, sent=False)
+            lost = no_answer(error, deadline, sent=False)
         except errors.ConnectionError as error:
-            lost = no_answer(error, sent=not _never_connected(error))
-        except (errors.RequestException, library.packages.urllib3.exceptions.HTTPError) as error:
-            lost = no_answer(error, sent=True)
+            lost = no_answer(error, deadline, sent=not _never_connected(error))
+        except (errors.RequestException, library.packages.urllib3.exceptions.HTTPError, RecursionError) as error:
+            lost = no_answer(error, deadline, sent=True)
         raise lost
 
 
@@ -72,3 +76,64 @@ def _never_connected(error: BaseException) -> bool:
     reason: Any = error.args[0] if error.args else None
     reason = getattr(reason, "reason", reason)
     return type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
+
+
+# --- connections of an exchange's own ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _own_connections(library: Any, session: Any, deadline: Deadline) -> Iterator[Any]:
+    """The user's session with its settings, and connections (and cookies) that are this exchange's alone."""
+    own = object.__new__(type(session))
+    vars(own).update(vars(session))
+    own.cookies = library.cookies.RequestsCookieJar()
+    own.adapters = type(session.adapters)(
+        (prefix, _own(adapter, deadline) if isinstance(adapter, library.adapters.HTTPAdapter) else adapter)
+        for prefix, adapter in session.adapters.items()
+    )
+    try:
+        yield own
+    finally:
+        for adapter in own.adapters.values():
+            if isinstance(adapter, _Handing):
+                adapter.close_own()
+
+
+def _own(adapter: Any, deadline: Deadline) -> Any:
+    own: Any = object.__new__(type("HTTPAdapter", (_Handing, type(adapter)), {}))
+    vars(own).update(vars(adapter), _exchange_deadline=deadline, _exchange_pools=[])
+    own.poolmanager = copy.copy(adapter.poolmanager)
+    own.poolmanager.pools = type(adapter.poolmanager.pools)(1)
+    own.proxy_manager = {}
+    return own
+
+
+class _Handing:
+    """An adapter whose connections are handed to the deadline of an exchange when they open."""
+
+    _exchange_deadline: Deadline
+    _exchange_pools: list[Any]
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        return self._handing(super().get_connection_with_tls_context(*arguments, **named))  # type: ignore[misc]
+
+    def get_connection(self, *arguments: Any, **named: Any) -> Any:
+        return self._handing(super().get_connection(*arguments, **named))  # type: ignore[misc]
+
+    def _handing(self, pool: Any) -> Any:
+        pool.ConnectionCls = type("Connection", (_Handed, pool.ConnectionCls), {"deadline": self._exchange_deadline})
+        self._exchange_pools.append(pool)
+        return pool
+
+    def close_own(self) -> None:
+        for pool in self._exchange_pools:
+            pool.close()
+
+
+class _Handed:
+    deadline: Deadline
+
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()  # type: ignore[misc]
+        self.deadline.watch(connection)
+        return connection

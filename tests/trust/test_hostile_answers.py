@@ -22,6 +22,7 @@ import authflow
 from authflow import plugins
 from authflow.clients import default_sender
 from authflow.clients.base import MAX_ANSWER, NoAnswer, TooLarge, gather
+from authflow.clients.deadline import Deadline
 from authflow.http import Answer, Request
 from tests.clients.drivers import DRIVERS
 from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor
@@ -284,12 +285,12 @@ def test_a_jwt_is_a_hint_or_no_jwt_and_never_a_crash(header: Any, claims: Any) -
 
 def test_gathering_looks_at_the_clock_and_the_size_after_each_piece() -> None:
     with pytest.raises(TooLarge):
-        gather(iter([b"x" * MAX_ANSWER, b"x"]), time.monotonic() + 10, {})
+        gather(iter([b"x" * MAX_ANSWER, b"x"]), Deadline(10), {})
     with pytest.raises(NoAnswer, match="took too long"):
-        gather(itertools.repeat(b"x"), time.monotonic() - 1, {})
-    assert gather(iter([b"x"]), time.monotonic() - 1, {"Content-Length": "1"}) == b"x"
+        gather(itertools.repeat(b"x"), Deadline(-1), {})
+    assert gather(iter([b"x"]), Deadline(-1), {"Content-Length": "1"}) == b"x"
     with pytest.raises(NoAnswer, match="ends too early"):
-        gather(iter([b"x"]), time.monotonic() + 10, {"Content-Length": "2"})
+        gather(iter([b"x"]), Deadline(10), {"Content-Length": "2"})
 
 
 def test_unpacking_takes_no_more_memory_than_an_answer_may() -> None:
@@ -297,7 +298,7 @@ def test_unpacking_takes_no_more_memory_than_an_answer_may() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(TooLarge):
-            gather(iter([packed]), time.monotonic() + 10, {"Content-Encoding": "gzip, gzip"})
+            gather(iter([packed]), Deadline(10), {"Content-Encoding": "gzip, gzip"})
         assert tracemalloc.get_traced_memory()[1] < 8 * MAX_ANSWER
     finally:
         tracemalloc.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,17 +17,17 @@ Writes = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager
-def writing(writes: Writes) -> Iterator[str]:
+def writing(writes: Writes, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The URL of a server that reads a request and lets `writes` answer; then it closes the connection."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         server.settimeout(0.05)
         ended = threading.Event()
 
         def answer(connection: socket.socket) -> None:
-            with contextlib.suppress(OSError), connection:
-                connection.settimeout(20)
-                _read_request(connection)
-                writes(connection)
+            connection.settimeout(20)
+            with contextlib.suppress(OSError), tls.wrap_socket(connection, True) if tls else connection as stream:
+                _read_request(stream)
+                writes(stream)
 
         def accept() -> None:
             while not ended.is_set():
@@ -36,7 +37,7 @@ def writing(writes: Writes) -> Iterator[str]:
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.getsockname()[1]}"
         finally:
             ended.set()
             thread.join()

@@ -1,0 +1,248 @@
+"""A server that is never done and never late: every exchange ends within its time, its thread and connection too.
+
+Swept over what drips, in the clear and in TLS, through the default client of each library and through a user's own,
+whose idle connection would serve again.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import authflow
+from authflow.clients import default_sender, sender_for
+from authflow.clients.base import NoAnswer, Sender
+from authflow.clients.deadline import Deadline
+from authflow.http import Request
+from tests.clients.drivers import DRIVERS
+from tests.trust.wire import head, ladder_at, writing
+
+LIBRARIES = sorted({driver.library for driver in DRIVERS})
+TIMEOUT = 0.4
+#: What comes at once, and what comes again and again.
+DRIPS: dict[str, tuple[bytes, bytes]] = {
+    "status line": (b"HTTP/1.1 200 O", b"K"),
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+    "more headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (head("Content-Length: 10000"), b"x"),
+    "chunks": (head("Transfer-Encoding: chunked"), b"1\r\nx\r\n"),
+    "a chunk": (head("Transfer-Encoding: chunked") + b"1000\r\n", b"x"),
+    "a chunk's size": (head("Transfer-Encoding: chunked"), b"0"),
+}
+
+
+class Dripping:
+    """Writes drops, a few hundred at most; `gone` counts the connections whose client has gone."""
+
+    def __init__(self, drops: tuple[bytes, bytes], pause: float = 0.03) -> None:
+        self._first, self._drop = drops
+        self._pause = pause
+        self.gone = threading.Semaphore(0)
+
+    def __call__(self, connection: socket.socket) -> None:
+        try:
+            connection.sendall(self._first)
+            for _ in range(int(10 / (self._pause or 1e-4))):
+                time.sleep(self._pause)
+                connection.sendall(self._drop)
+        except OSError:
+            self.gone.release()
+
+
+def users_client(library: str, **more: Any) -> Any:
+    lib = importlib.import_module(library)
+    if hasattr(lib, "Session"):
+        session = lib.Session()
+        vars(session).update(trust_env=False, **more)
+        return session
+    return lib.Client(trust_env=False, **more)
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def ends(sender: Sender, url: str) -> None:
+    """One exchange in a thread, which ends in its time with what the flow wants to know."""
+    raised: list[BaseException] = []
+
+    def exchange() -> None:
+        try:
+            sender.exchange(Request("POST", f"{url}/login", body=b"{}"), TIMEOUT)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=exchange, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT + 5)
+    assert not thread.is_alive()
+    (error,) = raised
+    assert isinstance(error, NoAnswer), error
+    assert error.sent
+
+
+@pytest.mark.parametrize("whose", ["default", "users"])
+@pytest.mark.parametrize("drops", DRIPS.values(), ids=[name.replace(" ", "_") for name in DRIPS])
+def test_whatever_drips_the_exchange_ends(library: str, whose: str, drops: tuple[bytes, bytes]) -> None:
+    drips = Dripping(drops)
+    with writing(drips) as url:
+        ends(default_sender(library) if whose == "default" else sender_for(users_client(library)), url)
+        assert drips.gone.acquire(timeout=5), "the connection is left open"
+
+
+def test_interim_answers_without_end_and_without_a_pause(library: str) -> None:
+    with writing(Dripping((b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50), pause=0)) as url:
+        ends(default_sender(library), url)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+def test_in_tls_too(library: str, certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    drips = Dripping(DRIPS["headers"])
+    with writing(drips, context) as url:
+        ends(sender_for(users_client(library, verify=False)), url)
+        assert drips.gone.acquire(timeout=5), "the connection is left open"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_through_a_proxy_too(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It drips its answer to CONNECT, before the vendor is even reached."""
+    monkeypatch.setattr("authflow.clients.httpx_sender.CONNECT", 60.0)
+    drips = Dripping(DRIPS["headers"])
+    with writing(drips) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        started = time.monotonic()
+        with pytest.raises(NoAnswer):
+            default_sender(library).exchange(Request("POST", "https://vendor.example/login", body=b"{}"), TIMEOUT)
+        assert time.monotonic() - started < TIMEOUT + 5
+        assert drips.gone.acquire(timeout=5), "the connection is left open"
+    gc.collect()  # urllib3 leaves it to the collector to close a connection that broke off between CONNECT and TLS
+
+
+def test_a_connection_that_the_users_own_requests_left_open_is_not_used(library: str) -> None:
+    """Nobody could cut it, and its server may be about to close it: a rotating token would be lost."""
+    reused: list[bytes] = []
+
+    def writes(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            request = connection.recv(1 << 16)
+            if not request:
+                return
+            reused.append(request.split()[1])
+
+    client = users_client(library)
+    with writing(writes) as url:
+        for path in ("/first", "/second"):
+            assert client.get(f"{url}{path}").status_code == 200
+        assert sender_for(client).exchange(Request("GET", f"{url}/login"), 5).status == 200
+        assert client.get(f"{url}/last").status_code == 200
+        client.close()
+    assert b"/second" in reused
+    assert b"/login" not in reused
+
+
+def test_what_an_exchange_brings_does_not_stay_in_the_users_client(library: str) -> None:
+    """Cookies that a login sets are the session's to present, and where it says."""
+    lib = importlib.import_module(library)
+    if not hasattr(lib, "Session"):
+        pytest.skip("httpx keeps the cookies of whatever is sent")
+    client = users_client(library)
+
+    def writes(connection: socket.socket) -> None:
+        connection.sendall(head("Set-Cookie: sid=s3cret", "Content-Length: 0"))
+
+    with writing(writes) as url:
+        answer = sender_for(client).exchange(Request("POST", f"{url}/login", body=b"{}"), 5)
+        assert answer.cookies == {"sid": "s3cret"}
+        assert list(client.cookies) == []
+
+
+def test_the_lock_is_free_again_and_no_thread_is_left(library: str) -> None:
+    """The climb ends by itself: the next one need not wait until its caller's patience is over."""
+    drips = Dripping(DRIPS["headers"])
+    before = threading.active_count()
+    with writing(drips) as url:
+        session = authflow.AuthSession(
+            ladder_at(url), username="u", password="p", timeout=TIMEOUT, client=default_sender(library)
+        )
+        with pytest.raises(authflow.VendorUnavailable, match="no answer to login"):
+            session.token()
+        assert drips.gone.acquire(timeout=5)
+        with session.keeper.store.lock(session.keeper.key, limit=1, wait=0.1):
+            pass
+    ending = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < ending:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+# --- the deadline by itself -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    with one, other:
+        one.settimeout(5)
+        yield one, other
+
+
+def test_a_read_that_waits_is_ended(pair: tuple[socket.socket, socket.socket]) -> None:
+    with Deadline(0.05) as deadline:
+        deadline.watch(pair[0])
+        assert pair[0].recv(1) == b""
+    assert deadline.cut
+
+
+def test_what_opens_too_late_is_shut_at_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    with Deadline(0.0) as deadline:
+        deadline.watch(pair[0])
+        assert pair[0].recv(1) == b""
+
+
+def test_a_connection_that_was_closed_in_time_is_let_be(pair: tuple[socket.socket, socket.socket]) -> None:
+    with Deadline(60) as deadline:
+        deadline.watch(pair[0])
+    deadline._shut_down()
+    pair[1].send(b"x")
+    assert pair[0].recv(1) == b"x"
+    assert not deadline.cut
+
+
+def test_a_descriptor_that_another_has_by_now_is_none_of_ours() -> None:
+    first, _other = socket.socketpair()
+    with Deadline(60) as deadline:
+        deadline.watch(first)
+        number = first.fileno()
+        first.close()
+        again, peer = socket.socketpair()
+        with _other, again, peer:
+            assert number in (again.fileno(), peer.fileno())
+            deadline._shut_down()
+            peer.send(b"x")
+            again.settimeout(5)
+            assert again.recv(1) == b"x"
+
+
+def test_descriptors_may_have_run_out(pair: tuple[socket.socket, socket.socket]) -> None:
+    """The exchange goes on unwatched."""
+    pair[0].close()
+    with Deadline(60) as deadline:
+        deadline.watch(pair[0])
+        assert deadline.watches
