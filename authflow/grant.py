@@ -55,6 +55,11 @@ def _fingerprint(salt: str, names: tuple[str, ...], credentials: Mapping[str, An
     return hashlib.scrypt(text, salt=bytes.fromhex(salt), n=1 << 13, r=8, p=1, dklen=32).hex()
 
 
+def spent_fingerprint(refresh: Any) -> str:
+    """Refresh tokens are long and random, so that a fast hash is no test for guesses."""
+    return hashlib.sha256(str(refresh).encode("utf-8", "replace")).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """`captured` holds secrets; times are epoch seconds."""
@@ -64,6 +69,8 @@ class Grant:
     issued_at: float = 0.0
     expires_at: float | None = None
     refusal: Refusal | None = None
+    #: The fingerprint of a refresh token that the user gave, once it is used up.
+    spent: str = ""
 
     def __repr__(self) -> str:
         return f"<Grant {self.state}, expires {self.expires_at}>"

@@ -156,9 +156,10 @@ class Keeper:
     def logout(self) -> None:
         """Forget the grants here and in the store, and tell the vendor. Raises AuthFlowError."""
         held, self.held = self.held, BARE
+        others = [slot_key(self.key, slot) for slot in self.grants]
         self.grants.clear()
         with sealed():
-            self.climber.logout(self.key, held.grant if held is not BARE else None)
+            self.climber.logout(self.key, held.grant if held is not BARE else None, others)
 
     def start(self) -> Held:
         """What the first state presents, for those who need its values before there is a grant."""
@@ -226,7 +227,7 @@ class Keeper:
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
         try:
-            climb = partial(self.climber.climb, key, presented, event, restart=restart)
+            climb = partial(self.climber.climb, key, presented, event, account=self.key, restart=restart)
             grant = self.watch.climb(cause, waiters, climb)
         except AuthFlowError as error:
             now = self.clock()

@@ -12,6 +12,7 @@ import pytest
 
 import authflow
 from authflow.clients.base import NoAnswer, TooLarge
+from authflow.exchange import Outcome
 from authflow.grant import Grant
 from authflow.http import Answer, Request
 from authflow.session import AuthSession
@@ -493,3 +494,91 @@ def test_each_transition_is_observed(vendor: ScriptedVendor, caplog: pytest.LogC
     ]
     assert "access-1" not in caplog.text
     assert LADDER["name"] in caplog.text
+
+
+# --- a refresh token that the user gave -------------------------------------------------------------------------------
+
+#: Begun elsewhere: the user brings a refresh token, which each answer replaces.
+BROUGHT: dict[str, Any] = {
+    "name": "brought",
+    "base_url": "https://vendor.example/api/",
+    "start": "stale",
+    "credentials": {"refresh": {"secret": True}},
+    "exchanges": {
+        "refresh": {
+            "request": {"url": "refresh", "json": {"refresh": "{refresh}"}},
+            "answers": {
+                "granted": {"status": 200, "json": {"access": "{access}", "refresh": "{refresh?}"}},
+                "denied": {"status": 401},
+            },
+        }
+    },
+    "states": {
+        "stale": {"send": "refresh", "granted": "signed_in", "denied": "refused"},
+        "signed_in": {"present": {"headers": {"Authorization": "Bearer {access}"}}, "rejected": "stale"},
+        "refused": {"fail": "Bring another refresh token."},
+    },
+}
+
+
+ENDS: dict[str, Any] = {
+    "refused": answered(401, {}),
+    "lost": NoAnswer("ReadTimeout", sent=True),
+    "unforeseen": answered(418, {}),
+}
+
+
+def brought(vendor: ScriptedVendor, store: MemoryStore, refresh: Any = "r-0") -> AuthSession:
+    own: dict[str, Any] = {"client": vendor, "clock": vendor.clock, "store": store, "refresh": refresh}
+    return AuthSession(BROUGHT, **own)
+
+
+@pytest.mark.parametrize("given", ["r-0", lambda: "r-0"], ids=["text", "callable"])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_one_that_was_replaced_is_not_sent_again_when_its_replacement_fails(
+    vendor: ScriptedVendor, store: MemoryStore, given: Any, end: Any
+) -> None:
+    session = brought(vendor, store, given)
+    session.token()
+    vendor.says("refresh", end)
+    flight: Any = session.keeper.renewed((), session.held, Outcome("rejected", {}), replayable=True)
+    with pytest.raises(authflow.AuthFlowError):
+        flight.wait()
+    for again in (session, brought(vendor, store, given)):
+        for _ in range(3):
+            vendor.clock.now += 4000
+            with pytest.raises(authflow.CredentialsRefused, match="Bring another"):
+                again.login()
+    assert refreshes(vendor) == ["r-0", "refresh-1"]
+    # Another one is sent at once.
+    assert brought(vendor, store, "r-9").token().access
+    assert refreshes(vendor) == ["r-0", "refresh-1", "r-9"]
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_one_that_failed_itself_is_not_sent_again_either(vendor: ScriptedVendor, store: MemoryStore, end: Any) -> None:
+    session = brought(vendor, store)
+    vendor.says("refresh", end)
+    for _ in range(3):
+        with pytest.raises(authflow.AuthFlowError):
+            session.token()
+        vendor.clock.now += 4000
+    assert refreshes(vendor) == ["r-0"]
+
+
+def test_one_that_no_answer_replaces_serves_again(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    session = brought(vendor, store)
+    for _ in range(3):
+        vendor.says("refresh", 200, {"access": "a"})
+        session.login()
+    vendor.says("refresh", 503, {})
+    with pytest.raises(authflow.VendorUnavailable):
+        session.login()
+    session.login()
+    assert refreshes(vendor) == ["r-0"] * 5
+
+
+def test_the_record_holds_no_refresh_token_that_the_user_gave(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    brought(vendor, store, "r-0-secret").token()
+    (record,) = store._records.values()
+    assert b"r-0-secret" not in record.data

@@ -43,9 +43,11 @@ PURE = (
     ("vendor", "held"),
 )
 EDGES = (
+    ("clients.deadline",),
     ("flight", "hooks", "stores.base", "clients.base"),
     ("stores", "clients", "signing", "verification"),
     ("plugins", "exchanger"),
+    ("ascent",),
     ("climber", "observe", "record_diagram", "record_masks", "sources"),
     ("record_page",),
     ("record",),

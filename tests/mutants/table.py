@@ -84,19 +84,19 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a refresh whose answer was lost is sent again",
-        "climber.py",
+        "ascent.py",
         "            spent = isinstance(error, AnswerLost) and rotates(step.exchange)\n",
         "            spent = False\n",
     ),
     Mutant(
         "an answer that nobody understands costs no refresh token",
-        "climber.py",
-        "            if rotates(step.exchange):\n                self._keep(origin",
-        "            if False:\n                self._keep(origin",
+        "ascent.py",
+        "                self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))\n",
+        "",
     ),
     Mutant(
         "a refresh token is marked as spent in memory only",
-        "climber.py",
+        "ascent.py",
         "            if step.captured != captured:\n                self._keep(state, step.captured)\n",
         "            if step.captured != captured:\n",
     ),
@@ -123,13 +123,13 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- a refused password is not sent again -------------------------------------------------------------------------
     Mutant(
         "a refusal is not stored",
-        "climber.py",
+        "ascent.py",
         "        self._keep(state.name, captured, refusal)\n",
         "        self._keep(state.name, captured)\n",
     ),
     Mutant(
         "a stored refusal is not heeded",
-        "climber.py",
+        "ascent.py",
         "        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(",
         "        if refusal is not None and wait < 0 and refusal.fits(",
     ),
@@ -147,7 +147,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a refusal never ends",
-        "climber.py",
+        "ascent.py",
         "        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(",
         "        if refusal is not None and refusal.fits(",
     ),
@@ -174,9 +174,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "credentials are kept in the store",
-        "climber.py",
-        "Grant(state, captured, self.issued_at, self.expires_at, refusal))",
-        "Grant(state, {**self.climber.given, **captured}, self.issued_at, self.expires_at, refusal))",
+        "ascent.py",
+        "Grant(state, captured, self.issued_at, self.expires_at, refusal, self.spent)",
+        "Grant(state, {**self.climber.given, **captured}, self.issued_at, self.expires_at, refusal, self.spent)",
     ),
     Mutant(
         "an error shows the request that failed",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 
 import authflow
 from authflow.grant import COOL_DOWN_MOST
+from authflow.stores.memory import MemoryStore
 from tests.scripted import ScriptedVendor, answered
 from tests.servers import Supplier
+from tests.test_session import REGISTRY, pull
 
 PROCESSES = 4
 THREADS = 64
@@ -146,8 +150,6 @@ def test_an_answer_that_the_file_does_not_foresee_is_no_way_round_it(vendor: Scr
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_clock_that_was_wrong_does_not_close_the_account_for_good(vendor: ScriptedVendor, shared: bool) -> None:
     """The refusal was noted while the clock was a year ahead."""
-    from authflow.stores.memory import MemoryStore
-
     store = MemoryStore()
     session = vendor.session(store=store)
     vendor.clock.now += 365 * 86400
@@ -158,3 +160,54 @@ def test_a_clock_that_was_wrong_does_not_close_the_account_for_good(vendor: Scri
     assert caught.value.retry_after <= COOL_DOWN_MOST
     vendor.clock.now -= 365 * 86400
     assert (vendor.session(store=store) if shared else session).token().access
+
+
+# --- an account with several grants (`vary`) --------------------------------------------------------------------------
+
+
+def test_what_was_refused_for_one_scope_is_not_sent_for_another(vendor: ScriptedVendor) -> None:
+    store = MemoryStore()
+    vendor.down = answered(401, {})
+    for number in range(3):
+        with pytest.raises(authflow.CredentialsRefused) as caught:
+            pull(vendor.session(REGISTRY, store=store), f"repository-{number}")
+        assert caught.value.retry_after == pytest.approx(60, abs=1)
+    assert len(vendor.sent) == 1
+    # The cool-down is the account's, and doubles.
+    vendor.clock.now += 61
+    with pytest.raises(authflow.CredentialsRefused) as caught:
+        pull(vendor.session(REGISTRY, store=store), "repository-3")
+    assert caught.value.retry_after == pytest.approx(120, abs=1)
+    # Another password is another.
+    vendor.down = None
+    assert pull(vendor.session(REGISTRY, store=store, password="right"), "repository-4") == "Bearer access-1"
+    assert len(vendor.sent) == 3
+
+
+def test_many_scopes_at_once_cost_one_attempt(vendor: ScriptedVendor) -> None:
+    store = MemoryStore()
+    vendor.down = lambda request: time.sleep(0.05) or answered(401, {})  # type: ignore[func-returns-value]
+    start = threading.Barrier(8)
+
+    def ask(number: int) -> None:
+        session = vendor.session(REGISTRY, store=store)
+        start.wait(10)
+        with contextlib.suppress(authflow.CredentialsRefused):
+            pull(session, f"repository-{number}")
+
+    crowd = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join(30)
+    assert len(vendor.sent) == 1
+
+
+def test_logging_out_forgets_every_grant_of_the_account(vendor: ScriptedVendor) -> None:
+    store = MemoryStore()
+    session = vendor.session(REGISTRY, store=store)
+    for name in ("alpha", "beta"):
+        pull(session, name)
+    assert len(store._records) == 2
+    session.logout()
+    assert store._records == {}
