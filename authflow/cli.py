@@ -1,9 +1,8 @@
-"""The command line. Here are the verbs of those who write vendor files; those that need an account are in `commands`.
+"""The command line. Here are most verbs of those who write vendor files; `simulate`, and all others, are in `commands`.
 
     check    all that is wrong with vendor files          show      a vendor's flow, drawn
     schema   the JSON Schema of the format                new       a plugin's files, to be filled in
-    vendors  what is installed                            simulate  a vendor, on this machine
-    demo     all of it at work
+    vendors  what is installed                            demo      all of it at work
 
 Its packages, click and rich, come with the extra `cli`; without them there is one line that says so. A command imports
 what it needs when it runs, so that `--version` is quick and a lack is named where it is felt. Exit codes: 0 done; 1 a
@@ -36,7 +35,7 @@ def _commands() -> click.Group:
     from authflow.commands import attach
     from authflow.commands.exits import MISUSED, REFUSED, Failed, Verb
 
-    epilog = "Exit codes: 0 done; 1 a vendor file is not right; 2 used wrongly."
+    epilog = "Exit codes: 0 done; 1 a vendor file is not right, or a promise is broken with it; 2 used wrongly."
     page = "Draw what happened, on a page that needs nothing else."
     as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
@@ -47,24 +46,41 @@ def _commands() -> click.Group:
 
     @authflow.command(cls=Verb, epilog=epilog)
     @click.argument("vendors", metavar="FILE…", nargs=-1, required=True)
+    @click.option("--explore", is_flag=True, help="Try every turn too: the state machine on the simulated vendor.")
+    @click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="Stories to explore.")
+    @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most of one story.")
+    @click.option("--seed", type=int, help="The same stories again.")
     @as_json
-    def check(vendors: tuple[str, ...], as_json: bool) -> None:
+    def check(
+        vendors: tuple[str, ...], explore: bool, examples: int, steps: int, seed: int | None, as_json: bool
+    ) -> None:
         """Say all that is wrong with vendor files, and what is unwise.
 
         FILE is a path, or the name of an installed vendor. Each finding is one line, FILE:KEY: REASON (HINT).
+
+        With --explore, what is right is simulated, and many stories are played against it: requests alone and together,
+        time, outages, refusals, killed processes. It prints which cells of the flow they visited; or, where a promise
+        is broken, the shortest story that breaks it, as a list and as a sequence diagram.
         """
+        if explore:
+            _need("the exploration", {"hypothesis": "test", **({} if find_spec("httpx2") else {"httpx": "httpx"})})
         found = [finding for vendor in vendors for finding in _findings(vendor)]
-        if as_json:
-            shown = ("file", "key", "reason", "hint", "warning")
-            print(json.dumps([{name: getattr(finding, name) for name in shown} for finding in found], indent=1))
+        shown = ("file", "key", "reason", "hint", "warning")
+        facts = [{name: getattr(finding, name) for name in shown} for finding in found]
+        errors = {finding.file for finding in found if not finding.warning}
+        if as_json and (errors or not explore):
+            print(json.dumps(facts, indent=1))
         for finding in found if not as_json else ():
             print(f"warning: {finding}" if finding.warning else finding)
-        errors = {finding.file for finding in found if not finding.warning}
         if errors:
             wrong = sum(not finding.warning for finding in found)
             raise Failed(f"{_count(wrong, 'error')} in {_count(len(errors), 'file')}", REFUSED)
         if not as_json:
             print(f"{_count(len(vendors), 'file')} checked, nothing wrong")
+        if explore:
+            from authflow.commands.explore import explore as explore_all
+
+            explore_all(vendors, examples, steps, seed, facts if as_json else None)
 
     @authflow.command(cls=Verb, epilog=epilog)
     def schema() -> None:
@@ -132,14 +148,6 @@ def _commands() -> click.Group:
             print(f"{row['name']}: {row['title']} ({', '.join(row['needs']) or 'needs nothing'})")
         if not rows and not as_json:
             print("none; a vendor file is used by its path")
-
-    @authflow.command(cls=Verb, epilog=epilog, add_help_option=False, context_settings={"ignore_unknown_options": True})
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def simulate(arguments: tuple[str, ...]) -> None:
-        """Serve a vendor on this machine, made from its file alone. `--help` tells of lifetimes and faults."""
-        from authflow.testing.serve import main
-
-        sys.exit(main(arguments))
 
     @authflow.command()
     @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False, writable=True, path_type=Path), help=page)

@@ -3,6 +3,7 @@
 outline      for a terminal: each state, what it does, where each outcome leads
 diagram      Mermaid, a state diagram
 walk         the longest walk from the start, as steps; `story` and `sequence` draw it, for a terminal and in Mermaid
+arrows       Mermaid, a sequence diagram of any messages
 
 Pure: a vendor goes in, text comes out. What is shown stands in the vendor file, so there is no secret in it.
 """
@@ -10,7 +11,7 @@ Pure: a vendor goes in, text comes out. What is shown stands in the vendor file,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from msgspec import UNSET
@@ -52,14 +53,22 @@ def needed(vendor: Vendor) -> list[str]:
     return [name for name, entry in vendor.inputs.items() if entry.default is UNSET and not entry.optional]
 
 
-def diagram(vendor: Vendor) -> str:
-    """The states as a Mermaid `stateDiagram-v2`."""
+def diagram(vendor: Vendor, edges: Iterable[tuple[str, str, str]] | None = None) -> str:
+    """The states as a Mermaid `stateDiagram-v2`. `edges` (from, label, to) are drawn in the place of the flow's."""
     names = _identifiers(vendor)
+    if edges is None:
+        states = vendor.flow.states.values()
+        edges = [(state.name, label, target) for state in states for label, target in _edges(state)]
+    drawn = list(edges)
     lines = ["stateDiagram-v2", f"    [*] --> {names[vendor.flow.start]}"]
     for name, state in vendor.flow.states.items():
         lines += [f'    state "{_plain(name)}: {_plain(_does(vendor, state))}" as {names[name]}']
     for state in vendor.flow.states.values():
-        lines += [f"    {names[state.name]} --> {names[target]}: {_plain(label)}" for label, target in _edges(state)]
+        lines += [
+            f"    {names[before]} --> {names[after]}: {_plain(label)}"
+            for before, label, after in drawn
+            if before == state.name
+        ]
         if isinstance(state, Failing):
             lines.append(f"    {names[state.name]} --> [*]")
     return "\n".join(lines) + "\n"
@@ -178,9 +187,16 @@ class Message(NamedTuple):
     answer: bool = False
 
 
-def messages(vendor: Vendor) -> list[Message | str]:
-    """The longest walk as messages between caller, session and vendor. A plain string is a note about the session."""
-    told: list[Message | str] = [_ASKED]
+class Note(NamedTuple):
+    """Something that happens at one of them, between two arrows."""
+
+    at: str
+    text: str
+
+
+def messages(vendor: Vendor) -> list[Message | Note]:
+    """The longest walk as messages between caller, session and vendor, and notes about the session."""
+    told: list[Message | Note] = [_ASKED]
     answered = False
     for step in walk(vendor):
         here, after = vendor.flow.states[step.state], vendor.flow.states[step.after]
@@ -190,10 +206,14 @@ def messages(vendor: Vendor) -> list[Message | str]:
         elif isinstance(here, Presenting):
             if answered:
                 told.append(_ASKED)
-            told += _presenting(here, step.event) if step.event != EXPIRED else ["the token has run out"]
+            told += _presenting(here, step.event) if step.event != EXPIRED else [_RUN_OUT]
         answered = isinstance(after, Presenting)
         if isinstance(after, Presenting):
-            told += [after.name, *_presenting(after, _DATA), Message("session", "caller", _DATA, answer=True)]
+            told += [
+                Note("session", after.name),
+                *_presenting(after, _DATA),
+                Message("session", "caller", _DATA, answer=True),
+            ]
     start = vendor.flow.states[vendor.flow.start]
     if len(told) == 1 and isinstance(start, Presenting):
         told += [*_presenting(start, _DATA), Message("session", "caller", _DATA, answer=True)]
@@ -202,20 +222,27 @@ def messages(vendor: Vendor) -> list[Message | str]:
 
 _ASKED: Final = Message("caller", "session", "a request")
 _DATA: Final = "the data"
+_RUN_OUT: Final = Note("session", "the token has run out")
 
 
-def _presenting(state: Presenting, event: str) -> list[Message | str]:
+def _presenting(state: Presenting, event: str) -> list[Message | Note]:
     request = f"the request, with {_presented(state.present)}"
     return [Message("session", "vendor", request), Message("vendor", "session", event, answer=True)]
 
 
 def sequence(vendor: Vendor) -> str:
     """The longest walk as a Mermaid `sequenceDiagram`."""
-    lines = ["sequenceDiagram", "    participant caller as your code", "    participant session as authflow"]
-    lines.append(f"    participant vendor as {_plain(vendor.title)}")
-    for item in messages(vendor):
-        if isinstance(item, str):
-            lines.append(f"    Note over session: {_plain(item)}")
+    people = {"caller": "your code", "session": "authflow", "vendor": vendor.title}
+    return arrows(people, messages(vendor))
+
+
+def arrows(people: Mapping[str, str], told: Iterable[Message | Note]) -> str:
+    """Messages as a Mermaid `sequenceDiagram`; `people` are identifiers and the names that are shown."""
+    lines = ["sequenceDiagram"]
+    lines += [f"    participant {who} as {_plain(name)}" for who, name in people.items()]
+    for item in told:
+        if isinstance(item, Note):
+            lines.append(f"    Note over {item.at}: {_plain(item.text)}")
         else:
             lines.append(f"    {item.sender}{'-->>' if item.answer else '->>'}{item.receiver}: {_plain(item.text)}")
     return "\n".join(lines) + "\n"
@@ -227,8 +254,8 @@ def story(vendor: Vendor) -> str:
     wide = max(map(len, who.values()))
     lines = []
     for item in messages(vendor):
-        if isinstance(item, str):
-            lines.append(f"{'':{wide}}   {'':{wide}}  ({item})")
+        if isinstance(item, Note):
+            lines.append(f"{'':{wide}}   {'':{wide}}  ({item.text})")
         else:
             lines.append(f"{who[item.sender]:>{wide}} → {who[item.receiver]:{wide}}  {item.text}")
     return "\n".join(lines) + "\n"

@@ -187,24 +187,6 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 # --- all --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_vendor_is_simulated_until_standard_input_ends() -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from authflow.cli import main; main()",
-        "simulate",
-        "supplier",
-        "--exit-with-stdin",
-    ]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        said = json.loads(server.stdout.readline())
-        server.stdin.close()
-        assert server.wait(timeout=30) == 0
-    assert said["base_url"].startswith("http://127.0.0.1:")
-
-
 def test_every_verb_says_what_it_does_in_a_line() -> None:
     group = cli._commands()
     for name, command in group.commands.items():

@@ -1,4 +1,5 @@
-"""The verbs of the command line that need an account: login, token, request, status, logout, doctor, completion.
+"""The verbs of the command line that need an account, or a module of their own: login, token, request, status, logout,
+simulate, doctor, completion; and what `check --explore` shows.
 
 attach(group)   gives them to the group in `authflow.cli`; each verb's module is imported when it is called
 exits           exit codes, and errors in one line
@@ -24,6 +25,7 @@ VERBS: Final = {
     "logout": ("tokens", "Forget the token, and tell the vendor if its file says how."),
     "request": ("request", "Send a request that carries the token, and print the answer."),
     "status": ("status", "Show the accounts: state, time left, where the token is kept."),
+    "simulate": ("simulate", "Serve a vendor on this machine, made from its file alone."),
     "doctor": ("doctor", "Look for what could be wrong on this machine."),
     "completion": ("completion", "Print the script that teaches your shell to complete."),
 }

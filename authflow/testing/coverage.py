@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from authflow import draw
 from authflow.flow import EXPIRED, LOST, UNAVAILABLE, Presenting, Sending, next_rung, refusals, rotates
 from authflow.vendor import Vendor
 
 Cell = tuple[str, str]
+
+
+class Row(NamedTuple):
+    """A cell, the state to which it leads, and how often it was visited."""
+
+    state: str
+    outcome: str
+    leads_to: str
+    visits: int
 
 
 def cells(vendor: Vendor) -> list[Cell]:
@@ -55,37 +65,27 @@ class Coverage:
     def missed(self) -> list[Cell]:
         return [cell for cell in cells(self.vendor) if cell not in self]
 
+    def rows(self) -> list[Row]:
+        """Every cell, where it leads, and how often it was visited."""
+        return [Row(*cell, after(self.vendor, *cell), self.visits[cell]) for cell in cells(self.vendor)]
+
     def table(self) -> str:
-        """The cells as text: state, outcome, where it leads, how often it was visited."""
-        rows = [("state", "outcome", "leads to", "visits")]
-        for state, outcome in cells(self.vendor):
-            after = _after(self.vendor, state, outcome)
-            visits = self.visits[state, outcome]
-            rows.append((state, outcome, after, str(visits) if visits else "never"))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        total = len(rows) - 1
-        return "\n".join([*lines, f"{total - len(self.missed)} of {total} cells visited"])
+        """The rows as text."""
+        lines = [("state", "outcome", "leads to", "visits")]
+        lines += [(*row[:3], str(row.visits or "never")) for row in self.rows()]
+        widths = [max(len(line[column]) for line in lines) for column in range(4)]
+        text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        total = len(lines) - 1
+        return "\n".join([*text, f"{total - len(self.missed)} of {total} cells visited"])
 
     def drawing(self) -> str:
         """The cells as a Mermaid state diagram; what was never visited says so."""
-        lines = ["stateDiagram-v2", f"    [*] --> {self.vendor.flow.start}"]
-        for state, outcome in cells(self.vendor):
-            visits = self.visits[state, outcome]
-            label = f"{outcome} ({visits})" if visits else f"{outcome} (never)"
-            lines.append(f"    {state} --> {_after(self.vendor, state, outcome)} : {label}")
-        return "\n".join(lines)
+        edges = [(row.state, f"{row.outcome} ({row.visits or 'never'})", row.leads_to) for row in self.rows()]
+        return draw.diagram(self.vendor, edges)
 
 
-def merged(vendor: Vendor, runs: Iterable[Mapping[Cell, int]]) -> Coverage:
-    """The coverage of several runs together."""
-    whole = Coverage(vendor)
-    for run in runs:
-        whole.visits.update(run)
-    return whole
-
-
-def _after(vendor: Vendor, state: str, outcome: str) -> str:
+def after(vendor: Vendor, state: str, outcome: str) -> str:
+    """The state to which an outcome leads."""
     here = vendor.flow.states[state]
     following = getattr(here, "next", {})
     if outcome in following:

@@ -112,17 +112,28 @@ class Fault:
         name, value, at, how = parts.groups()
         if name not in names() and not re.fullmatch("[45][0-9][0-9]", name):
             raise ValueError(f"unknown fault {name!r}: there are {', '.join(names())}, and any status from 400 to 599")
-        fault = cls(name, None if value is None else float(value), at)
+        fault = cls(name, None if value is None else _number(value), at)
+        if name == "slow" and fault.value is not None and fault.value < 0:
+            raise ValueError("an answer is slow by a number of seconds, and not before it was asked for")
         if how is not None and how.startswith("x"):
             fault.times = int(how[1:])
+            if fault.times < 1:
+                raise ValueError("a fault happens once or more often")
         elif how is not None:
-            fault.rate = float(how)
+            fault.rate = _number(how)
             if not 0 <= fault.rate <= 1:
                 raise ValueError(f"a rate lies between 0 and 1, not {how}")
         return fault
 
     def fits(self, label: str, is_exchange: bool) -> bool:
         return self.at is None or self.at == label or (self.at == "exchange" and is_exchange)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number") from None
 
 
 @dataclass(slots=True)
@@ -134,9 +145,14 @@ class Faults:
     ordered: list[Fault] = field(default_factory=list)
 
     def add(self, text: str, *, at: str | None = None) -> None:
-        """Order a fault by its notation. What happens to the vendor itself, and has no rate, happens at once."""
+        """Order a fault by its notation. What happens to the vendor itself, and has no rate, happens at once. Raises
+        ValueError for what is no fault, or is ordered where nothing is.
+        """
         fault = Fault.parse(text)
         fault.at = at or fault.at
+        places = ["data", "exchange", *self.simulator.vendor.flow.exchanges]
+        if fault.at is not None and fault.at not in places:
+            raise ValueError(f"no fault can be at {fault.at!r}: there are {', '.join(places)}")
         if fault.name in ORDERS and fault.rate is None and fault.at is None:
             ORDERS[fault.name](self.simulator, fault.value or 0.0)
         else:

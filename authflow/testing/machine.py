@@ -31,6 +31,7 @@ from authflow.testing.promises import Errand, Watcher
 from authflow.testing.shared_store import SharedStore
 from authflow.testing.simulator import DATA, Simulator
 from authflow.testing.stage import Stage
+from authflow.testing.story import numbered
 from authflow.vendor import Vendor
 
 PROCESSES = 3
@@ -49,8 +50,8 @@ STORE_KINDS = st.sampled_from([("load",), ("save",), ("lock",), ("load", "save",
 
 
 MISHAPS: dict[str, Callable[[FlowMachine, int], Any]] = {
-    "corrupt": lambda machine, who: machine._forget(corrupt=True),
-    "forget": lambda machine, who: machine._forget(corrupt=False),
+    "records corrupted": lambda machine, who: machine._forget(corrupt=True),
+    "records deleted": lambda machine, who: machine._forget(corrupt=False),
     "kill": lambda machine, who: machine._alive(who).process.kill(),
     "login": lambda machine, who: machine._alive(who).login(),
     "logout": lambda machine, who: machine._log_out(who),
@@ -68,8 +69,8 @@ class FlowMachine(RuleBasedStateMachine):
     #: The story of the last run: after a failure, of the shortest one.
     last_story: ClassVar[list[str]] = []
     steps: ClassVar[Counter[str]] = Counter()
-    #: Told, as each example begins, how many there have been.
-    progress: ClassVar[Callable[[int], None]] = staticmethod(lambda done: None)
+    #: Told, as each example begins, how many there have been, and whether a promise was broken in one.
+    progress: ClassVar[Callable[[int, bool], None]] = staticmethod(lambda done, broken: None)
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.count = self.changes = 0
         self.players = [self._player(index, 1) for index in range(PROCESSES)]
         type(self).steps["examples"] += 1
-        type(self).progress(self.steps["examples"])
+        type(self).progress(self.steps["examples"], self.steps["broken"] > 0)
 
     def _player(self, index: int, life: int) -> Player:
         name = f"{'ABC'[index]}{life}"
@@ -111,6 +112,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.count += 1
         once = kind == "once" and not self.body
         errand = Errand(self.count, player.process, kind, one_shot=once)
+        self.watcher.tell(f"{errand} begins")
         paths = {"elsewhere": f"{ELSEWHERE}/data", "moved": MOVED}
         url = resolve(self.simulator.base_url, paths.get(kind, f"data-{self.count % 2}/item"))
         player.begin(errand, url, self.body)
@@ -169,12 +171,21 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(seconds=TIMES)
     def time_passes(self, seconds: float) -> None:
         """So many seconds pass."""
-        self.clock.advance(seconds)
+        self._pass(seconds)
 
     @rule(part=PARTS)
     def a_token_ages(self, part: float) -> None:
         """So much of a token's life passes."""
-        self.clock.advance(self.simulator.lifetime * part)
+        self._pass(self.simulator.lifetime * part)
+
+    def _pass(self, seconds: float) -> None:
+        if seconds > 0:
+            self.watcher.tell(f"{seconds:.1f} s pass")
+            self.clock.advance(seconds)
+
+    def _order(self, fault: str) -> None:
+        self.watcher.tell(f"a fault: {fault}")
+        self.simulator.faults.add(fault)
 
     @rule(
         how=st.sampled_from(["expire", "revoke-access", "revoke-family", *AGED]),
@@ -187,11 +198,11 @@ class FlowMachine(RuleBasedStateMachine):
         if how in AGED:
             held = self._alive(who[0]).session.held.grant
             ends = held.expires_at if held.expires_at is not None else self.clock() + self.simulator.lifetime
-            self.clock.advance(max(0.0, ends - self.simulator.lifetime * AGED[how] - self.clock()))
+            self._pass(max(0.0, ends - self.simulator.lifetime * AGED[how] - self.clock()))
         else:
-            self.simulator.faults.add(how)
+            self._order(how)
         if fault is not None:
-            self.simulator.faults.add(f"{fault}@exchange")
+            self._order(f"{fault}@exchange")
         for index in who:
             self._begin(index, "get")
         self._settle(plan)
@@ -199,22 +210,22 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(waits=st.lists(st.sampled_from([1.0, 16.0, 40.0, 61.0, 100.0]), max_size=4), who=WHO, again=WHO)
     def a_password_is_refused(self, waits: list[float], who: int, again: int) -> None:
         """Nobody is let in any more; some try again, sooner or later."""
-        self.simulator.faults.add("revoke-family")
-        self.simulator.faults.add("refuse-password")
+        self._order("revoke-family")
+        self._order("refuse-password")
         for index, seconds in enumerate([0.0, *waits]):
-            self.clock.advance(seconds)
+            self._pass(seconds)
             self._begin(again if index % 2 else who, "get")
             self._settle([])
 
     @rule(name=st.sampled_from(ORDERS))
     def at_the_vendor(self, name: str) -> None:
         """Something happens to the vendor's accounts and tokens."""
-        self.simulator.faults.add(name)
+        self._order(name)
 
     @rule(name=st.sampled_from(WIRE), where=st.sampled_from(["exchange", "exchange", DATA]), times=st.integers(1, 3))
     def a_fault(self, name: str, where: str, times: int) -> None:
         """The next exchange, or the next request for data, fails."""
-        self.simulator.faults.add(f"{name}@{where}:x{times}")
+        self._order(f"{name}@{where}:x{times}")
 
     @rule(pick=st.integers(0, 30), rotates=st.booleans())
     def the_vendor_says(self, pick: int, rotates: bool) -> None:
@@ -225,6 +236,7 @@ class FlowMachine(RuleBasedStateMachine):
         choices = _scripted(self.vendor, self.simulator.cannot)
         if choices:
             what, outcome = choices[pick % len(choices)]
+            self.watcher.tell(f"the next answer to {what} will be {outcome}")
             self.simulator.script[what] = deque([outcome])
 
     @rule(who=WHO, pauses=st.integers(0, 6), plan=PLANS)
@@ -239,11 +251,13 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(kinds=STORE_KINDS, times=st.integers(1, 3))
     def the_store_fails(self, kinds: tuple[str, ...], times: int) -> None:
         """So many of the next operations on the store fail."""
+        self.watcher.tell(f"the next {times} to {', '.join(kinds)} will find the store failing")
         self.store.kinds, self.store.failing = frozenset(kinds), times
 
     @rule(what=st.sampled_from(sorted(MISHAPS)), who=WHO)
     def a_mishap(self, what: str, who: int) -> None:
         """What happens rarely: records destroyed, a process killed, a user who logs in or out, another password."""
+        self.watcher.tell(f"a mishap: {what}")
         MISHAPS[what](self, who)
 
     def _forget(self, *, corrupt: bool) -> None:
@@ -276,8 +290,9 @@ class FlowMachine(RuleBasedStateMachine):
     def promises_are_kept(self) -> None:
         type(self).steps["steps"] += 1
         if self.watcher.broken:
-            for number, line in enumerate(self.watcher.story, 1):
-                note(f"{number:4}. {line}")
+            type(self).steps["broken"] += 1
+            for line in numbered(self.watcher.story):
+                note(line)
             raise AssertionError(self.watcher.broken[0])
 
     def teardown(self) -> None:

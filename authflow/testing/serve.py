@@ -1,29 +1,25 @@
-"""A simulator over HTTP, on this machine: `python -m authflow.testing.serve VENDOR --port 0 --lifetime 5s`.
+"""A simulator over HTTP, on this machine; `authflow simulate` is the command that starts one.
 
-It binds 127.0.0.1, prints one line of JSON with what a session needs to use it, and logs a line per request to standard
-error. `POST /__fault` with a fault's notation as its body orders one; `GET /__counts` tells what was called.
+It binds 127.0.0.1, and logs a line per request to standard error if it is told to. `POST /__fault` with a fault's
+notation as its body orders one; `GET /__counts` tells what was called.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import socket
 import struct
 import sys
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from authflow.errors import AuthFlowError
-from authflow.http import Answer, Request
+from authflow.http import Answer, Request, origin_of
 from authflow.testing.faults import Broken
 from authflow.testing.simulator import Simulator
-from authflow.vendor import seconds
 
 #: A request's body larger than this is refused, in bytes.
 BODY_LIMIT: Final = 1 << 20
@@ -139,49 +135,10 @@ def moved(simulator: Simulator, origin: str) -> None:
     simulator.move(urlunsplit(old._replace(scheme=here.scheme, netloc=here.netloc)))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit status: 2 for a mistake in what was typed."""
-    options = _parser().parse_args(argv)
-    try:
-        given = dict(pair.split("=", 1) for pair in options.set)
-        simulator = Simulator(options.vendor, inputs=given, lifetime=options.lifetime)
-        for fault in options.fault:
-            simulator.faults.add(fault)
-    except (AuthFlowError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    for reason in simulator.cannot:
-        print(f"not simulated: {reason}", file=sys.stderr)
-    with serving(simulator, options.port, verbose=not options.quiet) as base_url:
-        print(json.dumps({"base_url": base_url, "inputs": simulator.inputs}), flush=True)
-        with suppress(KeyboardInterrupt):
-            if options.exit_with_stdin:
-                while sys.stdin.read(4096):
-                    pass
-            else:
-                while True:
-                    time.sleep(3600)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="authflow simulate", description="Simulate a vendor on this machine")
-    parser.add_argument("vendor", help="a plugin's name, or a path to a vendor file")
-    parser.add_argument("--port", type=int, default=0, help="any free one unless told")
-    parser.add_argument("--lifetime", type=_duration, metavar="TIME", help="of a token: 5s, 30m, 12h")
-    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="NAME[=VALUE][@WHERE][:HOW]")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting or credential")
-    parser.add_argument("--quiet", action="store_true", help="no line per request")
-    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
-    return parser
-
-
-def _duration(text: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def unreached(simulator: Simulator) -> Iterator[str]:
+    """The exchanges that no session brings here: the file itself says that they go to another origin."""
+    here = str(origin_of(simulator.base_url))
+    for exchange in simulator.vendor.flow.exchanges.values():
+        url = exchange.request.url
+        if url is not None and url.is_absolute and url.literal_origin() != here:
+            yield f"exchanges.{exchange.name}.request.url: it says {url.literals[0]}…, which is not this machine"

@@ -24,9 +24,13 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
     assert Fault.parse(text) == fault
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "503:1.5", "302", "503@", "503 503", "revoke", "429=soon"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "503:1.5", "302", "503@", "503 503", "revoke", "429=soon", "429=1-1", "503:x0",
+     "503:0.1.2", "slow=-1"],
+)  # fmt: skip
 def test_a_fault_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"fault|rate"):
+    with pytest.raises(ValueError, match=r"fault|rate|number"):
         Fault.parse(text)
 
 
@@ -49,6 +53,15 @@ def test_it_strikes_where_it_was_sent(simulator: Simulator) -> None:
     answers = [ask(simulator, path) for path in ("../data", "login", "refresh", "login", "../data")]
     assert [answer.status for answer in answers if isinstance(answer, Answer)] == [500, 502, 503, 400, 401]
     assert simulator.counts["faults"] == 3
+
+
+@pytest.mark.parametrize("name", ["503@nowhere", "expire@logn", "reset@exchanges:0.5"])
+def test_a_place_that_does_not_exist_is_refused_with_those_that_do(simulator: Simulator, name: str) -> None:
+    with pytest.raises(ValueError, match="there are data, exchange, login, refresh"):
+        simulator.faults.add(name)
+    with pytest.raises(ValueError, match="nowhere"):
+        simulator.faults.add("503", at="nowhere")
+    assert simulator.faults.ordered == []
 
 
 def test_it_strikes_as_often_as_told(simulator: Simulator) -> None:

@@ -12,8 +12,8 @@ import pytest
 from authflow import plugins
 from authflow.testing import Clock, Coverage, Simulator, explore, flow_machine
 from authflow.testing.coverage import cells
-from authflow.testing.exploration import numbered, sequence
 from authflow.testing.ledger import Ledger
+from authflow.testing.story import numbered, sequence
 
 from .shapes import shapes
 
@@ -79,17 +79,35 @@ def test_a_table_shows_what_was_never_visited() -> None:
     ]
     assert lines[-1] == "1 of 9 cells visited"
     assert ("stale", "lost") in coverage.missed
-    assert "    stale --> signed_out : lost (never)" in coverage.drawing()
+    assert "    stale --> signed_out: lost (never)" in coverage.drawing()
+    assert "    signed_out --> signed_in: granted (2)" in coverage.drawing()
 
 
 def test_a_story_is_drawn_line_by_line() -> None:
-    story = ["A1 sends login", "A1 hears granted to login", "request 1 of A1 goes out (get)", "all is well: again"]
-    assert numbered(story)[0] == "1. A1 sends login"
-    assert sequence(story).splitlines()[2:] == [
+    story = [
+        "request 1 of A1 begins",
+        "A1 sends login",
+        "A1 hears granted to login",
+        "A1: signed_out --granted--> signed_in",
+        "request 1 of A1 goes out (get)",
+        "request 1 of A1 is rejected",
+        "B2 cannot save: the store fails",
+        "12.0 s pass",
+    ]
+    assert numbered(story)[0] == "1. request 1 of A1 begins"
+    assert sequence(story).splitlines() == [
+        "sequenceDiagram",
+        "    participant A1 as A1",
+        "    participant B2 as B2",
+        "    participant vendor as vendor",
+        "    Note over A1: request 1 begins",
         "    A1->>vendor: login",
-        "    vendor-->>A1: login: granted",
+        "    vendor-->>A1: login#58; granted",
+        "    Note over A1: signed_out --granted--#62; signed_in",
         "    A1->>vendor: request 1",
-        "    Note over vendor: all is well - again",
+        "    vendor-->>A1: request 1#58; rejected",
+        "    Note over B2: cannot save#58; the store fails",
+        "    Note over vendor: 12.0 s pass",
     ]
 
 
