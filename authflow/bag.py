@@ -11,6 +11,7 @@ derived stay the same within it, and are asked anew in the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from authflow.flow import needs
@@ -21,24 +22,36 @@ Given = Mapping[str, str | int | Callable[[], str]]
 
 
 class Sealed(Mapping[str, Any]):
-    """Settings and credentials by name. Whatever prints it, and with whatever tool, shows their names alone."""
+    """Settings and credentials by name. Whatever prints it, and with whatever tool, shows their names alone.
 
-    __slots__ = ("_values",)
+    There may be very many, with the same names: these they share.
+    """
+
+    __slots__ = ("_names", "_values")
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
+        self._names = _shared(tuple(values))
+        self._values = tuple(values.values())
 
     def __repr__(self) -> str:
-        return f"<Sealed {', '.join(self._values) or 'nothing'}>"
+        return f"<Sealed {', '.join(self._names) or 'nothing'}>"
 
     def __getitem__(self, name: str) -> Any:
-        return self._values[name]
+        try:
+            return self._values[self._names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._names)
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
 
 
 class Bag(Mapping[str, Any]):

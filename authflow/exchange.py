@@ -17,7 +17,7 @@ from authflow import template as t
 from authflow.bodies import match_body, render_body
 from authflow.converters import CONVERTERS
 from authflow.fields import Fields, Values, by_name, match_fields, render_fields
-from authflow.http import Answer, Pairs, Presentation, Request, add_query, form_quote, header_value
+from authflow.http import NOTHING, Answer, Pairs, Presentation, Request, add_query, form_quote, header_value
 from authflow.template import Hole, Mismatch, Missing, Template, Text, Unfit
 from authflow.urls import UrlTemplate
 
@@ -169,12 +169,12 @@ class Present:
             raise Unfit("a value holds half a character, which cannot be encoded") from error
         cookies = render_fields(self.cookies, values)
         _cookie_line(cookies)
-        fields = self.json.render(values) if self.json is not None else {}
+        fields = self.json.render(values) if self.json is not None else NOTHING
         return Presentation(
             tuple(headers),
             cookies,
             render_fields(self.query, values),
-            fields if fields is not t.ABSENT else {},
+            fields if fields is not t.ABSENT else NOTHING,
             render_fields(self.form, values),
         )
 

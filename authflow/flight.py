@@ -14,12 +14,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar
 
 from authflow.errors import AuthFlowError, forget_locals
 
 T = TypeVar("T")
+
+#: No flights at all.
+NONE: Final[Mapping[Hashable, Any]] = MappingProxyType({})
 
 
 class Flight(Generic[T]):
@@ -98,39 +102,45 @@ class Flight(Generic[T]):
 class Flights(Generic[T]):
     """The flights under way, by key. A process made by fork starts with none: the threads that did the work stayed
     behind.
+
+    Very many may be at rest: what they need in order to begin a flight belongs to all.
     """
 
-    __slots__ = ("_late", "_limit", "_lock", "_pid", "_under_way")
+    __slots__ = ("_home", "_under_way")
+    _lock = threading.Lock()
+    _here = object()
 
-    def __init__(self, limit: float = math.inf, late: Callable[[], BaseException] = TimeoutError) -> None:
-        self._limit, self._late = limit, late
-        self._reset()
-
-    def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._under_way: dict[Hashable, Flight[T]] = {}
+    def __init__(self) -> None:
+        self._home = self._here
+        self._under_way: Mapping[Hashable, Flight[T]] = NONE
 
     def join(
-        self, key: Hashable, done: Callable[[], T | None], work: Callable[[], T], *, waits: bool = True
+        self,
+        key: Hashable,
+        done: Callable[[], T | None],
+        work: Callable[[], T],
+        *,
+        limit: float = math.inf,
+        late: Callable[[], BaseException] = TimeoutError,
+        waits: bool = True,
     ) -> Flight[T]:
         """The flight under `key`, begun if there is none. `done` is asked first, in the same breath: it may know the
-        result. `waits` says whether the caller means to wait for it.
+        result. `limit` and `late` are the flight's; `waits` says whether the caller means to wait for it.
         """
-        if self._pid != os.getpid():
-            self._reset()
         with self._lock:
+            if self._home is not self._here:
+                self._home, self._under_way = self._here, NONE
             flight = self._under_way.get(key)
             if flight is not None and not flight.late:
                 flight.waiters += waits
                 return flight
-            flight = self._new(self._limit, self._late)
+            flight = self._new(limit, late)
             result = done()
             if result is not None:
                 flight.land(result, None)
                 return flight
             flight.waiters += waits
-            self._under_way[key] = flight
+            self._under_way = {**self._under_way, key: flight}
         self._start(key, flight, work)
         return flight
 
@@ -165,8 +175,17 @@ class Flights(Generic[T]):
     def _land(self, key: Hashable, flight: Flight[T], result: T | None, error: BaseException | None) -> None:
         with self._lock:
             if self._under_way.get(key) is flight:
-                del self._under_way[key]
+                self._under_way = {other: under for other, under in self._under_way.items() if other != key} or NONE
         flight.land(result, error)
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may have held the lock when the process was copied, and never lets go in the child.
+    Flights._lock, Flights._here = threading.Lock(), object()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _on_trio() -> bool:

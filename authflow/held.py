@@ -15,11 +15,15 @@ from authflow.bag import Bag, Given
 from authflow.errors import ConfigurationError
 from authflow.flow import Presenting
 from authflow.grant import Grant
-from authflow.http import Origin, Pairs, Presentation
+from authflow.http import NOTHING, Origin, Pairs, Presentation
 from authflow.model import Vendor, seconds
 from authflow.template import Unbound, Unfit
 from authflow.token import NEVER, Windows
 from authflow.trust import presents_at
+
+EMPTY: Final = Presentation()
+#: The beginning of time: since then nothing has been calm.
+NOT_YET: Final = -math.inf
 
 
 @dataclass(slots=True, eq=False)
@@ -30,18 +34,20 @@ class Held:
     """
 
     grant: Grant
-    presentation: Presentation = field(default_factory=Presentation)
+    vendor: Vendor | None = None
+    given: Given = field(default_factory=lambda: NOTHING)
+    presentation: Presentation = EMPTY
     headers: Pairs = ()
     bearer: str | None = None
     prefixes: tuple[str, ...] = ()
-    calm_until: float = -math.inf
+    calm_until: float = NOT_YET
     windows: Windows = NEVER
     origins: frozenset[Origin] = frozenset()
-    token_id: int = 0
     travels: bool = False
-    _bag: Bag | None = None
+    _base_url: str | None = None
     _idle: float | None = None
     _volatile: bool = False
+    _token_id: int | None = None
     _unsigned: Presentation | None = None
 
     def __repr__(self) -> str:
@@ -55,7 +61,7 @@ class Held:
         bag = Bag(vendor, given, grant.captured, now)
         state = vendor.flow.states[grant.state]
         origins = presents_at(vendor, given, grant.captured)
-        presentation = presented(state, bag) if isinstance(state, Presenting) else Presentation()
+        presentation = presented(state, bag) if isinstance(state, Presenting) else EMPTY
         names = {hole.name for hole in state.present.holes()} if isinstance(state, Presenting) else set()
         volatile = any(_volatile(vendor, name, ()) for name in names)
         idle = _idle(vendor, bag)
@@ -65,30 +71,44 @@ class Held:
         calm = plain and presentation.only_headers and not volatile and idle is None
         return cls(
             grant,
+            vendor,
+            given,
             presentation,
             presentation.headers,
             _only_authorization(presentation.headers),
             _prefixes(origins),
-            windows.advisory if calm else -math.inf,
+            windows.advisory if calm else NOT_YET,
             windows,
             origins,
-            hash((grant.state, repr(sorted(grant.captured.items(), key=str)))),
             len(origins) > 1 or _only_authorization(presentation.headers) is None or not presentation.only_headers,
-            bag,
-            idle if grant.expires_at is None else None,
-            volatile,
+            _idle=idle if grant.expires_at is None else None,
+            _volatile=volatile,
         )
 
+    def bag(self, now: float) -> Bag:
+        """The values of this grant; derived ones for this instant (epoch seconds)."""
+        assert self.vendor is not None
+        return Bag(self.vendor, self.given, self.grant.captured, now)
+
     @property
-    def bag(self) -> Bag:
-        assert self._bag is not None
-        return self._bag
+    def token_id(self) -> int:
+        """Tells tokens apart, and shows none."""
+        if self._token_id is None:
+            self._token_id = hash((self.grant.state, repr(sorted(self.grant.captured.items(), key=str))))
+        return self._token_id
+
+    @property
+    def base_url(self) -> str:
+        """Against which URLs are resolved. Raises Unbound, Unfit."""
+        if self._base_url is None:
+            self._base_url = self.bag(self.grant.issued_at).base_url
+        return self._base_url
 
     def at(self, now: float) -> Held:
         """Itself, or, where derived values change from request to request, the same grant rendered for this instant."""
         if not self._volatile:
             return self
-        bag = self.bag.with_captured(self.grant.captured).at(now)
+        bag = self.bag(now)
         state = bag.vendor.flow.states[self.grant.state]
         assert isinstance(state, Presenting)
         presentation = presented(state, bag)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
@@ -19,6 +20,7 @@ import msgspec
 from authflow.converters import read_http_date
 
 Pairs = tuple[tuple[str, str], ...]
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 #: Every status that there can be, and those with which an answer leads elsewhere (RFC 9110 §15, §15.4).
 ANY_STATUS: Final = range(1000)
@@ -304,7 +306,7 @@ class Presentation:
     headers: Pairs = ()
     cookies: Pairs = ()
     query: Pairs = ()
-    json: Mapping[str, Any] = field(default_factory=dict)
+    json: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     form: Pairs = ()
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -18,6 +18,8 @@ from msgspec import UNSET
 from authflow.bag import Given, Sealed
 from authflow.errors import ConfigurationError
 from authflow.model import Vendor
+
+HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 
 
 def complete(vendor: Vendor, given: Mapping[str, Any]) -> Sealed:
@@ -57,7 +59,7 @@ def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
             return int(str(value))
         except ValueError:
             raise ConfigurationError(f"{name} is a whole number", vendor=vendor.name) from None
-    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+    if isinstance(value, str) and HALF_A_CHARACTER.search(value):
         raise ConfigurationError(f"{name} is not text that can be encoded: it was read wrongly", vendor=vendor.name)
     if isinstance(value, str | int | float):
         return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
@@ -75,9 +77,11 @@ def unasked(vendor: Vendor, given: Given) -> list[str]:
     return names if all(callable(given[name]) for name in names) else []
 
 
-def identified(vendor: Vendor, given: Given) -> Sealed:
+def identified(vendor: Vendor, given: Sealed) -> Sealed:
     """The same with the user's name answered for good: a session is for one account, and its record is no other's."""
     public = [name for name in unasked(vendor, given) if not vendor.credentials[name].secret]
+    if not public:
+        return given
     return Sealed(
         {**given, **{name: _typed(vendor, name, vendor.inputs[name].type, _ask(given[name])) for name in public}}
     )

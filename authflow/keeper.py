@@ -15,13 +15,13 @@ import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow import plugins
+from authflow import clients, plugins
 from authflow.backoff import Backoff
 from authflow.bag import Sealed
-from authflow.climber import Climber
+from authflow.climber import Climber, Kept
 from authflow.errors import AuthFlowError, CredentialsRefused, VendorAnswerError, VendorUnavailable, sealed
 from authflow.exchange import Outcome
 from authflow.exchanger import Exchanger
@@ -30,7 +30,7 @@ from authflow.flow import EXPIRED, absorb
 from authflow.grant import COOL_DOWN_MOST, Grant
 from authflow.held import BARE, Held
 from authflow.identity import identified, record_key, slot_key, unasked
-from authflow.observe import LOGIN, START, Watch
+from authflow.observe import LOGIN, START, Listener, Watch
 from authflow.signing import Signer
 from authflow.token import Freshness
 from authflow.verification import Verifier
@@ -46,18 +46,29 @@ log: Final = logging.getLogger("authflow")
 GRACE: Final = 5.0
 #: How many grants a session keeps where `vary` tells several apart.
 MOST_GRANTS: Final = 64
+#: How a vendor is left alone that does not answer: when somebody waits for it, and when a good token is renewed ahead.
+OPEN: Final = Backoff()
+OPEN_AHEAD: Final = Backoff(first=30.0, most=300.0)
 Slot = tuple[str, ...]
 
 
 class Keeper:
-    """Keeps the grants of one session: `held`, and, where `vary` tells several apart, one for each slot."""
+    """Keeps the grants of one session: `held`, and, where `vary` tells several apart, one for each slot.
+
+    There may be very many sessions, so a keeper is small: what a climb needs is made for the climb.
+    """
+
+    __slots__ = (
+        *("_ahead", "_backoff", "_key", "_refusal", "_signer", "_unsaved", "_verifier", "clock", "degrade", "flights"),
+        *("given", "grants", "held", "library", "listeners", "plain", "sender", "store", "timeout", "vendor"),
+    )
 
     def __init__(
         self,
         vendor: Vendor,
         given: Sealed,
         store: Store,
-        sender: Callable[[], Sender],
+        sender: Sender | None,
         signer: Signer | None,
         clock: Callable[[], float],
         timeout: float,
@@ -66,51 +77,37 @@ class Keeper:
         plain: bool,
     ) -> None:
         self.vendor, self.given, self.store, self.clock = vendor, given, store, clock
-        self._sender, self._signer, self._timeout, self._degrade = sender, signer, timeout, degrade
+        self._signer, self.timeout, self.degrade = signer, timeout, degrade
+        #: What sends exchanges (None: not known before the first), and the library in use, which is preferred then.
+        self.sender, self.library = sender, ""
         #: Is every request of this vendor alike? Then an adapter need not ask.
         self.plain = plain
-        self._backoff = Backoff(random.random)
-        self._ahead = Backoff(random.random, first=30.0, most=300.0)
-        self._jitter = random.random()
+        self._backoff, self._ahead = OPEN, OPEN_AHEAD
         self._refusal: tuple[CredentialsRefused, float] | None = None
+        self._key: str | None = None
+        #: What a failing store did not take; several climbs may be under way where there are slots, and share it.
+        self._unsaved: dict[str, Kept] | None = {} if vendor.vary else None
+        self._verifier = None if vendor.verify is None else Verifier(self._exchanges, clock)
+        self.flights: Flights[Held] = Flights()
+        #: Who in this process hears of climbs; replaced in one assignment.
+        self.listeners: tuple[Listener, ...] = ()
+        #: The grants by slot, where there are slots.
+        self.grants: OrderedDict[Slot, Held] = OrderedDict() if vendor.vary else NO_GRANTS
         #: The grant for plain requests; `BARE` while there is none.
         self.held: Held = BARE
 
-    # --- what many sessions never need --------------------------------------------------------------------------------
-
-    @cached_property
+    @property
     def key(self) -> str:
         """The key of this session's record, which tells nobody whose it is. Asks a callable that names the account."""
-        self.given = identified(self.vendor, self.given)
-        return record_key(self.vendor, self.given)
+        if self._key is None:
+            self.given = identified(self.vendor, self.given)
+            self._key = record_key(self.vendor, self.given)
+        return self._key
 
     @property
     def account(self) -> str:
         """The key, or nothing as long as it hangs on a callable that has not been asked."""
-        return self.key if "key" in vars(self) or not unasked(self.vendor, self.given) else ""
-
-    @cached_property
-    def watch(self) -> Watch:
-        return Watch(self.vendor, self.key)
-
-    @cached_property
-    def climber(self) -> Climber:
-        watch = self.watch
-        hook = plugins.manager().hook.authflow_exchange
-        code = hook if hook.get_hookimpls() else None
-        verifier = Verifier(self._sender, self.clock)
-        exchanger = Exchanger(self._sender, self.clock, self._timeout, verifier, self._signer, code)
-        return Climber(self.vendor, self.given, self.store, exchanger, watch.walked, self._degrade)
-
-    @cached_property
-    def flights(self) -> Flights[Held]:
-        # Whoever is asked for a password may take their time; a vendor may not.
-        patient = any(map(callable, self.given.values()))
-        return Flights(math.inf if patient else self._timeout + GRACE, self._late)
-
-    @cached_property
-    def grants(self) -> OrderedDict[Slot, Held]:
-        return OrderedDict()
+        return self.key if self._key is not None or not unasked(self.vendor, self.given) else ""
 
     # --- what a request shall carry -----------------------------------------------------------------------------------
 
@@ -142,16 +139,16 @@ class Keeper:
                 return None
             raise error
         work = partial(self._climb, slot, held, event)
-        flight = self.flights.join(slot, partial(self._other, slot, held), work, waits=replayable)
+        flight = self._join(slot, held, work, waits=replayable)
         if not replayable and self._of(slot).grant is held.grant:
             self._withdraw(slot)
         return flight if replayable else None
 
     def login(self) -> Held:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
-        self._backoff.reset()
+        self._backoff = OPEN
         work = partial(self._climb, (), None, None, restart=True)
-        return self.flights.join(LOGIN, lambda: None, work).wait()
+        return self.flights.join(LOGIN, lambda: None, work, limit=self._limit, late=self._late).wait()
 
     def logout(self) -> None:
         """Forget the grants here and in the store, and tell the vendor. Raises AuthFlowError."""
@@ -159,7 +156,7 @@ class Keeper:
         others = [slot_key(self.key, slot) for slot in self.grants]
         self.grants.clear()
         with sealed():
-            self.climber.logout(self.key, held.grant if held is not BARE else None, others)
+            self._climber(self._watch()).logout(self.key, held.grant if held is not BARE else None, others)
 
     def start(self) -> Held:
         """What the first state presents, for those who need its values before there is a grant."""
@@ -167,7 +164,7 @@ class Keeper:
 
     def ready(self, grant: Grant) -> Held:
         """A grant made ready. Raises Unbound, Unfit."""
-        return Held.of(self.vendor, self.given, grant, self.clock(), self._jitter, plain=self.plain)
+        return Held.of(self.vendor, self.given, grant, self.clock(), random.random(), plain=self.plain)
 
     def slot_of(self, held: Held, event: Outcome | None) -> Slot:
         values = absorb(held.grant.captured, event) if event is not None else held.grant.captured
@@ -190,7 +187,18 @@ class Keeper:
             return held.at(now)
         if error is not None:
             raise error
-        return self.flights.join(slot, partial(self._other, slot, held), partial(self._climb, slot, held, None))
+        return self._join(slot, held, partial(self._climb, slot, held, None))
+
+    def _join(self, slot: Slot, held: Held, work: Callable[[], Held], *, waits: bool = True) -> Flight[Held]:
+        done = partial(self._other, slot, held)
+        return self.flights.join(slot, done, work, limit=self._limit, late=self._late, waits=waits)
+
+    @property
+    def _limit(self) -> float:
+        """How long a flight may take, in seconds. Whoever is asked for a password may take their time; a vendor may
+        not.
+        """
+        return math.inf if any(map(callable, self.given.values())) else self.timeout + GRACE
 
     def _blocked(self, now: float) -> AuthFlowError | None:
         """Why nothing may be sent now: the password was refused a moment ago, or the vendor is down."""
@@ -214,9 +222,23 @@ class Keeper:
         return current if current.grant is not held.grant and current is not BARE else None
 
     def _renew_ahead(self, slot: Slot, held: Held, now: float) -> None:
-        self._ahead.begun(now)
-        work = partial(self._climb, slot, held, None)
-        self.flights.join(slot, partial(self._other, slot, held), work, waits=False)
+        self._ahead = self._ahead.begun(now)
+        self._join(slot, held, partial(self._climb, slot, held, None), waits=False)
+
+    def _exchanges(self) -> Sender:
+        if self.sender is None:
+            self.sender = clients.default_sender(self.library)
+        return self.sender
+
+    def _watch(self) -> Watch:
+        return Watch(self.vendor, self.key, self.listeners)
+
+    def _climber(self, watch: Watch) -> Climber:
+        hook = plugins.manager().hook.authflow_exchange
+        code = hook if hook.get_hookimpls() else None
+        exchanger = Exchanger(self._exchanges, self.clock, self.timeout, self._verifier, self._signer, code)
+        unsaved = {} if self._unsaved is None else self._unsaved
+        return Climber(self.vendor, self.given, self.store, exchanger, watch.walked, self.degrade, unsaved)
 
     def _climb(self, slot: Slot, held: Held | None, event: Outcome | None, *, restart: bool = False) -> Held:
         """The work of a flight: climb, publish, and remember what failed."""
@@ -226,9 +248,11 @@ class Keeper:
         key = slot_key(self.key, slot) if slot else self.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
+        watch = self._watch()
+        climber = self._climber(watch)
         try:
-            climb = partial(self.climber.climb, key, presented, event, account=self.key, restart=restart)
-            grant = self.watch.climb(cause, waiters, climb)
+            climb = partial(climber.climb, key, presented, event, account=self.key, restart=restart)
+            grant = watch.climb(cause, waiters, climb)
         except AuthFlowError as error:
             now = self.clock()
             good = held is not None and held is not BARE and event is None and not restart and held.valid(now)
@@ -237,22 +261,30 @@ class Keeper:
                 if event is not None:
                     self._withdraw(slot)
             elif isinstance(error, VendorUnavailable | VendorAnswerError) or good:
-                (self._ahead if good else self._backoff).failed(now, error.retry_after, error)
+                if good:
+                    self._ahead = self._ahead.failed(now, error.retry_after, error, random.random())
+                else:
+                    self._backoff = self._backoff.failed(now, error.retry_after, error, random.random())
                 if isinstance(error, VendorUnavailable) and not good and error.retry_after is None:
                     error.retry_after = self._backoff.error(now).retry_after
             if good and held is not None:
                 log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
                 return held
             raise
-        self._backoff.reset()
-        self._ahead.reset()
-        self._refusal = None
+        finally:
+            if climber.unsaved or not self.vendor.vary:
+                self._unsaved = climber.unsaved or None
+        self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
         fresh = self.ready(grant)
         if slot:
             remember(self.grants, slot, fresh, MOST_GRANTS)
         else:
             self.held = fresh
         return fresh
+
+
+#: What a session has whose grants are all alike.
+NO_GRANTS: Final[OrderedDict[Slot, Held]] = OrderedDict()
 
 
 def remember(table: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

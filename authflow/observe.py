@@ -50,11 +50,10 @@ class Listener(Protocol):
 
 
 class Watch:
-    """One session's. `listeners` may be replaced at any time, in one assignment."""
+    """One climb's."""
 
-    def __init__(self, vendor: Vendor, account: str) -> None:
-        self.vendor, self.account = vendor, account
-        self.listeners: tuple[Listener, ...] = ()
+    def __init__(self, vendor: Vendor, account: str, listeners: tuple[Listener, ...] = ()) -> None:
+        self.vendor, self.account, self.listeners = vendor, account, listeners
         hooks = plugins.manager().hook
         self._transition, self._begins, self._ends = (
             hook if hook.get_hookimpls() else None

@@ -148,17 +148,17 @@ class Recording:
 
     def __enter__(self) -> Recording:
         session = self._session
-        if any(isinstance(listener, Recording) for listener in session.keeper.watch.listeners):
+        if any(isinstance(listener, Recording) for listener in session.keeper.listeners):
             raise ConfigurationError("this session is being recorded already")
         self._began = time.monotonic()
         self.start = session.held.grant.state if session.held is not BARE else self.start
         self._tap = _Tap(self, session)
-        session.keeper.watch.listeners += (self,)
+        session.keeper.listeners += (self,)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         session = self._session
-        session.keeper.watch.listeners = tuple(one for one in session.keeper.watch.listeners if one is not self)
+        session.keeper.listeners = tuple(one for one in session.keeper.listeners if one is not self)
         if self._tap is not None:
             self._tap.remove()
         self.length = self.now()
@@ -265,11 +265,11 @@ class _Tap:
     def __init__(self, recording: Recording, session: AuthSession) -> None:
         self._recording, self._session = recording, session
         self._enter, self._hear, self._hear_again = session.enter, session.hear, session.hear_again
-        self._sender, self._plain, self._statuses = session._sender, session.keeper.plain, session.statuses
+        self._sender, self._plain, self._statuses = session.keeper.sender, session.keeper.plain, session.statuses
         # Every request shall ask, and every answer be shown: no short cut for plain ones.
         session.keeper.plain, session.statuses = False, ANY_STATUS
         session.held.calm_until = -float("inf")
-        session._sender = self
+        session.keeper.sender = self
         places = {"enter": self.enter, "hear": self.hear, "hear_again": self.hear_again}
         vars(session).update(places)
 
@@ -277,7 +277,7 @@ class _Tap:
         session = self._session
         for name in ("enter", "hear", "hear_again"):
             vars(session).pop(name, None)
-        session._sender, session.keeper.plain, session.statuses = self._sender, self._plain, self._statuses
+        session.keeper.sender, session.keeper.plain, session.statuses = self._sender, self._plain, self._statuses
         held = session.held
         if held is not BARE:
             held.calm_until = session.keeper.ready(held.grant).calm_until
@@ -334,7 +334,7 @@ class _Tap:
 
     def exchange(self, request: Request, timeout: float) -> Answer:
         wire = self._recording.wire(request)
-        sender: Sender = self._sender or clients.default_sender(self._session._library)
+        sender: Sender = self._sender or clients.default_sender(self._session.keeper.library)
         try:
             answer = sender.exchange(request, timeout)
         except (NoAnswer, TooLarge, AuthFlowError) as error:

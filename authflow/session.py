@@ -47,7 +47,6 @@ from authflow.trust import check_settings, presents_at
 if TYPE_CHECKING:
     import os
 
-    from authflow.clients.base import Sender
     from authflow.record import Recording
     from authflow.stores.base import Store
     from authflow.vendor import Vendor
@@ -103,7 +102,6 @@ class AuthSession:
         on_store_failure: Literal["raise", "degrade"] = "raise",
         **settings_and_credentials: Any,
     ) -> None:
-        self._made_with = vendor, store, timeout, untrusted, on_store_failure
         for name, value, allowed in (
             ("untrusted", untrusted, ("raise", "pass")),
             ("on_store_failure", on_store_failure, ("raise", "degrade")),
@@ -112,6 +110,7 @@ class AuthSession:
                 raise ConfigurationError(f"{name}= is {' or '.join(map(repr, allowed))}, not {value!r}")
         if not timeout > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
+        self._named, self._stored = vendor, store
         self.vendor: Final[Vendor] = plugins.find_vendor(vendor)
         self.clock = clock
         given, settings_and_credentials = Sealed(settings_and_credentials), {}  # a traceback shows the one that is left
@@ -119,15 +118,12 @@ class AuthSession:
             self._given = complete(self.vendor, given)
             check_settings(self.vendor, self._given)
         self._passes = untrusted == "pass"
-        self._sender: Sender | None = clients.sender_for(client) if client is not None else None
-        self._library: str | None = None
+        self._requests = self._httpx = self._httpx2 = self._niquests = None
         asked = plugins.manager().hook
         self._signer = Signer(self.vendor, asked.authflow_sign) if asked.authflow_sign.get_hookimpls() else None
         self._rewrite = asked.authflow_rewrite_url if asked.authflow_rewrite_url.get_hookimpls() else None
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
-        self.plain = not (
-            self.vendor.rewrites or self.vendor.public or self.vendor.vary or self._rewrite or self._signer
-        )
+        plain = not (self.vendor.rewrites or self.vendor.public or self.vendor.vary or self._rewrite or self._signer)
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
         self.statuses, self.noteworthy = _statuses(self.vendor)
         #: Must the body of an answer be looked into in order to know?
@@ -137,12 +133,12 @@ class AuthSession:
             self.vendor,
             self._given,
             MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores()),
-            self._exchanges,
+            clients.sender_for(client) if client is not None else None,
             self._signer,
             clock,
             timeout,
             degrade=on_store_failure == "degrade",
-            plain=self.plain,
+            plain=plain,
         )
 
     def __repr__(self) -> str:
@@ -153,22 +149,22 @@ class AuthSession:
 
     # --- the four adapters --------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def requests(self) -> Any:
         """`auth=` for requests: a `requests.auth.AuthBase`."""
         return self._adapter("requests")
 
-    @cached_property
+    @property
     def httpx(self) -> Any:
         """`auth=` for httpx: an `httpx.Auth`, for `Client` and `AsyncClient`."""
         return self._adapter("httpx")
 
-    @cached_property
+    @property
     def httpx2(self) -> Any:
         """`auth=` for httpx2: an `httpx2.Auth`, for `Client` and `AsyncClient`."""
         return self._adapter("httpx2")
 
-    @cached_property
+    @property
     def niquests(self) -> Any:
         """`auth=` for niquests: for `Session` and `AsyncSession`."""
         return self._adapter("niquests")
@@ -180,14 +176,12 @@ class AuthSession:
         raise ConfigurationError(f"auth= was given the session itself: write auth={right}")
 
     def _adapter(self, library: str) -> Any:
-        adapter = clients.adapter(library, self)
-        self._library = self._library or library
+        adapter = getattr(self, f"_{library}")
+        if adapter is None:
+            adapter = clients.adapter(library, self)
+            setattr(self, f"_{library}", adapter)
+            self.keeper.library = self.keeper.library or library
         return adapter
-
-    def _exchanges(self) -> Sender:
-        if self._sender is None:
-            self._sender = clients.default_sender(self._library)
-        return self._sender
 
     @property
     def held(self) -> Held:
@@ -255,15 +249,21 @@ class AuthSession:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        vendor, store, timeout, untrusted, on_store_failure = self._made_with
-        options = {"timeout": timeout, "untrusted": untrusted, "on_store_failure": on_store_failure}
+        options = {
+            "vendor": self._named,
+            "store": self._stored,
+            "clock": self.clock,
+            "timeout": self.keeper.timeout,
+            "untrusted": "pass" if self._passes else "raise",
+            "on_store_failure": "degrade" if self.keeper.degrade else "raise",
+        }
         inputs = self.vendor.inputs
         given = {
             name: value
             for name, value in self._given.items()
             if name not in inputs or inputs[name].default != value  # whoever reads it has defaults of their own
         }
-        return {"vendor": vendor, "store": store, "clock": self.clock, **options, **given}
+        return {**options, **given}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -301,7 +301,7 @@ class AuthSession:
 
     def signed(self, held: Held, request: Callable[[], Request]) -> Held:
         """The grant with the signature of this request, where a plugin signs. Raises ConfigurationError."""
-        return held if self._signer is None or held is BARE else self._signer.held(held, request())
+        return held if self._signer is None or held is BARE else self._signer.held(held, request(), self.clock())
 
     def trusts(self, held: Held, url: str) -> bool:
         """May the token be presented at this URL?"""
@@ -347,11 +347,11 @@ class AuthSession:
 
     def _rewritten(self, url: str) -> str:
         if self.vendor.rewrites:
-            held = self.held
-            bag = held.bag if held is not BARE else self.keeper.start().bag
+            held = self.held if self.held is not BARE else self.keeper.start()
+            bag = held.bag(self.clock())
             for rewrite in self.vendor.rewrites:
                 try:
-                    target = rewrite.apply(url, bag.base_url, bag)
+                    target = rewrite.apply(url, held.base_url, bag)
                 except (Unbound, Unfit) as error:
                     message = f"{self.vendor.title}: {without_query(url)} cannot be rewritten: {error}"
                     raise ConfigurationError(message, vendor=self.vendor.name) from None
@@ -383,10 +383,11 @@ class AuthSession:
         )
 
     def _is_public(self, request: Request) -> bool:
-        bag = (self.held if self.held is not BARE else self.keeper.start()).bag
+        held = self.held if self.held is not BARE else self.keeper.start()
+        bag = held.bag(self.clock())
         for pattern in self.vendor.public:
             try:
-                pattern.match(request, bag.base_url, bag)
+                pattern.match(request, held.base_url, bag)
             except Mismatch:
                 continue
             return True

@@ -29,10 +29,10 @@ class Signer:
     vendor: Vendor
     hook: Sign
 
-    def held(self, held: Held, request: Request) -> Held:
-        """The grant, with the signature of one caller's request beside what its state presents."""
+    def held(self, held: Held, request: Request, now: float) -> Held:
+        """The grant, with the signature of one caller's request beside what its state presents (`now`: epoch s)."""
         own = held.unsigned
-        signature = self._signature(laid_over(request, own, self.vendor), held.bag)
+        signature = self._signature(laid_over(request, own, self.vendor), held.bag(now))
         return held if signature is _NOTHING else held.signed(joined(own, signature))
 
     def request(self, request: Request, bag: Bag) -> Request:

@@ -11,10 +11,10 @@ ERROR = VendorUnavailable("down", vendor="v", status=503)
 
 
 def test_steps_double_up_to_the_most() -> None:
-    backoff, now, steps = Backoff(lambda: 0.0), 1000.0, []
+    backoff, now, steps = Backoff(), 1000.0, []
     for _ in range(7):
         assert backoff.open(now)
-        backoff.failed(now, None, ERROR)
+        backoff = backoff.failed(now, None, ERROR, jitter=0.0)
         steps.append(backoff.error(now).retry_after)
         assert not backoff.open(now)
         assert not backoff.open(now + (steps[-1] or 0) - 0.01)
@@ -22,40 +22,37 @@ def test_steps_double_up_to_the_most() -> None:
     assert steps == [1, 2, 4, 8, 16, 30, 30]
 
 
-@pytest.mark.parametrize(("random", "step"), [(0.0, 1.0), (1.0, 0.8), (0.5, 0.9)])
-def test_jitter_takes_a_fifth_at_most(random: float, step: float) -> None:
-    backoff = Backoff(lambda: random)
-    backoff.failed(0.0, None, ERROR)
-    assert backoff.error(0.0).retry_after == pytest.approx(step)
+@pytest.mark.parametrize(("jitter", "step"), [(0.0, 1.0), (1.0, 0.8), (0.5, 0.9)])
+def test_jitter_takes_a_fifth_at_most(jitter: float, step: float) -> None:
+    assert Backoff().failed(0.0, None, ERROR, jitter).error(0.0).retry_after == pytest.approx(step)
 
 
 def test_the_vendors_wish_counts_where_it_is_longer() -> None:
-    backoff = Backoff(lambda: 0.0)
-    backoff.failed(0.0, 20.0, ERROR)
-    assert backoff.error(5.0).retry_after == 15.0
-    backoff.failed(20.0, 0.5, ERROR)
-    assert backoff.error(20.0).retry_after == 2.0
-    backoff.reset()
-    assert backoff.open(20.0)
-    assert isinstance(backoff.error(20.0), VendorUnavailable)
+    once = Backoff().failed(0.0, 20.0, ERROR, jitter=0.0)
+    assert once.error(5.0).retry_after == 15.0
+    assert once.failed(20.0, 0.5, ERROR, jitter=0.0).error(20.0).retry_after == 2.0
+
+
+def test_it_is_open_before_anything_has_failed() -> None:
+    assert Backoff().open(20.0)
+    assert not Backoff().failing(20.0)
+    assert isinstance(Backoff().error(20.0), VendorUnavailable)
 
 
 def test_a_try_under_way_closes_it_for_the_first_step() -> None:
-    backoff = Backoff(lambda: 0.0, first=30.0)
-    backoff.begun(100.0)
+    backoff = Backoff(first=30.0).begun(100.0)
     assert [backoff.open(now) for now in (100.0, 129.9, 130.0)] == [False, False, True]
+    assert not backoff.failing(100.0)
 
 
 def test_a_clock_set_back_opens_it() -> None:
-    backoff = Backoff(lambda: 0.0)
-    backoff.failed(1_000_000.0, None, ERROR)
+    backoff = Backoff().failed(1_000_000.0, None, ERROR, jitter=0.0)
     assert not backoff.open(1_000_000.0 - 20)
     assert backoff.open(1_000_000.0 - 86400)
 
 
 def test_everybody_gets_an_error_of_their_own() -> None:
-    backoff = Backoff(lambda: 0.0)
-    backoff.failed(0.0, None, ERROR)
+    backoff = Backoff().failed(0.0, None, ERROR, jitter=0.0)
     one, other = backoff.error(0.0), backoff.error(0.5)
     assert one is not other
     assert isinstance(one, AuthFlowError)

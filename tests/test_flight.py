@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import anyio
 import pytest
@@ -43,8 +47,12 @@ def nothing() -> None:
     return None
 
 
-def join(flights: Flights[str], work: Callable[[], str], key: str = "key") -> Flight[str]:
-    return flights.join(key, nothing, work)
+def join(flights: Flights[str], work: Callable[[], str], key: str = "key", **how: Any) -> Flight[str]:
+    return flights.join(key, nothing, work, **how)
+
+
+#: So long a flight may take, and what its waiters hear then.
+SHORT: Mapping[str, Any] = {"limit": 0.05, "late": lambda: VendorUnavailable("late")}
 
 
 def test_all_who_join_share_one_work(work: Work) -> None:
@@ -113,8 +121,8 @@ def test_a_thread_that_cannot_be_started_fails_the_flight(monkeypatch: pytest.Mo
 
 
 def test_work_that_does_not_end_is_late_for_who_waits_and_stands_in_nobodys_way(work: Work) -> None:
-    flights: Flights[str] = Flights(0.05, lambda: VendorUnavailable("late"))
-    stuck = join(flights, work)
+    flights: Flights[str] = Flights()
+    stuck = join(flights, work, **SHORT)
     with pytest.raises(VendorUnavailable, match="late"):
         stuck.wait()
     assert join(flights, lambda: "another").wait() == "another"
@@ -123,23 +131,30 @@ def test_work_that_does_not_end_is_late_for_who_waits_and_stands_in_nobodys_way(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_late_work_is_late_on_event_loops_too(backend: str, work: Work) -> None:
-    stuck = join(Flights(0.05, lambda: VendorUnavailable("late")), work)
+    stuck = join(Flights(), work, **SHORT)
     with pytest.raises(VendorUnavailable, match="late"):
         anyio.run(stuck.wait_async, backend=backend)
 
 
-def test_a_forked_process_starts_with_no_flight(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
-    flights: Flights[str] = Flights()
-    join(flights, work)
-    inside = flights._lock
-    inside.acquire()  # as if another thread of the parent had been inside
-    monkeypatch.setattr("os.getpid", lambda: -1)
-    heard: list[str] = []
-    child = threading.Thread(target=lambda: heard.append(join(flights, lambda: "its own").wait()), daemon=True)
-    child.start()
-    child.join(5)
-    inside.release()
-    assert heard == ["its own"]
+FORKS = """
+import os, threading
+from authflow.flight import Flights
+
+flights, work = Flights(), threading.Event()
+flights.join("key", lambda: None, lambda: work.wait(10))
+Flights._lock.acquire()  # as if another thread of the parent were inside
+if os.fork() == 0:
+    os._exit(flights.join("key", lambda: None, lambda: 7).wait())
+Flights._lock.release()
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+work.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_starts_with_no_flight() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKS]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30).stdout == "7\n"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -105,7 +105,7 @@ def test_nothing_is_left_behind(vendor: ScriptedVendor) -> None:
     assert session.held.calm_until > calm
     assert session.statuses == statuses
     assert vars(session).keys() == before.keys()
-    assert session.keeper.watch.listeners == ()
+    assert session.keeper.listeners == ()
     assert session.enter.__func__ is authflow.AuthSession.enter
 
 

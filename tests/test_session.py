@@ -535,7 +535,7 @@ def test_the_walk_of_a_plain_request_needs_no_lock(vendor: ScriptedVendor, monke
     session = vendor.session()
     held = served(session.enter(URL))
     untouched: Callable[..., Any] = None  # type: ignore[assignment]
-    for name in ("store", "flights", "climber", "_backoff", "_ahead"):
+    for name in ("store", "flights", "_backoff", "_ahead", "_refusal"):
         monkeypatch.setattr(session.keeper, name, untouched)
     for _ in range(3):
         assert served(session.enter(URL)) is held

@@ -7,6 +7,7 @@ imported only when its library is in use.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from typing import Any, Final
@@ -50,10 +51,13 @@ def sender_for(client: Any) -> Sender:
     )
 
 
-def default_sender(preferred: str | None = None) -> Sender:
-    """A sender of the library in use, or else of the first that is installed. Raises ConfigurationError."""
+@functools.cache
+def default_sender(preferred: str = "") -> Sender:
+    """A sender of the library in use, or else of the first that is installed; one for all who ask. Raises
+    ConfigurationError.
+    """
     for library in (preferred, *ADAPTERS):
-        if library is not None and importlib.util.find_spec(library) is not None:
+        if library and importlib.util.find_spec(library) is not None:
             return _module(library).sender(library, None)  # type: ignore[no-any-return]
     raise ConfigurationError(
         "no HTTP client is installed: pip install 'authflow-http[httpx]' or 'authflow-http[requests]'"

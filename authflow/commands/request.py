@@ -68,7 +68,7 @@ def request(
     session = one.session(timeout=timeout)
     if not urlsplit(url).scheme:
         desk.wait_for(f"Getting a token from {one.vendor.title}", session.token)
-        url = resolve(folder(session.held.bag.base_url), url)
+        url = resolve(folder(session.held.base_url), url)
     order = Order(method.upper(), url, pairs, body, not no_follow, timeout)
     with contextlib.ExitStack() as stack:
         reply = desk.wait_for(

@@ -7,10 +7,12 @@ way: it is another store, and locks held in the original do not count in it.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from authflow.stores.base import Conflict, LockTimeout, Stored
@@ -34,11 +36,12 @@ class MemoryStore:
 
     __slots__ = ("_holders", "_records", "_saved")
     _changed = threading.Condition(threading.Lock())
+    _nobody: Mapping[str, _Hold] = MappingProxyType({})
 
     def __init__(self) -> None:
         self._records: dict[str, Stored] = {}
         self._saved = 0
-        self._holders: dict[str, _Hold] = {}
+        self._holders = self._nobody
 
     def load(self, key: str) -> Stored | None:
         """The record under `key`, or None."""
@@ -51,7 +54,7 @@ class MemoryStore:
             if (present.revision if present else None) != revision:
                 raise Conflict(f"The record {key} has meanwhile become another: load it again.")
             self._saved += 1
-            stored = Stored(bytes(data), str(self._saved))
+            stored = Stored(bytes(data), sys.intern(str(self._saved)))
             self._records[key] = stored
             return stored.revision
 
@@ -74,14 +77,15 @@ class MemoryStore:
                 if now >= give_up:
                     raise LockTimeout(f"Others kept the lock of {key} for longer than {wait:g} s: try again later.")
                 self._changed.wait(min(until, give_up) - now)
-            self._holders[key] = _Hold(me, time.monotonic() + limit, process)
+            self._holders = {**self._holders, key: _Hold(me, time.monotonic() + limit, process)}
         try:
             yield
         finally:
             with self._changed:
                 hold = self._holders.get(key)
                 if hold is not None and hold.holder is me:
-                    self._holders = {other: hold for other, hold in self._holders.items() if other != key}
+                    others = {other: hold for other, hold in self._holders.items() if other != key}
+                    self._holders = others or self._nobody
                     self._changed.notify_all()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +93,7 @@ class MemoryStore:
             return {"records": dict(self._records), "saved": self._saved}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._records, self._saved, self._holders = state["records"], state["saved"], {}
+        self._records, self._saved, self._holders = state["records"], state["saved"], self._nobody
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._records)} records)"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from authflow.clients.base import NoAnswer
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.exchange import judge
+from authflow.flow import Transition
 from authflow.http import Answer, Request, origin_of
 from authflow.session import AuthSession
 from authflow.testing.faults import Broken
@@ -100,14 +101,8 @@ class Player:
         )
         over = self._over
         self.session.keeper.flights = StagedFlights(stage, self.process, over)
-        observe = self.session.keeper.climber.observe
-
-        def observed(transition: Any, *took: Any) -> None:
-            walked(transition.before, transition.event)
-            watcher.walked(self.process, *transition)
-            observe(transition, *took)
-
-        self.session.keeper.climber.observe = observed
+        self._walked = walked
+        self.session.keeper.listeners += (self,)
         self._library = client_library()
         lib: Any = importlib.import_module(self._library)
         self.error: type[Exception] = lib.RequestError
@@ -123,6 +118,16 @@ class Player:
 
     def _over(self, error: BaseException | None) -> None:
         self.watcher.climbed(self.process, error)
+
+    # --- climbs (`authflow.observe.Listener`) -------------------------------------------------------------------------
+
+    def climb_begins(self, cause: str) -> None: ...
+
+    def walked(self, transition: Transition, exchange: str, seconds: float | None) -> None:
+        self._walked(transition.before, transition.event)
+        self.watcher.walked(self.process, *transition)
+
+    def climb_ends(self, state: str, expires_at: float | None, waiters: int, error: str) -> None: ...
 
     # --- requests -----------------------------------------------------------------------------------------------------
 

@@ -200,7 +200,7 @@ def test_metadata_may_change_the_base_url(stage: Stage) -> None:
     stage.session.token()
     stage.session.logout()
     assert stage.call().status_code == 200
-    assert stage.session.held.bag.base_url == f"{stage.listener.url}/eu/"
+    assert stage.session.held.base_url == f"{stage.listener.url}/eu/"
 
 
 def test_a_hostile_answer_is_read_in_linear_time(stage: Stage) -> None:
