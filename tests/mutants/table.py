@@ -66,8 +66,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a flight that has landed is joined for ever",
         "flight.py",
-        "                del self._under_way[key]\n",
-        "                pass\n",
+        "            if self._under_way.get(key) is flight:\n",
+        "            if self._under_way.get(key) is None:\n",
     ),
     # --- no refresh token is reused -----------------------------------------------------------------------------------
     Mutant(
