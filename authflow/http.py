@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
@@ -225,6 +225,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=256)
 def folder(base_url: str) -> str:
     """A base URL always counts as a folder: its path ends in a slash, its query and fragment are dropped."""
     parts = urlsplit(base_url)
@@ -239,6 +240,9 @@ def resolve(base_url: str, reference: str) -> str:
 
 
 def add_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    pairs = tuple(pairs)
+    if not pairs:
+        return url
     parts = urlsplit(url)
     added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))

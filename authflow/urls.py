@@ -137,7 +137,9 @@ class UrlTemplate:
                 pattern.match(segment, values)
             for index, value in values.items():
                 self.between[int(index)].keep(unquote(value), found)
-        match_fields((*query, *self.query), by_name(tuple(parse_qsl(parts.query, keep_blank_values=True))), found)
+        wanted = (*query, *self.query)
+        if wanted:
+            match_fields(wanted, by_name(tuple(parse_qsl(parts.query, keep_blank_values=True))), found)
 
     def _match_host(self, pattern: Text, netloc: str, known: Values) -> None:
         values: dict[str, Any] = {}
@@ -195,7 +197,8 @@ class Rewrite:
         except Mismatch:
             return None
         taken = {name for name, _ in self.source.query}
-        rest = [pair for pair in parse_qsl(urlsplit(url).query, keep_blank_values=True) if pair[0] not in taken]
+        query = urlsplit(url).query
+        rest = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in taken] if query else []
         return add_query(self.target.render(_Over(found, values), base_url), rest)
 
 

@@ -109,6 +109,17 @@ def test_every_request_is_shown_with_the_token_on_it_also_when_the_token_is_fres
     assert shown == [("POST", None), *[("GET", "Bearer t-1")] * 3]
 
 
+def test_a_signature_is_made_of_values_as_they_are_when_it_is_made(plugin: Plugin, listener: Listener) -> None:
+    plugin.sign = lambda request, values: {"X-Stamp": str(values["stamp"])}
+    now = [1_000_000.0]
+    vendor = load({**LOGIN, "base_url": listener.url + "/", "derive": {"stamp": {"now": "epoch"}}})
+    one = authflow.AuthSession(vendor, clock=lambda: now[0], **USER)
+    for _ in range(2):
+        assert get(one, "requests", listener.url + "/data") == 200
+        now[0] += 5
+    assert [came.headers["x-stamp"] for came in listener.seen()[1:]] == ["1000000", "1000005"]
+
+
 def test_a_signature_that_breaks_out_of_its_line_is_refused(plugin: Plugin, listener: Listener) -> None:
     plugin.sign = lambda request, values: {"X-Sig": "a\r\nX-Evil: 1"}
     with pytest.raises(authflow.ConfigurationError):
