@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 import functools
 import os
@@ -80,6 +81,9 @@ def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> 
         Path(vendor) if isinstance(vendor, os.PathLike) else vendor, converters=converters(), functions=functions()
     )
 
+
+# Where plugins are in use, a vendor that travels to another process finds their converters and functions there too.
+copyreg.pickle(Vendor, lambda vendor: (find_vendor, (dict(vendor.raw),)))
 
 _loaded: dict[str, tuple[Any, Vendor]] = {}
 

@@ -14,6 +14,7 @@ What a session holds is published in one assignment and never changed in place; 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from authflow.record import Recording
     from authflow.stores.base import Store
     from authflow.vendor import Vendor
+
+log: Final = logging.getLogger("authflow")
 
 #: Seconds for which an event that a fresh token could not cure is the caller's own affair, per token and path.
 FORBIDDEN_FOR: Final = 60.0
@@ -276,6 +279,10 @@ class AuthSession:
     def _forbidden(self) -> dict[tuple[Any, ...], float]:
         return {}
 
+    @cached_property
+    def _strangers(self) -> set[str]:
+        return set()
+
     # --- the walk of a request ----------------------------------------------------------------------------------------
 
     def enter(self, url: str | None, request: Callable[[], Request] | None = None) -> Entry:
@@ -309,6 +316,16 @@ class AuthSession:
             return url.startswith(held.prefixes) or origin_of(url) in held.origins
         except ValueError:
             return False
+
+    def goes_bare(self, url: str) -> None:
+        """A redirect led to an undeclared origin, and is followed without the token: the log says so, once for each."""
+        try:
+            origin = str(origin_of(url))
+        except ValueError:
+            origin = "what has no origin"
+        if origin not in self._strangers and len(self._strangers) < 64:
+            self._strangers.add(origin)
+            log.info("%s: a redirect to %s, which is not declared, goes without the token", self.vendor.title, origin)
 
     def hear(self, held: Held, url: str, answer: Answer, *, replayable: bool = True) -> Entry | None:
         """What the answer to a request that carried `held` means: None, or the grant with which to send it once more.

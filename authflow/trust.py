@@ -12,17 +12,18 @@ by the settings that it does hang on (`_hinges`), so that the next session need 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any, Final
 
 from authflow.bag import Bag, Given
-from authflow.errors import Finding, VendorFileError
+from authflow.errors import ConfigurationError, Finding, VendorFileError
 from authflow.http import Origin, origin_of
 from authflow.model import Vendor
 from authflow.template import Unbound, Unfit
 from authflow.urls import UrlTemplate
 
+Names = Set[str]
 #: What is kept for so many vendors, and combinations of settings.
 KEPT: Final = 256
 
@@ -73,7 +74,9 @@ def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str
 
 
 def check_settings(vendor: Vendor, given: Given) -> None:
-    """What the file could not prove because it hangs on settings. Raises VendorFileError."""
+    """What the file could not prove because it hangs on settings. Raises ConfigurationError where the user's own values
+    are at fault, VendorFileError where the file is.
+    """
     hinges = _hinges(vendor)
     if hinges is None:
         _check(vendor, given)
@@ -87,38 +90,59 @@ def _check_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> None:
 
 
 def _check(vendor: Vendor, given: Given) -> None:
-    bag = Bag(vendor, given, {}, 0.0)
     findings = []
+    for names, finding in (*_unfit_urls(vendor, given), *_undeclared(vendor, given)):
+        own = sorted(name for name in names if name in given and not _is_default(vendor, name, given[name]))
+        if own:
+            hint = f" ({finding.hint})" if finding.hint else ""
+            raise ConfigurationError(f"{vendor.title}: {' and '.join(own)}: {finding.reason}{hint}", vendor=vendor.name)
+        findings.append(finding)
+    if findings:
+        raise VendorFileError(findings=tuple(findings), vendor=vendor.name)
+
+
+def _is_default(vendor: Vendor, name: str, value: Any) -> bool:
+    return name in vendor.inputs and vendor.inputs[name].default == value
+
+
+def _unfit_urls(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
+    """URLs that are none, or where no secret may go; with the names that each hangs on."""
+    bag = Bag(vendor, given, {}, 0.0)
+    base: Names = {"base_url"} if given.get("base_url") else {hole.name for hole in vendor.base_url.holes()}
     try:
-        _ = bag.base_url
+        yield from _judged(vendor, "base_url", base, bag.base_url)
     except Unfit as error:
-        findings.append(Finding(vendor.file, "base_url", str(error)))
+        yield base, Finding(vendor.file, "base_url", str(error))
     except Unbound:  # an answer will say it
         pass
-    urls = [("origins.send", url) for url in vendor.send_origins] + [
-        ("origins.present", url) for url in vendor.present_origins
-    ]
-    urls += [("exchanges", url) for url in _given_urls(vendor, given)]
-    known = [(key, text) for key, text in ((key, _render(url, bag)) for key, url in urls) if text is not None]
-    for key, text in [("base_url", _base_text(bag)), *known]:
-        if text is None:
-            continue
-        try:
-            if not origin_of(text).secure:
-                findings.append(
-                    Finding(vendor.file, key, f"plain http to {origin_of(text)}", "https, or a loopback address")
-                )
-        except ValueError as error:
-            findings.append(Finding(vendor.file, key, str(error)))
+    places = [("origins.send", url) for url in vendor.send_origins]
+    places += [("origins.present", url) for url in vendor.present_origins]
+    places += [("exchanges", url) for url in _given_urls(vendor, given)]
+    for key, url in places:
+        first = url.between[0].name if url.starts_with_hole else ""
+        whole = given.get(first)
+        text = whole if isinstance(whole, str) else _render(url, bag)
+        if text is not None:
+            yield from _judged(vendor, key, {first} if whole is text else {hole.name for hole in url.holes()}, text)
+
+
+def _judged(vendor: Vendor, key: str, names: Names, url: str) -> Iterator[tuple[Names, Finding]]:
+    try:
+        origin = origin_of(url)
+    except ValueError as error:
+        yield names, Finding(vendor.file, key, str(error))
+    else:
+        if not origin.secure:
+            yield names, Finding(vendor.file, key, f"plain http to {origin}", "https, or a loopback address")
+
+
+def _undeclared(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
     for exchange in vendor.flow.exchanges.values():
         origin = exchange.request.url.literal_origin() if exchange.request.url else None
         if origin and not sends_to(vendor, given, {}, origin):
             key = f"exchanges.{exchange.name}.request.url"
-            findings.append(
-                Finding(vendor.file, key, f"{origin} is not declared", f'origins = {{ send = ["{origin}"] }}')
-            )
-    if findings:
-        raise VendorFileError(findings=tuple(findings), vendor=vendor.name)
+            hint = f'origins = {{ send = ["{origin}"] }}'
+            yield frozenset(), Finding(vendor.file, key, f"{origin} is not declared", hint)
 
 
 def _given_urls(vendor: Vendor, given: Given) -> list[UrlTemplate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,21 @@ def test_the_supplier_is_found_by_its_entry_point() -> None:
     vendor = plugins.find_vendor("supplier")
     assert (vendor.name, vendor.title) == ("supplier", "Delivery status from the supplier")
     assert plugins.find_vendor("supplier") is vendor
+
+
+def test_a_vendor_object_that_was_pickled_finds_the_plugins_again(install: Callable[[Any], None]) -> None:
+    class Plugin:
+        @authflow.hookimpl
+        def authflow_converters(self) -> Mapping[str, Converter]:
+            return {"shout": Converter(str.upper, str.lower)}
+
+    install(Plugin())
+    login = {
+        **LADDER["exchanges"]["login"],
+        "answers": {"granted": {"json": {"access": "{access:shout}", "refresh": "{refresh}"}}},
+    }
+    vendor = plugins.find_vendor({**LADDER, "exchanges": {**LADDER["exchanges"], "login": login}})
+    assert pickle.loads(pickle.dumps(vendor)).raw == vendor.raw
 
 
 def test_an_unknown_vendor_is_told_which_there_are() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from authflow.errors import VendorFileError
+from authflow.errors import ConfigurationError, VendorFileError
 from authflow.trust import check_settings, presents_at, sends_to
 from authflow.vendor import load
 
@@ -86,25 +86,46 @@ def test_where_the_token_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "key"),
+    "change",
     [
-        ({"base_url": "http://api.example/"}, "base_url"),
-        ({"base_url": "not a url"}, "base_url"),
-        ({"token_url": "http://login.example/"}, "exchanges"),
-        ({"token_url": "https://user:pw@login.example/"}, "exchanges"),
-        ({"data": "http://data.example"}, "origins.present"),
-        ({"data": "data.example"}, None),
+        {"base_url": "http://api.example/"},
+        {"base_url": "not a url"},
+        {"base_url": "api.example"},
+        {"host": "a/b"},
+        {"token_url": "http://login.example/"},
+        {"token_url": "https://user:pw@login.example/"},
+        {"token_url": "nope"},
+        {"data": "http://data.example"},
+        {"data": "data.example"},
+        {"data": ""},
+        {"data": "//data.example"},
+    ],
+    ids=str,
+)
+def test_settings_are_checked_when_the_session_is_made(change: dict[str, str]) -> None:
+    """And it is said whose fault it is: that of who gave them."""
+    check_settings(VENDOR, GIVEN)
+    (name,) = change
+    with pytest.raises(ConfigurationError, match=f"trust: {name}: ") as error:
+        check_settings(VENDOR, {**GIVEN, **change})
+    assert "pw" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ({"host": {"default": "a/b"}}, "base_url"),
+        ({"token_url": {"default": "http://login.example/"}}, "exchanges"),
+        ({"data": {"default": "data.example"}}, "origins.present"),
     ],
 )
-def test_settings_are_checked_when_the_session_is_made(change: dict[str, str], key: str | None) -> None:
-    check_settings(VENDOR, GIVEN)
-    if key is None:
-        check_settings(VENDOR, {**GIVEN, **change})
-        return
+def test_a_default_that_is_no_url_is_the_files_fault(setting: dict[str, Any], key: str) -> None:
+    vendor = load({**RAW, "settings": {**RAW["settings"], **setting}})
+    defaults = {name: entry["default"] for name, entry in setting.items()}
     with pytest.raises(VendorFileError) as error:
-        check_settings(VENDOR, {**GIVEN, **change})
+        check_settings(vendor, {**GIVEN, **defaults})
     assert error.value.findings[0].key.startswith(key)
-    assert "pw" not in str(error.value)
+    check_settings(vendor, GIVEN)
 
 
 def test_loopback_is_fine_in_plain_http() -> None:

@@ -151,7 +151,10 @@ def _auth_class(library: str) -> type[Any]:
             while True:
                 hop = response.request
                 url = laid.plain_url(hop)
-                if held is BARE or not session.trusts(held, url):
+                if held is BARE:
+                    break
+                if not session.trusts(held, url):
+                    session.goes_bare(url)
                     break
                 if hop is not request and not laid.carries(hop, held) and _worth_sending(session, hop, response):
                     trail += _new(response.history, trail, rejected)

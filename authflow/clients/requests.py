@@ -216,6 +216,8 @@ class Walk:
         if session.trusts(self._held, hop.url):
             self._held = session.signed(self._held, functools.partial(view, hop))
             lay_over(hop, self._held, session)
+        elif self._held is not BARE:
+            session.goes_bare(hop.url)
 
     @contextmanager
     def _raising(self, request: Any) -> Iterator[None]:

@@ -168,3 +168,16 @@ def test_an_exchange_follows_no_redirect(client: Driver, listen: Listen, session
     with pytest.raises(authflow.VendorAnswerError):
         client.call(session_for(home, PRESENTATIONS["header"]), f"{home.url}/data")
     assert foreign.seen() == []
+
+
+def test_a_redirect_to_an_undeclared_origin_is_told_once(
+    client: Driver, listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign = listen()
+    home = listen(going(lambda: f"{foreign.url}/landed?secret=in-the-query", 302))
+    session = session_for(home, PRESENTATIONS["header"])
+    with caplog.at_level("INFO", logger="authflow"):
+        for _ in range(3):
+            assert client.call(session, f"{home.url}/go").status == 200
+    told = [record.getMessage() for record in caplog.records if "a redirect to" in record.getMessage()]
+    assert told == [f"redirecting: a redirect to {foreign.url}, which is not declared, goes without the token"]

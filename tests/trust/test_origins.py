@@ -299,5 +299,5 @@ def test_a_host_from_a_setting_is_a_host_and_nothing_more(vendor: ScriptedVendor
     if HOSTS[host]:
         assert vendor.session(file, host=host).token().access
         return
-    with pytest.raises(authflow.VendorFileError, match="base_url"):
+    with pytest.raises(authflow.ConfigurationError, match="host"):
         vendor.session(file, host=host)
