@@ -70,7 +70,7 @@ class Report:
         """A figure that should be no larger than `limit`."""
         self.goals.append(Goal(what, f"≤ {limit:g}{unit}", f"{found:.3g}{unit}", found <= limit))
 
-    def publish(self) -> None:
+    def publish(self, *, keep: bool = True) -> None:
         """Print it; keep it as JSON with its charts; write README.md anew. A short run is only printed."""
         print(f"\n{self.name}: {self.question}\n")
         for table in self.tables:
@@ -79,7 +79,7 @@ class Report:
             print(f"  {'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.wanted}, found {goal.found}")
         for line in [*self.notes, *self.profile]:
             print(f"  {line}")
-        if is_short():
+        if is_short() or not keep:
             print("  (a short run: nothing was kept)")
             return
         RESULTS.mkdir(exist_ok=True)
