@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,9 @@ class HttpxSender:
     def exchange(self, request: Request, timeout: float) -> Answer:
         with quiet(), Deadline(timeout) as deadline:
             if self._client is not None:
-                return self._send(self._client, request, timeout, deadline)
+                own = copy.copy(self._client)  # with a cookie jar of its own, that what a login sets does not stay
+                own.cookies = {}
+                return self._send(own, request, timeout, deadline)
             with self._library.Client(trust_env=may_be_proxied(request.url)) as client:
                 return self._send(client, request, timeout, deadline)
 
