@@ -107,8 +107,8 @@ class Answer:
     def retry_after(self) -> float | None:
         """Seconds to wait, from `Retry-After` as seconds or as a date (RFC 9110 §10.2.3)."""
         for value in self.all("retry-after"):
-            if re.fullmatch(r"\s*\d{1,9}\s*", value):
-                return float(value)
+            if seconds := re.fullmatch(r"[ \t]*([0-9]{1,9})[ \t]*", value):
+                return float(seconds[1])
             when = _epoch(value)
             if when is not None:
                 return max(0.0, when - (self.date or self.received))

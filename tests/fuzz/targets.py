@@ -125,6 +125,7 @@ SEEDS: Final[Mapping[str, list[bytes]]] = {
     "answers": [
         b'200\nDate: Fri, 15 Jan 2027 08:00:00 GMT\n\n{"access": "a", "refresh": "r", "in": 1000}',
         b"503\nRetry-After: 7\n\n",
+        b"503\nRetry-After:\x1e7\n\n",
         b'401\nWWW-Authenticate: Bearer realm="x"\n\n{"error": "invalid_grant"}',
     ],
     "challenges": [b'Bearer realm="a, b", scope="c d"; error=x, Negotiate abc==, Digest nonce="\\"q"'],

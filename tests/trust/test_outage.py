@@ -32,6 +32,8 @@ AWAY: list[tuple[Any, float | None]] = [
     (answered(503, {}, {"Retry-After": "86400"}), 3600),
     (answered(503, {}, {"Retry-After": "-5"}), None),
     (answered(503, {}, {"Retry-After": "soon"}), None),
+    (answered(503, {}, {"Retry-After": "\x1e7"}), None),  # a blank to regular expressions, and none to `float`
+    (answered(503, {}, {"Retry-After": "\u0667"}), None),
     (answered(503, {}, {"Retry-After": "9" * 400}), None),
     (NoAnswer("ConnectError: Connection refused", sent=False), None),
     (NoAnswer("ConnectError: Name or service not known", sent=False), None),
