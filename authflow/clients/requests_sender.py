@@ -30,7 +30,6 @@ class RequestsSender:
             if self._client is not None:
                 return self._send(self._client, request, timeout, deadline)
             with self._library.Session() as session:
-                session.trust_env = may_be_proxied(request.url)
                 return self._send(session, request, timeout, deadline)
 
     def _send(self, session: Any, request: Request, timeout: float, deadline: Deadline) -> Answer:
@@ -39,17 +38,14 @@ class RequestsSender:
         errors = library.exceptions
         try:
             prepared = library.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-            settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
-            settings["stream"] = True
-            with (
-                _own_connections(library, session, deadline) as own,
-                own.send(
-                    prepared, allow_redirects=False, timeout=(min(CONNECT, timeout), timeout), **settings
-                ) as response,
-            ):
-                status = response.status_code  # asked first: a multiplexed session's answer comes when it is asked for
-                body = gather(_as_it_comes(response), deadline, response.headers)
-                return Answer(status, pairs(response), body)
+            with _own_connections(library, session, deadline) as own:
+                own.trust_env = own.trust_env and may_be_proxied(request.url)
+                settings = own.merge_environment_settings(prepared.url, {}, True, None, None)
+                settings["timeout"] = min(CONNECT, timeout), timeout
+                with own.send(prepared, allow_redirects=False, **settings) as response:
+                    status = response.status_code  # first: a multiplexed session's answer comes when it is asked for
+                    body = gather(_as_it_comes(response), deadline, response.headers)
+                    return Answer(status, pairs(response), body)
         except errors.SSLError as error:
             # A connection that breaks off may have carried the request; a certificate that fails has carried nothing.
             lost = no_answer(error, deadline, sent="SSLEOFError" in repr(error))
