@@ -2,14 +2,15 @@
 
     [accounts.supplier]
     vendor = "supplier"                       # a plugin's name, or a path to a vendor file; else the account's name
-    store = "file"                            # where tokens are kept (left out: "file")
+    store = "file"                            # where tokens are kept; left out: AUTHFLOW_STORE, else "file"
     username = "demo"                         # any setting or credential that is no secret
     password = { keyring = true }             # or { env = "SUPPLIER_PASSWORD" }, { prompt = true },
                                               # or { command = ["pass", "show", "supplier"] }
 
 The file lies in the user's config folder, or where `AUTHFLOW_CONFIG` says. It holds no secret: one that stands in it is
-refused. A vendor that has no account here can be used too, with settings given by hand. What nobody has said is looked
-for in the environment (`AUTHFLOW_PASSWORD`), then asked for.
+refused, be it the password in a store's URL (then: `store = { env = "REDIS_URL" }`). A vendor that has no account here
+can be used too, with settings given by hand. What nobody has said is looked for in the environment
+(`AUTHFLOW_PASSWORD`), then asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
@@ -37,11 +39,12 @@ from authflow.stores import Store, open_store
 from authflow.vendor import Vendor
 
 CONFIG_VARIABLE: Final = "AUTHFLOW_CONFIG"
+STORE_VARIABLE: Final = "AUTHFLOW_STORE"
 _OWN_KEYS: Final = ("vendor", "store")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
-#: Asks a person for a value by its title, hidden if it is secret; returns it.
-Ask: TypeAlias = Callable[[str, bool], str]
+#: Asks a person for an input, given its name, its title, and whether it is secret; returns what was said.
+Ask: TypeAlias = Callable[[str, str, bool], str]
 
 
 def config_path() -> Path:
@@ -60,7 +63,7 @@ class Account:
 
     name: str
     vendor: str
-    store: str = "file"
+    store: str | Source | None = None
     inputs: Mapping[str, str | int | float | Source] = field(default_factory=dict)
     file: Path | None = None
 
@@ -68,14 +71,32 @@ class Account:
         """Raises ConfigurationError, VendorFileError."""
         return plugins.find_vendor(self.vendor)
 
+    def store_named(self) -> str:
+        """What stands for the store, fetched if need be: the account's, else the environment's, else "file".
+
+        Raises ConfigurationError.
+        """
+        spec = self.store
+        if isinstance(spec, Source):
+            spec = spec.read(f"{self.name}.store")
+        elif spec is not None and _has_password(spec):
+            raise ConfigurationError(
+                f"{self.file or 'store'}: accounts.{self.name}.store: its password does not stand here in the open; "
+                'say where to get the whole URL: { env = "REDIS_URL" } or { command = ["pass", "show", "…"] }'
+            )
+        return spec or os.environ.get(STORE_VARIABLE) or "file"
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An account with its vendor, its store, and every value in hand or ready to be asked for."""
+    """An account with its vendor, its store, and every value in hand or ready to be asked for. `place` says where the
+    store keeps things, and holds no secret.
+    """
 
     account: Account
     vendor: Vendor
     store: Store
+    place: str
     given: Mapping[str, Any]
     typed: dict[str, str]
 
@@ -143,14 +164,18 @@ def _account(path: Path, name: str, entry: Any) -> Account:
     where = f"{path}: accounts.{name}"
     if not isinstance(entry, dict):
         raise ConfigurationError(f"{where}: a table is wanted: [accounts.{name}]")
-    for key in _OWN_KEYS:
-        if not isinstance(entry.get(key, ""), str):
-            raise ConfigurationError(f"{where}.{key}: text is wanted")
+    if not isinstance(entry.get("vendor", ""), str):
+        raise ConfigurationError(f"{where}.vendor: text is wanted")
+    store = entry.get("store")
+    if store is not None and not isinstance(store, str):
+        store = _value(f"{where}.store", store)
+        if not isinstance(store, Source) or store.kind not in ("env", "command"):
+            raise ConfigurationError(f'{where}.store: text, {{ env = "NAME" }} or {{ command = ["…"] }}')
     inputs = {key: _value(f"{where}.{key}", item) for key, item in entry.items() if key not in _OWN_KEYS}
     vendor = entry.get("vendor", name)
     if vendor.endswith(".toml"):
         vendor = str(path.parent / Path(vendor).expanduser())
-    return Account(name, vendor, entry.get("store", "file"), inputs, path)
+    return Account(name, vendor, store, inputs, path)
 
 
 def _value(where: str, item: Any) -> str | int | float | Source:
@@ -173,6 +198,11 @@ def find_account(name: str, settings: Mapping[str, str] | None = None, store: st
 
     Raises ConfigurationError.
     """
+    if store is not None and _has_password(store):
+        raise ConfigurationError(
+            f"--store: this URL holds a password, and every process can see the arguments of a command: set "
+            f"{STORE_VARIABLE}"
+        )
     known = read_accounts()
     account = known.get(name) or Account(name, name)
     if name not in known and not (name.endswith(".toml") or os.sep in name) and name not in plugins.vendors():
@@ -218,9 +248,26 @@ def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = 
             given[name] = fetch if entry.secret and name in vendor.credentials and not nameless else fetch()
         elif value is not None:
             given[name] = value
-    return Opened(
-        account, vendor, open_store(account.store, factories=plugins.stores()), complete(vendor, given), typed
-    )
+    spec = account.store_named()
+    store = open_store(spec, factories=plugins.stores())
+    return Opened(account, vendor, store, place_of(spec, store), complete(vendor, given), typed)
+
+
+def place_of(spec: str, store: Store | None = None) -> str:
+    """The store's folder, or what was written; of a URL no more than its scheme and host."""
+    folder: Any = getattr(store, "folder", None)
+    if folder is not None:
+        return str(folder)
+    scheme, mark, rest = spec.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if mark else spec
+
+
+def _has_password(store: str) -> bool:
+    """Whether a store's URL holds one; what is no URL holds none."""
+    try:
+        return urlsplit(store).password is not None
+    except ValueError:
+        return "@" in store
 
 
 def _refuse_secret(account: Account, name: str, entry: Input, value: Any, handed: Mapping[str, str]) -> None:
@@ -239,7 +286,7 @@ def _once(
         if not fetched:
             value = source.read(f"{account.name}.{name}")
             if value is None:
-                value = typed[name] = ask(f"{entry.title or name} for {account.name}", entry.secret)
+                value = typed[name] = ask(name, f"{entry.title or name} for {account.name}", entry.secret)
             fetched.append(value)
         return fetched[0]
 
@@ -249,18 +296,23 @@ def _once(
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
+def check_new(name: str, path: Path | None = None) -> None:
+    """Raises ConfigurationError where no account of that name can be added."""
+    path = path or config_path()
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"an account's name is made of letters, digits, - and _; {name!r} is not")
+    if name in read_accounts(path):
+        raise ConfigurationError(f"{path}: there is an account {name!r} already")
+
+
 def add_account(account: Account, path: Path | None = None) -> Path:
     """Append an account to the file, which is made if need be; returns its path. Raises ConfigurationError."""
     path = path or config_path()
-    known = read_accounts(path)
-    if account.name in known:
-        raise ConfigurationError(f"{path}: there is an account {account.name!r} already")
-    if not _NAME.fullmatch(account.name):
-        raise ConfigurationError(f"an account's name is made of letters, digits, - and _; {account.name!r} is not")
+    check_new(account.name, path)
     block = "\n".join(_lines(account)) + "\n"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        old = path.read_bytes() if known or path.exists() else b""
+        old = path.read_bytes() if path.exists() else b""
         fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(old + (b"\n" if old else b"") + block.encode())
@@ -276,8 +328,8 @@ def _lines(account: Account) -> Iterator[str]:
     yield f"[accounts.{account.name}]"
     vendor = account.vendor
     yield f"vendor = {_toml(str(Path(vendor).absolute()) if vendor.endswith('.toml') else vendor)}"
-    yield f"store = {_toml(account.store)}"
-    for name, value in account.inputs.items():
+    kept = {} if account.store is None else {"store": account.store}
+    for name, value in [*kept.items(), *account.inputs.items()]:
         if isinstance(value, Source):
             yield f"{name} = {{ {value.kind} = {_toml(value.argument)} }}"
         else:

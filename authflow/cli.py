@@ -5,8 +5,8 @@
     vendors  what is installed                            demo      all of it at work
 
 Its packages, click and rich, come with the extra `cli`; without them there is one line that says so. A command imports
-what it needs when it runs, so that `--version` is quick and a lack is named where it is felt. Exit codes: 0 done; 1 a
-vendor file is not right, or a claim of the demo was not so; 2 used wrongly. `commands.exits` has those of the others.
+what it needs when it runs, so that `--version` is quick and a lack is named where it is felt. `commands.exits` has the
+exit codes, `commands.front` is where every error becomes one line.
 """
 
 from __future__ import annotations
@@ -25,32 +25,38 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    _need("the command line", {"click": "cli", "rich": "cli"})
-    _commands()(prog_name="authflow")
+    try:
+        _need("the command line", {"click": "cli", "rich": "cli"})
+        _commands()(prog_name="authflow")
+    except KeyboardInterrupt:  # before there was a command that could hear it
+        sys.exit(130)
 
 
 def _commands() -> click.Group:
     import click
 
     from authflow.commands import attach
-    from authflow.commands.exits import MISUSED, REFUSED, Failed, Verb
+    from authflow.commands.exits import MISUSED, REFUSED, UNKEPT, Failed
+    from authflow.commands.front import Front
+    from authflow.commands.options import json_option
 
-    epilog = "Exit codes: 0 done; 1 a vendor file is not right, or a promise is broken with it; 2 used wrongly."
     page = "Draw what happened, on a page that needs nothing else."
-    as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
-    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.group(cls=Front, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(version("authflow-http"), message="authflow %(version)s")
-    def authflow() -> None:
+    @click.pass_context
+    def authflow(context: click.Context) -> None:
         """Any vendor's login as a small file, and the token in your own HTTP client."""
+        if context.invoked_subcommand is None:
+            click.echo(context.get_help())
 
-    @authflow.command(cls=Verb, epilog=epilog)
+    @authflow.command()
     @click.argument("vendors", metavar="FILE…", nargs=-1, required=True)
     @click.option("--explore", is_flag=True, help="Try every turn too: the state machine on the simulated vendor.")
     @click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="Stories to explore.")
     @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most of one story.")
     @click.option("--seed", type=int, help="The same stories again.")
-    @as_json
+    @json_option
     def check(
         vendors: tuple[str, ...], explore: bool, examples: int, steps: int, seed: int | None, as_json: bool
     ) -> None:
@@ -82,20 +88,29 @@ def _commands() -> click.Group:
 
             explore_all(vendors, examples, steps, seed, facts if as_json else None)
 
-    @authflow.command(cls=Verb, epilog=epilog)
-    def schema() -> None:
-        """Print the JSON Schema of the vendor file, for editors."""
+    @authflow.command()
+    @json_option
+    def schema(as_json: bool) -> None:
+        """Print the JSON Schema of the vendor file, for editors. (It is JSON in any case.)"""
         from authflow.schema import text
 
         sys.stdout.write(text())
 
-    @authflow.command(cls=Verb, epilog=epilog)
+    @authflow.command()
     @click.argument("vendor")
     @click.option("--format", "form", type=click.Choice(["text", "mermaid"]), default="text", help="How to draw it.")
     @click.option("--sequence", is_flag=True, help="The longest walk, instead of the states.")
-    def show(vendor: str, form: str, sequence: bool) -> None:
+    @json_option
+    def show(vendor: str, form: str, sequence: bool, as_json: bool) -> None:
         """Draw the flow of VENDOR: an installed vendor, or a path to a vendor file."""
         from authflow import draw, plugins
+
+        found = plugins.find_vendor(vendor)
+        if as_json:
+            print(
+                json.dumps([step._asdict() for step in draw.walk(found)] if sequence else draw.facts(found), indent=1)
+            )
+            return
 
         pictures = {
             ("text", False): draw.outline,
@@ -103,12 +118,13 @@ def _commands() -> click.Group:
             ("mermaid", False): draw.diagram,
             ("mermaid", True): draw.sequence,
         }
-        sys.stdout.write(pictures[form, sequence](plugins.find_vendor(vendor)))
+        sys.stdout.write(pictures[form, sequence](found))
 
-    @authflow.command(cls=Verb, epilog=epilog)
+    @authflow.command()
     @click.argument("name")
     @click.option("--into", type=click.Path(path_type=Path), help="The new folder (authflow-NAME, here).")
-    def new(name: str, into: Path | None) -> None:
+    @json_option
+    def new(name: str, into: Path | None, as_json: bool) -> None:
         """Write the files of a plugin that brings the vendor NAME: they pass check, and their own tests."""
         from authflow.scaffold import files
 
@@ -123,12 +139,13 @@ def _commands() -> click.Group:
             for path, content in texts.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(content, "utf-8")
-                print(folder / path)
         except OSError as error:
-            raise Failed(f"{folder} cannot be written: {error.strerror}", MISUSED) from None
+            raise Failed(f"{error.filename or folder} cannot be written: {error.strerror}", UNKEPT) from None
+        written = [str(folder / path) for path in texts]
+        print(json.dumps(written, indent=1) if as_json else "\n".join(written))
 
-    @authflow.command(cls=Verb, epilog=epilog)
-    @as_json
+    @authflow.command()
+    @json_option
     def vendors(as_json: bool) -> None:
         """List the installed vendors: name, title, and what each needs."""
         from authflow import draw, plugins
@@ -151,14 +168,15 @@ def _commands() -> click.Group:
 
     @authflow.command()
     @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False, writable=True, path_type=Path), help=page)
-    def demo(html: Path | None) -> None:
+    @json_option
+    def demo(html: Path | None, as_json: bool) -> None:
         """Show requests and httpx at work against a supplier on this machine, and check every claim."""
         _need("the demo", {"requests": "requests", "httpx": "httpx"})
         if find_spec("authflow_supplier") is None:
             _give_up("the demo needs the supplier's plugin: pip install authflow-supplier")
         from authflow.demo import run
 
-        sys.exit(run(html))
+        sys.exit(run(html, as_json=as_json))
 
     attach(authflow)
     return authflow

@@ -31,6 +31,7 @@ import requests
 
 import authflow
 from authflow import record_page
+from authflow.commands.exits import MISUSED, UNAVAILABLE, UNKEPT, Failed
 from authflow.demo_page import Page, Row, page
 from authflow.plugins import manager
 from authflow.record import Recording
@@ -196,7 +197,7 @@ def running_supplier() -> Iterator[Supplier]:
         line = process.stdout.readline()
         overdue.cancel()
         if not line:
-            sys.exit("the supplier did not start")
+            raise Failed("the supplier did not start", UNAVAILABLE)
         yield Supplier(**json.loads(line))
     finally:
         overdue.cancel()
@@ -209,22 +210,31 @@ def running_supplier() -> Iterator[Supplier]:
         process.stdout.close()
 
 
-def run(html: Path | None = None) -> int:
-    """Tell the story, and draw it on a page if one is wanted; the exit status is 0 if all of it was so."""
+def run(html: Path | None = None, *, as_json: bool = False) -> int:
+    """Tell the story, and draw it on a page if one is wanted; the exit status is 0 if all of it was so.
+
+    Raises Failed, OSError.
+    """
+    if html is not None and not html.absolute().parent.is_dir():
+        raise Failed(f"{html}: there is no folder {html.parent}", MISUSED)
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
-    show = page()
+    show = page(as_json=as_json)
     seen: Seen = [] if html is not None else None
-    try:
-        with running_supplier() as supplier:
-            show.title(f"A supplier runs on {supplier.base_url}, its data on {supplier.data_url}.")
-            for number, (name, fetch) in enumerate(CLIENTS.items(), start=1):
-                _tell(show, supplier, name, fetch, 1000 * number, seen)
-    except KeyboardInterrupt:
-        return 130
+    with running_supplier() as supplier:
+        show.title(f"A supplier runs on {supplier.base_url}, its data on {supplier.data_url}.")
+        for number, (name, fetch) in enumerate(CLIENTS.items(), start=1):
+            _tell(show, supplier, name, fetch, 1000 * number, seen)
     if html is not None and seen is not None:
-        html.write_text(record_page.page(seen, "authflow demo"), "utf-8")
+        _write(html, record_page.page(seen, "authflow demo"))
         show.title(f"\n{html} shows what happened.")
     return show.verdict()
+
+
+def _write(html: Path, text: str) -> None:
+    try:
+        html.write_text(text, "utf-8")
+    except OSError as error:
+        raise Failed(f"{html} cannot be written: {error.strerror or error}", UNKEPT) from None
 
 
 def _tell(show: Page, supplier: Supplier, name: str, fetch: Fetch, first_id: int, seen: Seen) -> None:

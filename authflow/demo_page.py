@@ -1,13 +1,14 @@
-"""How the demo looks: columns in colour on a terminal, one plain line a claim in a pipe.
+"""How the demo looks: columns in colour on a terminal, one plain line a claim in a pipe, or JSON when all is told.
 
-Both show the same rows, and both remember whether any claim was not so.
+All show the same rows, and remember whether any claim was not so.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from rich import box
@@ -39,7 +40,9 @@ class Page(Protocol):
     def verdict(self) -> int: ...
 
 
-def page() -> Page:
+def page(*, as_json: bool = False) -> Page:
+    if as_json:
+        return Document()
     console = Console()
     return Colourful(console) if console.is_terminal else Plain()
 
@@ -86,6 +89,29 @@ class Plain:
 
     def verdict(self) -> int:
         print(f"\n{self.tally}")
+        return 1 if self.tally.wrong else 0
+
+
+class Document:
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.told: list[dict[str, Any]] = []
+
+    def title(self, text: str) -> None:
+        pass
+
+    def chapter(self, client: str) -> None:
+        self.told.append({"client": client, "claims": [], "deliveries": []})
+
+    def row(self, row: Row) -> None:
+        self.tally.take(row)
+        self.told[-1]["claims"].append({**asdict(row), "holds": not row.wrong})
+
+    def deliveries(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
+        self.told[-1]["deliveries"] = [{name: one[name] for name in DELIVERY} for one in deliveries]
+
+    def verdict(self) -> int:
+        print(json.dumps({"claims": self.tally.claims, "wrong": self.tally.wrong, "clients": self.told}, indent=1))
         return 1 if self.tally.wrong else 0
 
 

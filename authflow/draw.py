@@ -1,6 +1,7 @@
 """A vendor's flow as a picture, made from the very table that runs.
 
 outline      for a terminal: each state, what it does, where each outcome leads
+facts        for programs: the same as plain values
 diagram      Mermaid, a state diagram
 walk         the longest walk from the start, as steps; `story` and `sequence` draw it, for a terminal and in Mermaid
 arrows       Mermaid, a sequence diagram of any messages
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -38,6 +39,23 @@ def outline(vendor: Vendor) -> str:
         width = max((len(label) for label, _ in edges), default=0)
         lines += [f"    {label.ljust(width)} → {target}" for label, target in edges]
     return "\n".join(lines) + "\n"
+
+
+def facts(vendor: Vendor) -> dict[str, Any]:
+    """The flow as plain values, as JSON knows them: what the outline shows."""
+    states = [
+        {
+            "name": state.name,
+            "kind": type(state).__name__.lower(),
+            "does": _does(vendor, state),
+            "next": _targets(state),
+        }
+        for state in vendor.flow.states.values()
+    ]
+    must = needed(vendor)
+    may = [name for name in vendor.inputs if name not in must]
+    named = {"name": vendor.name, "title": vendor.title, "needs": must, "takes": may}
+    return {**named, "start": vendor.flow.start, "states": states}
 
 
 def _inputs(vendor: Vendor) -> Iterator[str]:
@@ -110,14 +128,18 @@ def _presented(present: Present) -> str:
 
 def _edges(state: State) -> list[tuple[str, str]]:
     """Labels and targets; what leads to the same state shares an arrow."""
-    if isinstance(state, Failing):
-        return []
     by_target: dict[str, list[str]] = {}
-    for event, target in state.next.items():
+    for event, target in _targets(state).items():
         by_target.setdefault(target, []).append(event)
-    if isinstance(state, Sending) and state.missing is not None:
-        by_target.setdefault(state.missing, []).append("missing")
     return [(", ".join(events), target) for target, events in by_target.items()]
+
+
+def _targets(state: State) -> dict[str, str]:
+    """Where each outcome or event leads, `missing` too."""
+    if isinstance(state, Failing):
+        return {}
+    missing = {"missing": state.missing} if isinstance(state, Sending) and state.missing is not None else {}
+    return {**state.next, **missing}
 
 
 def _plain(text: str) -> str:

@@ -41,12 +41,12 @@ def write(config: Path, text: str) -> None:
     config.chmod(0o600)
 
 
-def never(title: str, hidden: bool) -> str:
+def never(name: str, title: str, hidden: bool) -> str:
     raise AssertionError(f"asked for {title}")
 
 
 def answering(answers: list[str], asked: list[tuple[str, bool]]) -> Ask:
-    def ask(title: str, hidden: bool) -> str:
+    def ask(name: str, title: str, hidden: bool) -> str:
         asked.append((title, hidden))
         return answers.pop(0)
 
@@ -111,6 +111,29 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(config: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["redis://u:hunter2@h/0", "redis://:hunter2@h/0", "encrypted+redis://u:hunter2@h/0"])
+def test_the_password_of_a_store_is_refused_and_not_shown(config: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+        opened(config, f'{BASIC}store = "{url}"')
+    with pytest.raises(ConfigurationError, match="AUTHFLOW_STORE") as by_hand:
+        find_account("sup", store=url)
+    assert "hunter2" not in f"{caught.value}{by_hand.value}"
+
+
+def test_a_store_is_fetched_from_where_the_account_says(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENS", str(tmp_path / "tokens"))
+    monkeypatch.setenv("AUTHFLOW_STORE", str(tmp_path / "elsewhere"))
+    for source in ('{ env = "TOKENS" }', f'{{ command = ["echo", "{tmp_path}/tokens"] }}'):
+        assert opened(config, f"{BASIC}store = {source}").place == str(tmp_path / "tokens")
+    assert opened(config, BASIC).place == str(tmp_path / "elsewhere")
+    monkeypatch.setenv("TOKENS", "redis://u:hunter2@127.0.0.1:1/0")
+    assert opened(config, f'{BASIC}store = {{ env = "TOKENS" }}').place == "redis://127.0.0.1:1"
+    with pytest.raises(ConfigurationError, match=r"sup\.store"):
+        opened(config, f"{BASIC}store = {{ prompt = true }}")
+
+
 def test_a_secret_by_hand_is_refused_and_not_shown(config: Path) -> None:
     write(config, BASIC)
     with pytest.raises(ConfigurationError, match="AUTHFLOW_PASSWORD") as caught:
@@ -127,7 +150,7 @@ def test_a_secret_is_fetched_when_it_is_needed_and_once(config: Path) -> None:
     asked: list[tuple[str, bool]] = []
     one = opened(config, BASIC, answering(["hunter2"], asked))
     assert asked == []
-    assert (one.given["username"], one.account.store) == ("demo", "file")
+    assert (one.given["username"], one.place) == ("demo", str(one.store.folder))
     assert [one.given["password"](), one.given["password"]()] == ["hunter2"] * 2
     assert asked == [("password for sup", True)]
 

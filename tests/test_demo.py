@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from authflow.demo import CLIENTS, LIFETIME, PASSWORD, STEPS, Step
-from authflow.demo_page import Plain, Row
+from authflow.demo_page import Document, Plain, Row
 
 DEMO = (sys.executable, "-c", "from authflow.cli import main; main()", "demo")
 
@@ -77,6 +78,19 @@ def test_a_claim_that_is_not_so_makes_the_exit_status(capsys: pytest.CaptureFixt
     assert "NOT SO  it works too" in said
     assert "expected login 1" in said
     assert "1 of 2 claims were not so." in said
+
+
+def test_the_claims_as_json_are_one_object_when_all_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Document()
+    page.title("begins")
+    page.chapter("requests")
+    page.row(Row("it works", "signed_in", "none", "login 1"))
+    page.row(Row("it works too", "signed_in", "none", "login 2", wrong="expected login 1"))
+    assert capsys.readouterr().out == ""
+    assert page.verdict() == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["claims"], told["wrong"]) == (2, 1)
+    assert [claim["holds"] for claim in told["clients"][0]["claims"]] == [True, False]
 
 
 def test_the_story_has_its_chapters() -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 AUTHFLOW = (sys.executable, "-c", "from authflow.cli import main; main()")
 
 
@@ -24,8 +26,9 @@ def test_the_demo_draws_what_it_tells(tmp_path: Path) -> None:
     assert "open-barley" not in text
 
 
-def test_a_page_that_cannot_be_written_is_wrong_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [".", "no-such-folder/demo.html"])
+def test_a_page_that_has_no_place_is_wrong_use_and_told_before_the_story(tmp_path: Path, path: str) -> None:
     done = subprocess.run(
-        [*AUTHFLOW, "demo", "--html", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        [*AUTHFLOW, "demo", "--html", path], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 2
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

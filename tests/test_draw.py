@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -127,6 +128,21 @@ def test_a_flow_that_starts_by_presenting_asks_at_once(preset: str, answers: lis
     vendor = load({"name": "v", "extends": preset, "base_url": "https://v.example/"})
     told = [item for item in draw.messages(vendor) if isinstance(item, draw.Message)]
     assert [item.text for item in told if item.sender == "vendor"] == answers
+
+
+@pytest.mark.parametrize("vendor", ["supplier", ODD, GRANT], ids=["supplier", "odd", "with missing"])
+def test_the_facts_are_the_flows_own_table_and_fit_into_json(vendor: Any) -> None:
+    vendor = plugins.find_vendor(vendor)
+    facts = json.loads(json.dumps(draw.facts(vendor)))
+    assert [state["name"] for state in facts["states"]] == list(vendor.flow.states)
+    for state in facts["states"]:
+        real = vendor.flow.states[state["name"]]
+        led = {} if isinstance(real, Failing) else dict(real.next)
+        if isinstance(real, Sending) and real.missing:
+            led["missing"] = real.missing
+        assert (state["kind"], state["next"]) == (type(real).__name__.lower(), led)
+    assert facts["start"] == vendor.flow.start
+    assert {*facts["needs"], *facts["takes"]} == set(vendor.inputs)
 
 
 @pytest.mark.parametrize("picture", [draw.outline, draw.diagram, draw.sequence, draw.story])

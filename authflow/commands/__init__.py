@@ -2,7 +2,8 @@
 simulate, doctor, completion; and what `check --explore` shows.
 
 attach(group)   gives them to the group in `authflow.cli`; each verb's module is imported when it is called
-exits           exit codes, and errors in one line
+front           the way in and out: streams, and any error as one line
+exits           exit codes, and what each error ends with
 desk            prompts and progress, while an exchange runs in another thread
 options         what the verbs have in common: which account, which settings, where secrets are read from
 """
@@ -13,8 +14,6 @@ import importlib
 from typing import Any, Final
 
 import click
-
-from authflow.commands.exits import EPILOG
 
 __all__ = ["attach"]
 
@@ -33,7 +32,6 @@ VERBS: Final = {
 
 def attach(group: click.Group) -> None:
     """Add the verbs to a group."""
-    group.epilog = group.epilog or EPILOG
     for name in VERBS:
         group.add_command(_Later(name))
 
@@ -48,6 +46,7 @@ class _Later(click.Command):
         assert self.name is not None
         module = importlib.import_module(f"{__name__}.{VERBS[self.name][0]}")
         verb: click.Command = getattr(module, self.name)
+        verb.epilog = self.epilog
         return verb
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:

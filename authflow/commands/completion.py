@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 from click.shell_completion import get_completion_class
 
-from authflow.commands.exits import MISUSED, Failed, Verb
+from authflow.commands.exits import MISUSED, Failed
+from authflow.commands.options import json_option
 
 _HOW = {
     "bash": 'eval "$(authflow completion bash)"',
@@ -15,14 +18,15 @@ _HOW = {
 
 
 @click.command(
-    cls=Verb,
     help="Print the script that teaches your shell to complete.\n\n\b\n"
     + "\n".join(f"{shell}: {line}" for shell, line in _HOW.items()),
 )
 @click.argument("shell", type=click.Choice(sorted(_HOW)))
+@json_option
 @click.pass_context
-def completion(context: click.Context, shell: str) -> None:
+def completion(context: click.Context, shell: str, as_json: bool) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise Failed(f"no completion for {shell}", MISUSED)
-    click.echo(kind(context.find_root().command, {}, "authflow", "_AUTHFLOW_COMPLETE").source())
+    script = kind(context.find_root().command, {}, "authflow", "_AUTHFLOW_COMPLETE").source()
+    click.echo(json.dumps({"shell": shell, "script": script}) if as_json else script)

@@ -10,13 +10,17 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from authflow.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 T = TypeVar("T")
 
@@ -26,6 +30,7 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Question:
+    name: str
     title: str
     hidden: bool
     reply: queue.SimpleQueue[str | BaseException] = field(default_factory=queue.SimpleQueue)
@@ -37,11 +42,11 @@ class Desk:
     def __init__(self) -> None:
         self._inbox: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
 
-    def ask(self, title: str, hidden: bool) -> str:
+    def ask(self, name: str, title: str, hidden: bool) -> str:
         """A person's answer. Raises ConfigurationError where nobody can be asked."""
         if threading.current_thread() is threading.main_thread():
-            return _prompt(title, hidden)
-        question = _Question(title, hidden)
+            return _prompt(name, title, hidden)
+        question = _Question(name, title, hidden)
         self._inbox.put(question)
         answer = question.reply.get()
         if isinstance(answer, BaseException):
@@ -65,7 +70,7 @@ class Desk:
             while (question := self._next(shown, what)) is not None:
                 shown.close()
                 try:
-                    question.reply.put(_prompt(question.title, question.hidden))
+                    question.reply.put(_prompt(question.name, question.title, question.hidden))
                 except ConfigurationError as error:
                     question.reply.put(error)
                 except BaseException:
@@ -79,20 +84,45 @@ class Desk:
     def _next(self, shown: contextlib.ExitStack, what: str) -> _Question | None:
         with contextlib.suppress(queue.Empty):
             return self._inbox.get(timeout=PATIENCE)
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.text import Text
-
-            shown.enter_context(Console(stderr=True).status(Text(f"{what} …")))
+        _shown(shown, f"{what} …")
         return self._inbox.get()
 
 
-def _prompt(title: str, hidden: bool) -> str:
+@contextlib.contextmanager
+def counting(what: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """To be called with the size of what has come; on a terminal the sum is shown, if it takes its time."""
+    began, total = time.monotonic(), 0
+    with contextlib.ExitStack() as stack:
+        line: Status | None = None
+
+        def count(size: int) -> None:
+            nonlocal line, total
+            total += size
+            if not shown or time.monotonic() - began < PATIENCE:
+                return
+            line = line or _shown(stack, f"{what} …")
+            if line is not None:
+                line.update(f"{what}: {total / 1e6:.1f} MB …")
+
+        yield count
+
+
+def _shown(stack: contextlib.ExitStack, what: str) -> Status | None:
+    """A line that moves, until the stack is closed; none where nobody looks."""
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.text import Text
+
+    return stack.enter_context(Console(stderr=True).status(Text(what)))
+
+
+def _prompt(name: str, title: str, hidden: bool) -> str:
     if not sys.stdin.isatty():
-        name = title.partition(" for ")[0]
+        by_hand = f"pipe it in with --stdin {name}" if hidden else f"say --set {name}=…"
         raise ConfigurationError(
-            f"the {title} is wanted, and nobody can be asked for it here: set AUTHFLOW_{name.upper()}, pipe it in with "
-            f"--stdin {name}, or say in the config file where to get it"
+            f"{title} is wanted, and nobody can be asked for it here: set AUTHFLOW_{name.upper()}, {by_hand}, or "
+            "say in the config file where to get it"
         )
     answer: str = click.prompt(title, hide_input=hidden, err=True)
     return answer

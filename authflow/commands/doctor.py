@@ -14,25 +14,25 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 import click
 
 from authflow import plugins
-from authflow.accounts import Account, Opened, config_path, find_account, open_account, read_accounts
+from authflow.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
 from authflow.bag import Bag
 from authflow.clients import ADAPTERS, NoAnswer, default_sender
 from authflow.clients.base import TooLarge
 from authflow.commands.desk import Desk
-from authflow.commands.exits import REFUSED, Verb
-from authflow.commands.options import complete_account, json_option, pairs
+from authflow.commands.exits import REFUSED
+from authflow.commands.options import complete_account, json_option, pairs, store_option
 from authflow.commands.spans import span
-from authflow.commands.status import where_kept
 from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin
 from authflow.http import Request, origin_of, without_query
 from authflow.sources import Source
+from authflow.stores import open_store
 from authflow.template import Unbound, Unfit
 
 GOOD, WARNING, BAD = "ok", "note", "BAD"
@@ -54,10 +54,10 @@ class Check:
     says: str
 
 
-@click.command(cls=Verb, epilog="Exit codes: 0 nothing is wrong; 1 something is.")
+@click.command()
 @click.argument("accounts", nargs=-1, shell_complete=complete_account)
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of an account not in the file.")
-@click.option("--store", metavar="STORE", help="Look there, in the place of what the account says.")
+@store_option
 @click.option("--offline", is_flag=True, help="Ask no vendor for the time.")
 @json_option
 @click.pass_context
@@ -73,9 +73,11 @@ def doctor(
     clock against the vendors'. Looks at ACCOUNTS, or at all of the config file. Sends no secret.
     """
 
+    given = pairs(settings)
+
     def chosen() -> list[Account]:
         if accounts:
-            return [find_account(name, pairs(settings), store) for name in accounts]
+            return [find_account(name, given, store) for name in accounts]
         return list(read_accounts().values())
 
     checks = Desk().wait_for("Looking", lambda: list(examine(chosen, offline=offline)))
@@ -97,12 +99,12 @@ def examine(chosen: Callable[[], list[Account]], *, offline: bool = False) -> It
     accounts: list[Account] = []
     try:
         accounts = chosen()
-        yield Check(
-            "config", GOOD, f"{config_path()}: {', '.join(account.name for account in accounts) or 'no accounts'}"
-        )
+        yield _config(read_accounts())
     except ConfigurationError as error:
         yield Check("config", BAD, str(error))
     yield _keyring(wanted=any(_uses_keyring(account) for account in accounts))
+    if not accounts:
+        yield _fallback()
     for account in accounts:
         yield from _account(account, offline)
 
@@ -131,9 +133,16 @@ def _version(distribution: str) -> str:
         return ""
 
 
+def _config(accounts: Mapping[str, Account]) -> Check:
+    how = "authflow login VENDOR --save NAME"
+    if not config_path().exists():
+        return Check("config", WARNING, f"{config_path()} is not there yet: {how} writes it")
+    return Check("config", GOOD, f"{config_path()}: {', '.join(accounts) or f'no accounts yet, {how} adds one'}")
+
+
 def _uses_keyring(account: Account) -> bool:
     sources = [value.kind for value in account.inputs.values() if isinstance(value, Source)]
-    return "keyring" in sources or account.store.startswith("keyring")
+    return "keyring" in sources or (isinstance(account.store, str) and account.store.startswith("keyring"))
 
 
 def _keyring(*, wanted: bool) -> Check:
@@ -172,17 +181,28 @@ def _account(account: Account, offline: bool) -> Iterator[Check]:
         yield _clock(one)
 
 
-def _nobody(title: str, hidden: bool) -> str:
+def _nobody(name: str, title: str, hidden: bool) -> str:
     raise ConfigurationError(f"the {title} is neither in the config file nor in the environment; it will be asked for")
 
 
 def _store(one: Opened) -> Check:
-    place = where_kept(one.account.store, one.store)
     try:
         stored = one.store.load(one.key)
     except AuthFlowError as error:
         return Check(f"{one.account.name}: store", BAD, str(error))
-    return Check(f"{one.account.name}: store", GOOD, f"{place}, {'a record' if stored else 'no record yet'}")
+    return Check(f"{one.account.name}: store", GOOD, f"{one.place}, {'a record' if stored else 'no record yet'}")
+
+
+def _fallback() -> Check:
+    """The store of those who have no account yet: it can be opened, and read."""
+    account = Account("none", "")
+    try:
+        spec = account.store_named()
+        store = open_store(spec, factories=plugins.stores())
+        store.load("0" * 32)
+    except AuthFlowError as error:
+        return Check("store", BAD, str(error))
+    return Check("store", GOOD, place_of(spec, store))
 
 
 def _clock(one: Opened) -> Check:

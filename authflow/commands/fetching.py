@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from authflow.commands.exits import UNAVAILABLE, Failed
+from authflow.commands.exits import MISUSED, UNAVAILABLE, Failed
 from authflow.errors import AuthFlowError, ConfigurationError
-from authflow.http import Pairs
+from authflow.http import Pairs, without_query
 from authflow.session import AuthSession
 
 
@@ -44,12 +44,14 @@ def _httpx(library: str, session: AuthSession, order: Order) -> Iterator[Reply]:
     try:
         with (
             lib.Client(auth=auth, follow_redirects=order.follow, timeout=order.timeout) as client,
-            client.stream(order.method, order.url, headers=list(order.headers), content=order.body) as answer,
+            client.stream(order.method, order.url, headers=_encoded(order), content=order.body) as answer,
         ):
             headers = tuple((str(name), str(value)) for name, value in answer.headers.multi_items())
             yield Reply(answer.status_code, answer.reason_phrase, headers, answer.iter_bytes())
-    except (lib.HTTPError, lib.InvalidURL, lib.StreamError) as error:
-        _gave_up(error)
+    except lib.InvalidURL as error:
+        raise Failed(f"{without_query(order.url)!r} is no URL: {error}", MISUSED) from None
+    except (lib.HTTPError, lib.StreamError) as error:
+        _gave_up(order, error)
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def _requests(library: str, session: AuthSession, order: Order) -> Iterator[Repl
             client.request(
                 order.method,
                 order.url,
-                headers=dict(order.headers),
+                headers=dict(_encoded(order)),
                 data=order.body,
                 auth=getattr(session, library),
                 **more,
@@ -70,8 +72,10 @@ def _requests(library: str, session: AuthSession, order: Order) -> Iterator[Repl
         ):
             headers = tuple((str(name), str(value)) for name, value in answer.headers.items())
             yield Reply(answer.status_code, answer.reason or "", headers, answer.iter_content(1 << 14))
+    except lib.exceptions.InvalidURL as error:
+        raise Failed(f"{without_query(order.url)!r} is no URL: {error}", MISUSED) from None
     except lib.RequestException as error:
-        _gave_up(error)
+        _gave_up(order, error)
 
 
 #: library → how a request goes through it; the first that is installed is used
@@ -87,7 +91,12 @@ def fetch(session: AuthSession, order: Order) -> AbstractContextManager[Reply]:
     raise ConfigurationError("no HTTP client is installed: pip install 'authflow-http[httpx]'")
 
 
-def _gave_up(error: Exception) -> NoReturn:
+def _encoded(order: Order) -> list[tuple[str, bytes]]:
+    """Values as a terminal gave them, byte for byte; the libraries' own way is ASCII or an error."""
+    return [(name, value.encode("utf-8", "surrogateescape")) for name, value in order.headers]
+
+
+def _gave_up(order: Order, error: Exception) -> NoReturn:
     if isinstance(error, AuthFlowError):
         raise error
-    raise Failed(f"{type(error).__name__}: {error}", UNAVAILABLE) from error
+    raise Failed(f"{without_query(order.url)}: no answer ({type(error).__name__}: {error})", UNAVAILABLE) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,6 +17,9 @@ from authflow import plugins
 from authflow.accounts import Opened, find_account, open_account, read_accounts
 from authflow.commands.desk import Desk
 from authflow.errors import AuthFlowError, ConfigurationError
+
+#: The longest timeout, in seconds: a day.
+LONGEST: Final = 86400
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,18 +36,32 @@ def complete_account(ctx: click.Context, parameter: click.Parameter, incomplete:
 
 
 account_argument = click.argument("account", shell_complete=complete_account)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
+store_option = click.option(
+    "--store", metavar="STORE", help="Where the token is kept, in the place of what the account says."
+)
+
+
+def _some_time(ctx: click.Context, parameter: click.Parameter, seconds: float) -> float:
+    """A span that somebody may want to wait: not nought, not `nan`, no year."""
+    if not 0 < seconds <= LONGEST:
+        raise click.BadParameter(f"{seconds:g} is no number of seconds up to {LONGEST}", ctx, parameter)
+    return seconds
 
 
 def account_options(command: F) -> F:
     """--set, --stdin, --store, --timeout."""
     for option in (
         click.option(
-            "--timeout", type=click.FloatRange(min=0.001), default=30.0, help="Seconds that a login may take."
+            "--timeout",
+            type=float,
+            callback=_some_time,
+            metavar="SECONDS",
+            default=30.0,
+            show_default=True,
+            help="How long a login may take.",
         ),
-        click.option(
-            "--store", metavar="STORE", help="Where the token is kept, in the place of what the account says."
-        ),
+        store_option,
         click.option("--stdin", "from_stdin", metavar="NAME", help="Read this secret from standard input, one line."),
         click.option(
             "--set",

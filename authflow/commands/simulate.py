@@ -12,7 +12,7 @@ import threading
 
 import click
 
-from authflow.commands.exits import MISUSED, Failed, Verb
+from authflow.commands.exits import MISUSED, Failed
 from authflow.commands.options import complete_account, pairs
 
 
@@ -26,9 +26,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
         raise click.BadParameter(str(error)) from None
 
 
-@click.command(
-    cls=Verb, epilog="Exit codes: 0 done, Ctrl-C included; 2 used wrongly, or a vendor file that is not right."
-)
+@click.command()
 @click.argument("vendor", shell_complete=complete_account)
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Where it listens (0, the default: any free port)."

@@ -6,17 +6,16 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from authflow.accounts import Account, Opened, config_path, find_account, open_account, read_accounts
-from authflow.commands.exits import Verb
-from authflow.commands.options import complete_account, json_option, pairs
+from authflow.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
+from authflow.commands.desk import Desk
+from authflow.commands.options import complete_account, json_option, pairs, store_option
 from authflow.commands.spans import bar, span
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.grant import Grant
-from authflow.stores import Store
 
 COLUMNS: Final = ("account", "vendor", "state", "time left", "kept in")
 
@@ -35,10 +34,10 @@ class Line:
     problem: str = ""
 
 
-@click.command(cls=Verb)
+@click.command()
 @click.argument("accounts", nargs=-1, shell_complete=complete_account)
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of an account not in the file.")
-@click.option("--store", metavar="STORE", help="Look there, in the place of what the account says.")
+@store_option
 @json_option
 def status(accounts: tuple[str, ...], settings: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Show ACCOUNTS (left out: all of the config file): state, time left, and where the token is kept."""
@@ -46,7 +45,7 @@ def status(accounts: tuple[str, ...], settings: tuple[str, ...], store: str | No
         chosen = [find_account(name, pairs(settings), store) for name in accounts]
     else:
         chosen = list(read_accounts().values())
-    lines = [look(account) for account in chosen]
+    lines = Desk().wait_for("Looking", lambda: [look(account) for account in chosen])
     now = time.time()
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines]))
@@ -64,8 +63,9 @@ def look(account: Account) -> Line:
     try:
         one = open_account(account, _nobody)
     except AuthFlowError as error:
-        return Line(account.name, account.vendor, account.store, problem=str(error))
-    line = Line(account.name, one.vendor.name, where_kept(account.store, one.store), one.vendor.flow.start)
+        named = place_of(account.store) if isinstance(account.store, str) else ""
+        return Line(account.name, account.vendor, named, problem=str(error))
+    line = Line(account.name, one.vendor.name, one.place, one.vendor.flow.start)
     return _read(line, one)
 
 
@@ -85,17 +85,8 @@ def _read(line: Line, one: Opened) -> Line:
     return Line(**{**facts, "state": grant.state, **times})
 
 
-def _nobody(title: str, hidden: bool) -> str:
+def _nobody(name: str, title: str, hidden: bool) -> str:
     raise ConfigurationError(f"the {title} is needed even to find its record")
-
-
-def where_kept(spec: str, store: Store) -> str:
-    """The folder, or what was written; of a URL no more than its scheme and host, since it may hold a password."""
-    folder: Any = getattr(store, "folder", None)
-    if folder is not None:
-        return str(folder)
-    scheme, mark, rest = spec.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if mark else spec
 
 
 def _state(line: Line, now: float) -> str:

@@ -7,15 +7,14 @@ from typing import Any
 
 import click
 
-from authflow.accounts import Account, Opened, add_account
+from authflow.accounts import Account, Opened, add_account, check_new
 from authflow.commands.desk import Desk
-from authflow.commands.exits import Verb
 from authflow.commands.options import account_argument, account_options, json_option, opened
 from authflow.commands.spans import span
 from authflow.token import Token
 
 
-@click.command(cls=Verb)
+@click.command()
 @account_argument
 @account_options
 @click.option("--save", metavar="NAME", help="Add this to the config file as an account of that name.")
@@ -39,11 +38,13 @@ def login(account: str, save: str | None, as_json: bool, timeout: float, **chose
     A password that was typed goes to the keyring, if the account says `{ keyring = true }`.
     """
     desk = Desk()
+    if save is not None:
+        check_new(save)
     one = opened(desk, account, **chosen)
     session = one.session(timeout=timeout)
     token = desk.wait_for(f"Logging in to {one.vendor.title}", session.login)
     kept = one.remember()
-    path = str(add_account(_renamed(one.account, save))) if save else None
+    path = str(add_account(_renamed(one.account, save))) if save is not None else None
     if as_json:
         click.echo(json.dumps({**_facts(one, token), "config": path, "keyring": kept}))
         return
@@ -55,7 +56,7 @@ def login(account: str, save: str | None, as_json: bool, timeout: float, **chose
         click.echo(f"{path} has the account {save}.", err=True)
 
 
-@click.command(cls=Verb)
+@click.command()
 @account_argument
 @account_options
 @json_option
@@ -70,7 +71,7 @@ def token(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
     click.echo(json.dumps({"token": fresh.access, **_facts(one, fresh)}) if as_json else fresh.access)
 
 
-@click.command(cls=Verb)
+@click.command()
 @account_argument
 @account_options
 @json_option

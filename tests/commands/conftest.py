@@ -80,7 +80,7 @@ class Shell:
             os.close(terminal)
             shown = shown_until(master, None)
         os.close(master)
-        return process.returncode, shown.decode()
+        return process.returncode, shown.decode("utf-8", "replace")
 
 
 def shown_until(terminal: int, mark: bytes | None) -> bytes:

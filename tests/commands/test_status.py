@@ -57,9 +57,14 @@ def test_status_of_an_account_that_cannot_be_opened_says_why_and_shows_the_rest(
 
 
 def test_status_shows_no_password_of_a_url(account: Shell) -> None:
-    shown = account("status", "sup", "--store", "redis://user:hunter2@127.0.0.1:1/0").out
-    assert "hunter2" not in shown
-    assert "redis://127.0.0.1:1" in account("status", "sup", "--store", "redis://u:p@127.0.0.1:1/0", "--json").out
+    for words in ([], ["--json"]):
+        shown = account("status", *words, AUTHFLOW_STORE="redis://user:hunter2@127.0.0.1:1/0")
+        assert "redis://127.0.0.1:1" in shown.out
+        assert "hunter2" not in shown.out + shown.err
+    by_hand = account("status", "sup", "--store", "redis://user:hunter2@127.0.0.1:1/0")
+    assert (by_hand.code, by_hand.out) == (2, "")
+    assert "AUTHFLOW_STORE" in by_hand.err
+    assert "hunter2" not in by_hand.err
 
 
 def test_status_without_accounts_says_how_to_add_one(shell: Shell) -> None:
@@ -94,8 +99,26 @@ def test_doctor_finds_nothing_wrong(account: Shell, supplier: Supplier) -> None:
     assert code == 0
     assert "BAD" not in {result for result, _ in found.values()}
     assert {"python", "authflow", "clients", "config", "keyring", "sup: store", "sup: clock"} <= found.keys()
+    assert found["config"] == ("ok", f"{account.config}: sup")
     assert found["sup: clock"][0] == "ok"
     assert supplier.counts == {"other": 1}
+
+
+def test_doctor_tells_a_newcomer_what_is_not_there_yet_and_how_to_get_it(shell: Shell) -> None:
+    code, found = checks(shell)
+    assert code == 0
+    assert found["config"][0] == "note"
+    assert f"{shell.config} is not there yet: authflow login VENDOR --save NAME" in found["config"][1]
+    assert found["store"] == ("ok", str(shell.home / "state" / "authflow"))
+    shell.write("")
+    assert "no accounts yet" in checks(shell)[1]["config"][1]
+    code, found = checks(shell, AUTHFLOW_STORE="redis://:hunter2@127.0.0.1:1/0")
+    assert (code, found["store"][0], "hunter2" in found["store"][1]) == (1, "BAD", False)
+
+
+def test_doctor_used_wrongly_looks_at_nothing(account: Shell) -> None:
+    done = account("doctor", "sup", "--set", "x")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
 
 
 @pytest.mark.parametrize(("ahead", "result"), [(0.0, "ok"), (-600.0, "BAD"), (600.0, "BAD"), (12.0, "note")])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from authflow.commands.exits import EPILOG
 from tests.commands.conftest import AUTHFLOW, Shell, shown_until
 from tests.servers import PASSWORD, Came, Says, Supplier, closed_port, listening
 
@@ -107,10 +108,18 @@ def test_a_store_that_cannot_be_used(account: Shell, tmp_path: Path) -> None:
         (["login", "sup", "--stdin", "password"], "standard input holds nothing"),
         (["token", "sup", "--store", "redis"], "redis://"),
         (["login", "sup", "--save", "sup"], "already"),
+        (["login", "sup", "--save", "s p"], "letters, digits"),
+        (["token", "sup", "--timeout", "nan"], "no number of seconds"),
+        (["token", "sup", "--timeout", "inf"], "no number of seconds"),
+        (["token", "sup", "--timeout", "0"], "no number of seconds"),
+        (["token", "sup", "--store", "redis://:open-sesame@127.0.0.1/0"], "AUTHFLOW_STORE"),
     ],
 )
-def test_wrong_use_is_one_line_without_the_secret(account: Shell, words: list[str], says: str) -> None:
+def test_wrong_use_is_one_line_without_the_secret(
+    account: Shell, supplier: Supplier, words: list[str], says: str
+) -> None:
     done = account(*words)
+    assert supplier.counts == {}
     assert (done.code, done.err.count("\n"), done.out) == (2, 1, "")
     assert says in done.err
     assert PASSWORD not in done.err
@@ -119,7 +128,21 @@ def test_wrong_use_is_one_line_without_the_secret(account: Shell, words: list[st
 def test_nobody_to_ask_is_said_and_not_waited_for(shell: Shell, supplier: Supplier) -> None:
     done = shell("token", *by_hand(supplier))
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert "--stdin password" in done.err
+    assert "AUTHFLOW_PASSWORD, pipe it in with --stdin password" in done.err
+    unnamed = shell("token", "supplier")
+    assert "AUTHFLOW_USERNAME, say --set username=" in unnamed.err
+    assert "--stdin" not in unnamed.err
+
+
+def test_the_hint_names_the_input_by_its_name_and_not_its_title(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "key.toml").write_text(
+        'extends = "api-key"\nbase_url = "https://a.example/"\n[credentials]\n'
+        'api_key = { secret = true, title = "The key from your profile page" }\n'
+    )
+    done = shell("token", str(tmp_path / "key.toml"))
+    assert done.code == 2
+    assert "authflow: The key from your profile page for" in done.err
+    assert "set AUTHFLOW_API_KEY, pipe it in with --stdin api_key" in done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
@@ -209,8 +232,7 @@ def test_the_shell_completes_verbs_and_accounts(account: Shell) -> None:
         assert mark in account("completion", shell).out
 
 
-@pytest.mark.parametrize("verb", ["login", "token", "logout", "request", "status"])
+@pytest.mark.parametrize("verb", ["login", "token", "logout", "request", "status", "doctor", "completion"])
 def test_help_documents_the_exit_codes(shell: Shell, verb: str) -> None:
     said = " ".join(shell(verb, "--help").out.split())
-    assert "Exit codes: 0 done; 1 refused" in said
-    assert "130 interrupted" in said
+    assert EPILOG in said
