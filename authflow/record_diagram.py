@@ -111,15 +111,22 @@ def _box(box: Box, live: bool) -> str:
     left, top = box.x - box.width / 2, box.y - BOX / 2
     return (
         f'<g class="state {kind}{" live" if live else ""}" data-state="{escape(state.name)}">'
-        f"<title>{escape(_title(state))}</title>"
+        f"<title>{escape(f'{state.name}: {described(state)}')}</title>"
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{BOX}" rx="11"/>'
         f'<text x="{box.x:.1f}" y="{box.y - 3:.1f}" class="name">{escape(state.name)}</text>'
         f'<text x="{box.x:.1f}" y="{box.y + 14:.1f}" class="does">{escape(_does(state))}</text></g>'
     )
 
 
-def _title(state: State) -> str:
-    return f"{state.name}: {state.message}" if isinstance(state, Failing) else f"{state.name} {_does(state)}"
+def described(state: State) -> str:
+    """What a state does, in a sentence: a failing one says why."""
+    match state:
+        case Sending():
+            return f"Sends the exchange {state.send}."
+        case Presenting():
+            return "Presents what it holds with your requests."
+        case Failing():
+            return state.message
 
 
 class _Edge(NamedTuple):
@@ -175,15 +182,15 @@ def _around(before: Box, after: Box, passed: list[Box], side: str, lane: int) ->
     clear = max(sign * box.x + box.width / 2 for box in passed) + 8 + LANE * (lane - 0.5)
     out = (sign * clear - (x1 + x2) / 8) / 0.75
     path = f"M{x1:.1f} {y1:.1f} C{out:.1f} {y1:.1f} {out:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
-    at = (sign * (clear + 4), (y1 + y2) / 2 + 4)
+    at = (sign * (clear + 7), (y1 + y2) / 2 + 4)
     return path, at, "start" if sign > 0 else "end"
 
 
 def _label(events: tuple[str, ...], at: tuple[float, float], anchor: str) -> str:
     x, y = at
-    up = (len(events) - 1) * 8
+    up = (len(events) - 1) * 7.5
     rows = "".join(
-        f'<tspan x="{x:.1f}" y="{y - up + 16 * number:.1f}">{escape(event)}</tspan>'
+        f'<tspan x="{x:.1f}" y="{y - up + 15 * number:.1f}">{escape(event)}</tspan>'
         for number, event in enumerate(events)
     )
     return f'<text class="event" text-anchor="{anchor}">{rows}</text>'

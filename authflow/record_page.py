@@ -18,7 +18,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.record_diagram import diagram
+from authflow.record_diagram import described, diagram
 
 if TYPE_CHECKING:
     from authflow.record import Asked, Climb, Edge, Recording, Wire
@@ -42,15 +42,16 @@ def page(recordings: Sequence[Recording], title: str = "") -> str:
 
 def _section(one: Recording, mark: str) -> str:
     steps = [{"before": edge.before, "event": edge.event, "after": edge.after} for edge in one.edges]
-    data = json.dumps({"start": one.start, "steps": steps}).replace("<", "\\u003c")
+    says = {name: described(state) for name, state in one.vendor.flow.states.items()}
+    data = json.dumps({"start": one.start, "steps": steps, "says": says}).replace("<", "\\u003c")
     waited = sum(any(part.kind == "waited" for part in asked.parts) for asked in one.asked)
     numbers = (
-        (sum(asked.method != one.hop for asked in one.asked), "requests"),
-        (len(one.wires), "exchanges"),
-        (len(one.edges), "transitions"),
-        (waited, "waited"),
+        (sum(asked.method != one.hop for asked in one.asked), "request", "requests"),
+        (len(one.wires), "exchange", "exchanges"),
+        (len(one.edges), "transition", "transitions"),
+        (waited, "waited", "waited"),
     )
-    facts = "".join(f"<li><b>{count}</b> {what}</li>" for count, what in numbers)
+    facts = "".join(f"<li><b>{count}</b> {one if count == 1 else many}</li>" for count, one, many in numbers)
     more = f'<p class="quiet">{one.left_out} more were left out.</p>' if one.left_out else ""
     return f"""
 <section class="recording" id="{mark}" aria-labelledby="{mark}-title">
@@ -59,7 +60,8 @@ def _section(one: Recording, mark: str) -> str:
 <div class="two">
 <div><h3>States</h3>
 <div class="wide" tabindex="0" role="group" aria-label="State diagram">{_diagram(one)}</div>
-{_stepper(mark, len(steps))}
+<p class="says"><b class="now">{escape(one.state)}</b> <span>{escape(says.get(one.state, ""))}</span></p>
+{_stepper(mark, one)}
 <script type="application/json" class="data">{data}</script></div>
 <div><h3>Exchanges</h3>{_sequence(one)}</div>
 </div>
@@ -72,12 +74,15 @@ def _diagram(one: Recording) -> str:
     return diagram(one.vendor.flow, one.state, f"States: {names}. The session is {one.state}.")
 
 
-def _stepper(mark: str, steps: int) -> str:
+def _stepper(mark: str, one: Recording) -> str:
+    steps = len(one.edges)
     if not steps:
         return '<p class="quiet">Nothing changed.</p>'
     return (
         f'<div class="stepper"><label for="{mark}-step">Step</label>'
+        '<button type="button" class="earlier" aria-label="One step back">‹</button>'
         f'<input id="{mark}-step" type="range" min="0" max="{steps}" value="{steps}">'
+        '<button type="button" class="later" aria-label="One step on">›</button>'
         f'<output for="{mark}-step" aria-live="polite">{steps} of {steps}</output></div>'
     )
 
@@ -95,7 +100,15 @@ def _sequence(one: Recording) -> str:
     rows = [*_edges(one.edges), *_wires(one.wires), *_requests(one)]
     listed = "".join(row.html for row in sorted(rows, key=lambda row: row.at))
     heads = "".join(f"<span>{escape(name)}</span>" for name in ("your code", "authflow", one.vendor.name))
-    return f'<div class="sequence"><div class="heads" aria-hidden="true">{heads}</div><ol>{listed}</ol></div>'
+    return (
+        f'<div class="sequence"><div class="heads" aria-hidden="true">{heads}</div>'
+        f'<div class="walk" tabindex="0" role="group" aria-label="Sequence of exchanges"><ol>{listed}</ol></div></div>'
+    )
+
+
+def _unseen(text: str) -> str:
+    """What the drawing tells by its arrows, for those who do not see them."""
+    return f'<span class="unseen">{escape(text)}</span>'
 
 
 def _edges(edges: Iterable[Edge]) -> Iterator[_Row]:
@@ -113,12 +126,12 @@ def _wires(wires: Iterable[Wire]) -> Iterator[_Row]:
         body = "\n".join([f"{wire.method} {wire.url}", *wire.request, "", said, *wire.answer])
         yield _Row(
             wire.began,
-            f'<li class="there"><details><summary><span>{escape(name)}</span></summary>'
+            f'<li class="there"><details><summary>{_unseen("authflow to the vendor: ")}<b>{escape(name)}</b></summary>'
             f"<pre>{escape(body)}</pre></details></li>",
         )
         yield _Row(
             wire.ended if wire.ended is not None else wire.began,
-            f'<li class="back {kind}"><span>{escape(said)} <small>{took}</small></span></li>',
+            f'<li class="back {kind}"><span>{_unseen("the vendor: ")}{escape(said)} <small>{took}</small></span></li>',
         )
 
 
@@ -137,7 +150,8 @@ def _requests(one: Recording) -> Iterator[_Row]:
         alike = [group] if len(group) > ONE_BY_ONE else [[sent] for sent in group]
         for some in alike:
             what = f"{len(some)} × {method}" if len(some) > 1 else f"{method} {some[0][1]}"
-            arrow = f'<li class="own {kind}"><span>{escape(what.strip())} <b>{escape(end)}</b></span></li>'
+            who = _unseen("your code: ")
+            arrow = f'<li class="own {kind}"><span>{who}{escape(what.strip())} <b>{escape(end)}</b></span></li>'
             yield _Row(some[0][0], arrow)
 
 
@@ -155,7 +169,12 @@ def _took(began: float, ended: float | None) -> str:
 
 def _timeline(one: Recording) -> str:
     whole = max([one.length, 0.001, *(climb.ended or 0.0 for climb in one.climbs)])
-    lanes = [*_climbs(one.climbs, whole), *_exchanges(one.wires, whole), *_asked(one.asked, whole)]
+    groups = (
+        ("Renewals", _climbs(one.climbs, whole)),
+        ("Exchanges", _exchanges(one.wires, whole)),
+        ("Requests", _asked(one.asked, whole)),
+    )
+    lanes = "".join(f"<h4>{name}</h4><ol>{listed}</ol>" for name, group in groups if (listed := "".join(group)))
     ticks = "".join(f"<span>{whole * part / 4:.2f} s</span>" for part in range(5))
     key = "".join(
         f'<li><i class="bar {kind}"></i>{what}</li>'
@@ -169,7 +188,7 @@ def _timeline(one: Recording) -> str:
     return (
         f'<ul class="key" aria-hidden="true">{key}</ul>'
         f'<div class="timeline" tabindex="0" role="group" aria-label="Timeline of {whole:.2f} seconds">'
-        f'<ol>{"".join(lanes)}</ol><div class="ticks" aria-hidden="true">{ticks}</div></div>'
+        f'<div class="ticks" aria-hidden="true">{ticks}</div>{lanes}</div>'
     )
 
 

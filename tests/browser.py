@@ -67,8 +67,8 @@ class Page:
 
 
 @contextlib.contextmanager
-def browser(width: int, height: int, *, dark: bool = False) -> Iterator[Page]:
-    """A browser of one's own, as large as told, that ends with the block."""
+def browser(width: int, height: int, *, dark: bool = False, still: bool = False) -> Iterator[Page]:
+    """A browser of one's own, as large as told, that ends with the block; `still` is for people who want no motion."""
     assert CHROMIUM is not None
     assert DRIVER is not None
     with contextlib.ExitStack() as stack:
@@ -90,7 +90,9 @@ def browser(width: int, height: int, *, dark: bool = False) -> Iterator[Page]:
         switches = [*_SWITCHES, f"--user-data-dir={profile}/profile"]
         options = {
             "binary": CHROMIUM,
-            "args": switches + ["--blink-settings=preferredColorScheme=0"] * dark,
+            "args": switches
+            + ["--blink-settings=preferredColorScheme=0"] * dark
+            + ["--force-prefers-reduced-motion"] * still,
             "mobileEmulation": {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 1.0}},
         }
         session = _asked(base, {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})

@@ -363,6 +363,133 @@ def test_the_keyboard_walks_through_what_happened(story: Path) -> None:
         assert order is True
 
 
+#: What WCAG 2.2 asks for: 4.5 for text, 3 for what a drawing tells (1.4.3, 1.4.11). Inactive buttons are let off.
+CONTRAST = """
+const parts = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+const light = c => {
+  const [r, g, b] = parts(c).map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + .05) / (y + .05); };
+const behind = e => {
+  const box = e.closest(".state")?.querySelector("rect");
+  if (box) return getComputedStyle(box).fill;
+  for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor, [, , , alpha = 1] = parts(c);
+    if (alpha === 1) return c;
+  }
+};
+const poor = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+let seen = 0;
+while (texts.nextNode()) {
+  const e = texts.currentNode.parentElement, text = texts.currentNode.data.trim();
+  if (!text || e.closest("script, style, title, :disabled")) continue;
+  const of = ratio(getComputedStyle(e)[e.ownerSVGElement ? "fill" : "color"], behind(e));
+  seen += 1;
+  if (of < 4.5) poor.push([text, of]);
+}
+for (const bar of document.querySelectorAll(".track .bar")) {
+  const style = getComputedStyle(bar);
+  const own = bar.classList.contains("waited") ? style.borderTopColor : style.backgroundColor;
+  const of = ratio(own, behind(bar.parentElement));
+  if (of < 3) poor.push([bar.className, of]);
+}
+for (const drawn of document.querySelectorAll(".state rect, .edge .line")) {
+  const of = ratio(getComputedStyle(drawn).stroke, behind(drawn.closest(".wide")));
+  if (of < 3) poor.push([drawn.outerHTML, of]);
+}
+return [seen, poor];
+"""
+
+STRUCTURE = """
+const wrong = [], all = selector => [...document.querySelectorAll(selector)];
+for (const [selector, count] of [["main", 1], ["header", 1], ["h1", 1], ["nav[aria-label]", 1], ["html[lang]", 1]])
+  if (all(selector).length !== count) wrong.push(selector);
+const ids = all("[id]").map(e => e.id);
+if (new Set(ids).size !== ids.length) wrong.push("an id twice");
+for (const e of all("section")) if (!document.getElementById(e.getAttribute("aria-labelledby"))) wrong.push(e.id);
+for (const e of all("input")) if (!e.labels.length) wrong.push(e.outerHTML);
+for (const e of all("button")) if (!e.getAttribute("aria-label")) wrong.push(e.outerHTML);
+for (const e of all("svg[role=img], [role=group]")) if (!e.getAttribute("aria-label")) wrong.push(e.outerHTML);
+let level = 0;
+for (const e of all("h1, h2, h3, h4")) {
+  if (Number(e.tagName[1]) > level + 1) wrong.push("skipped to " + e.outerHTML);
+  level = Number(e.tagName[1]);
+}
+for (const e of all("main *"))
+  if (/auto|scroll/.test(getComputedStyle(e).overflowY) && e.scrollHeight > e.clientHeight + 1 && e.tabIndex !== 0)
+    wrong.push("the keyboard cannot scroll " + e.outerHTML.slice(0, 60));
+for (const e of all("a, input, button, summary")) {
+  const box = e.getBoundingClientRect();
+  if (Math.min(box.width, box.height) < 24) wrong.push("too small for a finger: " + e.outerHTML);
+}
+return wrong;
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_is_for_everybody(story: Path, dark: bool) -> None:
+    """Contrast, landmarks, names and headings; a finger fits on what can be touched."""
+    with browser.browser(360, 800, dark=dark) as shown:
+        shown.open(story)
+        seen, poor = shown.run(CONTRAST)
+        assert seen > 100
+        assert poor == []
+        assert shown.run(STRUCTURE) == []
+
+
+@needs_browser
+def test_the_tabulator_goes_through_the_page_in_its_order(story: Path) -> None:
+    here = "const all = [...document.querySelectorAll('a, input, button, summary, [tabindex]')]"
+    with browser.browser(1280, 900) as shown:
+        shown.open(story)
+        reachable = shown.run(f"{here}.filter(e => !e.disabled); all[0].focus(); return all.length")
+        went = []
+        for _ in range(reachable):
+            went.append(shown.run(f"{here}.filter(e => !e.disabled); return all.indexOf(document.activeElement)"))
+            shown.keys(":focus", browser.TAB)
+    assert went == list(range(reachable))
+
+
+@needs_browser
+def test_a_finger_walks_through_what_happened(story: Path) -> None:
+    """The buttons stop at both ends; each step is told in words."""
+    told = "return document.querySelector('#r0 output').textContent"
+    says = "return document.querySelector('{} .says').textContent"
+    press = "document.querySelector('#r0 button.{}').click(); " + told
+    with browser.browser(360, 800) as shown:
+        shown.open(story)
+        steps = int(shown.run("return document.querySelector('#r0-step').max"))
+        assert shown.run(told) == f"{steps} of {steps}: stale granted → signed_in"
+        assert shown.run("return document.querySelector('#r0 .later').disabled") is True
+        assert shown.run(press.format("earlier")) == f"{steps - 1} of {steps}: signed_in expired → stale"
+        assert shown.run(says.format("#r0")) == "stale Sends the exchange refresh."
+        for _ in range(steps):
+            shown.run(press.format("earlier"))
+        assert shown.run(told) == f"0 of {steps}: the start"
+        assert shown.run("return document.querySelector('#r0 .earlier').disabled") is True
+        assert shown.run(press.format("later")) == f"1 of {steps}: signed_out granted → signed_in"
+        assert shown.run(says.format("#r1")) == "refused The supplier refused this username and password."
+
+
+@needs_browser
+@pytest.mark.parametrize(("still", "motion"), [(True, "auto"), (False, "smooth")])
+def test_nothing_moves_where_no_motion_is_wanted(story: Path, still: bool, motion: str) -> None:
+    with browser.browser(360, 800, still=still) as shown:
+        shown.open(story)
+        assert shown.run("return getComputedStyle(document.documentElement).scrollBehavior") == motion
+
+
+def test_those_who_see_no_arrows_are_told_who_speaks(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    with session.record() as seen:
+        session.token()
+    words = re.sub(r"<[^>]+>", "", seen.html().partition("<h3>Exchanges</h3>")[2].partition("<h3>")[0])
+    assert "authflow to the vendor: POST login" in words
+    assert "the vendor: 200" in words
+
+
 @needs_browser
 def test_the_page_can_be_read_without_its_script(story: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.html"
