@@ -15,6 +15,7 @@ can be used too, with settings given by hand. What nobody has said is looked for
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -30,7 +31,7 @@ import msgspec
 from msgspec import UNSET
 
 from authflow import plugins
-from authflow.errors import ConfigurationError
+from authflow.errors import ConfigurationError, StoreError
 from authflow.identity import complete, record_key
 from authflow.notation import Input
 from authflow.session import AuthSession
@@ -306,21 +307,26 @@ def check_new(name: str, path: Path | None = None) -> None:
 
 
 def add_account(account: Account, path: Path | None = None) -> Path:
-    """Append an account to the file, which is made if need be; returns its path. Raises ConfigurationError."""
+    """Append an account to the file, which is made if need be; returns its path.
+
+    Raises ConfigurationError, StoreError.
+    """
     path = path or config_path()
     check_new(account.name, path)
     block = "\n".join(_lines(account)) + "\n"
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         old = path.read_bytes() if path.exists() else b""
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(old + (b"\n" if old else b"") + block.encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, path)
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror or error}") from error
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path
 
 

@@ -146,7 +146,8 @@ class Ascent:
         wait = 0.0 if refusal is None else refusal.until - self.climber.clock()
         # A longer wait than there is means that a clock was set back.
         if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(self._credentials(refusal.names)):
-            raise CredentialsRefused(_refusal_message(state, wait), vendor=self.vendor.name, retry_after=wait)
+            message = _refusal_message(self.vendor, state, wait)
+            raise CredentialsRefused(message, vendor=self.vendor.name, retry_after=wait)
 
     def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
         before = self.shared.grant.refusal
@@ -157,7 +158,7 @@ class Ascent:
             self.climber.keep(self.account, self.shared, known)
         wait = refusal.until - self.climber.clock()
         return CredentialsRefused(
-            _refusal_message(state, wait),
+            _refusal_message(self.vendor, state, wait),
             vendor=self.vendor.name,
             exchange=self.last.name if self.last else "",
             status=self.status,
@@ -287,5 +288,5 @@ def duration(template: Any, bag: Bag) -> float | None:
         raise ConfigurationError(f"{bag.vendor.title}: expiry: {error}", vendor=bag.vendor.name) from None
 
 
-def _refusal_message(state: Failing, wait: float) -> str:
-    return f"{state.message} Not tried again for {wait:.0f} s unless the credentials change."
+def _refusal_message(vendor: Vendor, state: Failing, wait: float) -> str:
+    return f"{vendor.title}: {state.message} Not tried again for {wait:.0f} s unless the credentials change."

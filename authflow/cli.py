@@ -11,8 +11,10 @@ exit codes, `commands.front` is where every error becomes one line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -136,9 +138,7 @@ def _commands() -> click.Group:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise Failed(f"{folder} is there already, and not empty", MISUSED)
         try:
-            for path, content in texts.items():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_text(content, "utf-8")
+            _write(folder, texts)
         except OSError as error:
             raise Failed(f"{error.filename or folder} cannot be written: {error.strerror}", UNKEPT) from None
         written = [str(folder / path) for path in texts]
@@ -180,6 +180,22 @@ def _commands() -> click.Group:
 
     attach(authflow)
     return authflow
+
+
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    """All the files below a folder that is empty or not there; or none of them, and an OSError."""
+    try:
+        for path, content in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content, "utf-8")
+    except OSError:
+        for path in texts:
+            (folder / path).unlink(missing_ok=True)
+            for above in (folder / path).parents:
+                with contextlib.suppress(OSError):  # not empty, or not ours
+                    if above.is_relative_to(folder):
+                        above.rmdir()
+        raise
 
 
 def _findings(vendor: str) -> list[Finding]:

@@ -225,7 +225,7 @@ class AnswerPattern:
         """The values read out of the answer. Raises Mismatch."""
         found: dict[str, Any] = {}
         if self.status is not None and answer.status not in self.status:
-            raise Mismatch(f"status {answer.status}")
+            raise Mismatch(f"status {answer.status}, not {' or '.join(map(str, sorted(self.status)))}")
         match_fields(self.headers, answer.all, found)
         if self.cookies:
             cookies = answer.cookies

@@ -19,7 +19,7 @@ from authflow.clients.base import NoAnswer, Sender, TooLarge
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.exchange import Exchange, Outcome, judge
 from authflow.flow import UNAVAILABLE
-from authflow.http import Answer, Pairs, Request, resolve, without_query
+from authflow.http import Answer, Pairs, Request, origin_of, resolve, without_query
 from authflow.masking import describe
 from authflow.signing import Signer
 from authflow.template import Unbound, Unfit
@@ -69,7 +69,8 @@ class Exchanger:
             answer = self._coded(exchange, request, bag, deadline) or self._send(exchange, request, bag, deadline)
         except NoAnswer as error:
             kind = AnswerLost if error.sent else VendorUnavailable
-            raise kind(f"{title}: no answer to {exchange.name} ({error})", **where) from error
+            asked = origin_of(request.url)
+            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error})", **where) from error
         except TooLarge:
             raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
         where["status"] = answer.status

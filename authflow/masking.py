@@ -46,17 +46,26 @@ def _spellings(secret: str) -> Iterator[str]:
 
 
 def mask_document(document: Any, secrets: Iterable[str], keys: frozenset[str]) -> Any:
-    """A JSON document with the values under secret-looking keys, and under the given ones, masked."""
+    """A JSON document with the values under secret-looking keys, and under the given ones, masked; its shape stays."""
     if isinstance(document, Mapping):
         return {
-            mask_text(key, secrets): MASK
-            if value is not None and not isinstance(value, bool) and (key in keys or _SECRET_KEY.search(key))
+            mask_text(key, secrets): _masked(value, secrets)
+            if key in keys or _SECRET_KEY.search(key)
             else mask_document(value, secrets, keys)
             for key, value in document.items()
         }
     if isinstance(document, list):
         return [mask_document(item, secrets, keys) for item in document[:20]]
     return mask_text(document, secrets) if isinstance(document, str) else document
+
+
+def _masked(value: Any, secrets: Iterable[str]) -> Any:
+    """A value of which nothing is shown but which keys it has, and how many items."""
+    if isinstance(value, Mapping):
+        return {mask_text(key, secrets): _masked(inner, secrets) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in value[:20]]
+    return value if value is None or isinstance(value, bool) else MASK
 
 
 def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authflow import ConfigurationError
+from authflow import ConfigurationError, StoreError
 from authflow.accounts import (
     Account,
     Ask,
@@ -233,6 +233,26 @@ def test_the_keyring_is_asked_and_remembers_what_was_typed(config: Path, monkeyp
 
 def test_what_is_handed_over_counts_first(config: Path) -> None:
     assert opened(config, BASIC, handed={"password": "hunter2"}).given["password"] == "hunter2"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(config: Path) -> None:
+    """A file that may not grow beyond a few bytes stands for the disk."""
+    import resource
+    import signal
+
+    write(config, BASIC)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(StoreError, match=r"config\.toml: cannot be written"):
+            add_account(Account("new", "supplier"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, heard)
+    assert [path.name for path in config.parent.iterdir()] == ["config.toml"]
+    assert config.read_text() == BASIC
 
 
 def test_an_account_that_is_added_reads_back_the_same(config: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -176,6 +178,31 @@ def test_a_new_plugin_passes_check_and_its_own_tests_at_once(tmp_path: Path) -> 
 def test_a_name_that_no_package_can_have_is_refused(name: str, tmp_path: Path) -> None:
     done = run("new", name, "--into", tmp_path / "new")
     assert (done.exit_code, done.stderr.count("\n"), (tmp_path / "new").exists()) == (2, 1, False)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_cannot_be_written_whole_is_not_begun(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the third file; with room again, the same command works."""
+    folder = tmp_path / "plugin"
+    if there:
+        folder.mkdir()
+    written: list[Path] = []
+    real = Path.write_text
+
+    def until_full(path: Path, *args: Any) -> int:
+        written.append(path)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, *args)
+
+    monkeypatch.setattr(Path, "write_text", until_full)
+    done = run("new", "acme", "--into", folder)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+    assert f"{written[2]} cannot be written: No space left on device" in done.stderr
+    assert [*tmp_path.rglob("*")] == []
+    assert run("new", "acme", "--into", folder).exit_code == 0
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

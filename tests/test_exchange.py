@@ -328,7 +328,12 @@ def test_every_reason_is_told_and_no_value() -> None:
     }
     outcome, reasons = judge(load(raw).answers, answer(401, {"k": {"n": "s3cret"}}, www_authenticate="Basic s3cret="))
     assert outcome is None
-    assert reasons == ["a: status 401", "b: k.n: not to be read as int", "c: X: missing", "c: scheme: another text"]
+    assert reasons == [
+        "a: status 401, not 200",
+        "b: k.n: not to be read as int",
+        "c: X: missing",
+        "c: scheme: another text",
+    ]
 
 
 def test_the_body_is_read_only_while_a_pattern_that_could_still_fit_needs_it() -> None:

@@ -40,6 +40,10 @@ def test_text(text: str, shown: str) -> None:
             '{"access_token":"***","Password":"***","data":{"sessionId":"***"}}',
         ),
         ({"t": "short", "deep": [{"t": "x", "u": "alice"}]}, '{"t":"***","deep":[{"t":"***","u":"***"}]}'),
+        (
+            {"session": {"value": "x", "ttl": 900, "ids": ["y", {"a": "z"}], "old": None, "alice": "w"}},
+            '{"session":{"value":"***","ttl":"***","ids":["***",{"a":"***"}],"old":null,"***":"***"}}',
+        ),
         ([TOKEN, None, True], '["***",null,true]'),
         ({"alice": 1}, '{"***":1}'),
     ],

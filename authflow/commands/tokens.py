@@ -11,6 +11,7 @@ from authflow.accounts import Account, Opened, add_account, check_new
 from authflow.commands.desk import Desk
 from authflow.commands.options import account_argument, account_options, json_option, opened
 from authflow.commands.spans import span
+from authflow.sources import WAYS
 from authflow.token import Token
 
 
@@ -54,6 +55,12 @@ def login(account: str, save: str | None, as_json: bool, timeout: float, **chose
         click.echo(f"The {name} is in the keyring.", err=True)
     if path:
         click.echo(f"{path} has the account {save}.", err=True)
+    for name in _asked_for_each_time(one) if path else ():
+        click.echo(
+            f"Its {name} is asked for each time, or read from AUTHFLOW_{name.upper()}; the file may say where else to "
+            f"get it: {name} = {WAYS}.",
+            err=True,
+        )
 
 
 @click.command()
@@ -84,6 +91,12 @@ def logout(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
         click.echo(json.dumps({"account": one.account.name, "vendor": one.vendor.name, "record": one.key}))
     else:
         click.echo(f"Logged out of {one.vendor.title}.", err=True)
+
+
+def _asked_for_each_time(one: Opened) -> list[str]:
+    """The secrets of which the account does not say where they are to be had."""
+    inputs = one.vendor.inputs.items()
+    return [name for name, entry in inputs if entry.secret and not entry.optional and name not in one.account.inputs]
 
 
 def _facts(one: Opened, token: Token) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def test_login_reads_a_secret_from_standard_input_and_saves_the_account(shell: S
     assert done.code == 0, done
     assert done.out == ""
     assert "11 h 59 min" in done.err
+    assert "Its password is asked for each time, or read from AUTHFLOW_PASSWORD" in done.err
+    assert "password = { keyring = true }" in done.err
     assert PASSWORD not in shell.config.read_text()
     assert shell.config.stat().st_mode & 0o777 == 0o600
     assert shell("token", "mine").code == 0

@@ -181,7 +181,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an error shows the request that failed",
         "exchanger.py",
-        '            raise kind(f"{title}: no answer to {exchange.name} ({error})", **where) from error\n',
+        '            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error})", **where) from error\n',
         '            raise kind(f"{title}: no answer to {exchange.name} ({request.body!r})", **where) from error\n',
     ),
     # --- every request ends -------------------------------------------------------------------------------------------
