@@ -1,4 +1,7 @@
-"""The server as a process: options, two listeners on 127.0.0.1, one line of JSON, and an orderly end."""
+"""The server as a process: options, two listeners on 127.0.0.1, one line of JSON, and an orderly end.
+
+A person at a terminal gets, below that line, what to paste to try it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -23,20 +27,30 @@ BACKLOG = 4096
 def main() -> None:
     options = _options()
     _allow_many_connections()
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(_run(options))
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        sys.exit(f"the supplier cannot listen on 127.0.0.1: {error.strerror or error}")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m authflow_supplier.server", description="A supplier to try")
-    parser.add_argument("--port", type=int, default=0, help="of login and tracking; any free one unless told")
-    parser.add_argument("--data-port", type=int, default=0, help="of the data; any free one unless told")
+    parser.add_argument("--port", type=_port, default=0, help="of login and tracking; any free one unless told")
+    parser.add_argument("--data-port", type=_port, default=0, help="of the data; any free one unless told")
     parser.add_argument("--lifetime", type=float, default=43200, metavar="SECONDS", help="of a token (%(default)s)")
     parser.add_argument("--latency", type=float, default=0, metavar="SECONDS", help="of an exchange (%(default)s)")
     parser.add_argument("--username", default="demo")
     parser.add_argument("--password", default="open-sesame")
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when stdin is closed")
     return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    if not 0 <= (number := int(text)) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{number} is no port: 0 to 65535")
+    return number
 
 
 async def _run(options: argparse.Namespace) -> None:
@@ -51,12 +65,37 @@ async def _run(options: argparse.Namespace) -> None:
     first, base = await listen(service.first, options.port)
     second, service.data_origin = await listen(service.second, options.data_port)
     print(json.dumps({"base_url": base + AUTH, "data_url": service.data_origin}), flush=True)
+    if sys.stdout.isatty():
+        given = {"username": options.username, "base_url": base + AUTH, "data_origin": service.data_origin}
+        print(_to_paste(given, options.password), flush=True)
     await stop.wait()
     first.close()
     second.close()
     for connection in open_connections:
         connection.cancel()
     await asyncio.gather(*open_connections, return_exceptions=True)
+
+
+def _to_paste(given: dict[str, str], password: str) -> str:
+    """The README's first example, and the same in a shell, with the addresses and names of this server."""
+    words = shlex.join(f"--set={name}={value}" for name, value in given.items())
+    arguments = ",\n    ".join(f"{name}={value!r}" for name, value in {**given, "password": password}.items())
+    url = f"{given['base_url']}deliveries/42"
+    return f"""
+In Python:
+
+import authflow, requests
+
+session = authflow.AuthSession(
+    "supplier",
+    {arguments},
+)
+print(requests.get({url!r}, auth=session.requests).json()["status"])
+
+In a shell:
+
+AUTHFLOW_PASSWORD={shlex.quote(password)} authflow request GET deliveries/42 -a supplier {words}
+"""
 
 
 async def _listen(
