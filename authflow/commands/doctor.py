@@ -2,7 +2,7 @@
 
 installed    Python, authflow, HTTP clients, extras, plugins
 config       the file of accounts can be read, and nobody else can write to it
-account      its vendor is known, its values are to be had, its store can be read
+account      its vendor is known, its values are to be had, its store can be read, the store's disk has room
 keyring      there is one that keeps things
 clock        this machine's, against the `Date` header of each account's vendor (no secret is sent)
 """
@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 import click
@@ -32,13 +33,15 @@ from authflow.commands.spans import span
 from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin
 from authflow.http import Request, origin_of, without_query
 from authflow.sources import Source
-from authflow.stores import open_store
+from authflow.stores import Store, open_store
 from authflow.template import Unbound, Unfit
 
 GOOD, WARNING, BAD = "ok", "note", "BAD"
 EXTRAS: Final = {"keyring": "keyring", "cryptography": "encrypted", "redis": "redis", "opentelemetry-api": "otel"}
 #: Seconds that a vendor may take to tell the time.
 PATIENCE: Final = 5.0
+#: A disk with less room, in bytes, will not hold what a login brings for long.
+ROOM_LEAST: Final = 1 << 20
 #: The `Date` header has whole seconds, and an answer its way: less than this is no skew, in seconds.
 SKEW_LEAST: Final = 2.0
 #: From here on tokens expire in the wrong minute.
@@ -186,23 +189,32 @@ def _nobody(name: str, title: str, hidden: bool) -> str:
 
 
 def _store(one: Opened) -> Check:
-    try:
-        stored = one.store.load(one.key)
-    except AuthFlowError as error:
-        return Check(f"{one.account.name}: store", BAD, str(error))
-    return Check(f"{one.account.name}: store", GOOD, f"{one.place}, {'a record' if stored else 'no record yet'}")
+    return _kept(f"{one.account.name}: store", one.store, one.place, one.key)
 
 
 def _fallback() -> Check:
-    """The store of those who have no account yet: it can be opened, and read."""
-    account = Account("none", "")
+    """The store of those who have no account yet."""
     try:
-        spec = account.store_named()
+        spec = Account("none", "").store_named()
         store = open_store(spec, factories=plugins.stores())
-        store.load("0" * 32)
     except AuthFlowError as error:
         return Check("store", BAD, str(error))
-    return Check("store", GOOD, place_of(spec, store))
+    return _kept("store", store, place_of(spec, store), "0" * 32)
+
+
+def _kept(what: str, store: Store, place: str, key: str) -> Check:
+    """It can be read, and a folder's disk has room."""
+    try:
+        stored = store.load(key)
+    except AuthFlowError as error:
+        return Check(what, BAD, str(error))
+    folder = getattr(store, "folder", None)
+    if folder is not None:
+        there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if free < ROOM_LEAST:
+            return Check(what, BAD, f"{place}: its disk is full: make room, or keep the tokens elsewhere (--store)")
+    return Check(what, GOOD, f"{place}, {'a record' if stored else 'no record yet'}")
 
 
 def _clock(one: Opened) -> Check:

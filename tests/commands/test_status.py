@@ -9,10 +9,14 @@ import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from authflow.accounts import Account
+from authflow.commands.doctor import examine
 from authflow.commands.spans import bar, span
+from authflow.sources import Source
 from tests.commands.conftest import Shell
 from tests.servers import PASSWORD, Supplier
 
@@ -86,6 +90,9 @@ def test_bars(part: float, full: int) -> None:
     assert bar(part) == "█" * full + "░" * (12 - full)
 
 
+GIVEN = {"username": "demo", "password": Source("env", "SUP_PASSWORD")}
+
+
 # --- doctor -----------------------------------------------------------------------------------------------------------
 
 
@@ -109,11 +116,27 @@ def test_doctor_tells_a_newcomer_what_is_not_there_yet_and_how_to_get_it(shell: 
     assert code == 0
     assert found["config"][0] == "note"
     assert f"{shell.config} is not there yet: authflow login VENDOR --save NAME" in found["config"][1]
-    assert found["store"] == ("ok", str(shell.home / "state" / "authflow"))
+    assert found["store"] == ("ok", f"{shell.home / 'state' / 'authflow'}, no record yet")
     shell.write("")
     assert "no accounts yet" in checks(shell)[1]["config"][1]
     code, found = checks(shell, AUTHFLOW_STORE="redis://:hunter2@127.0.0.1:1/0")
     assert (code, found["store"][0], "hunter2" in found["store"][1]) == (1, "BAD", False)
+
+
+def test_doctor_finds_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "not" / "there" / "yet"
+    looked: list[Path] = []
+
+    def full(path: Path) -> SimpleNamespace:
+        looked.append(path)
+        return SimpleNamespace(free=4096)
+
+    monkeypatch.setenv("AUTHFLOW_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setattr("shutil.disk_usage", full)
+    account = Account("sup", "supplier", str(folder), GIVEN)
+    (found,) = (check for check in examine(lambda: [account], offline=True) if check.what == "sup: store")
+    assert (found.result, "its disk is full" in found.says, str(folder) in found.says) == ("BAD", True, True)
+    assert looked == [tmp_path]
 
 
 def test_doctor_used_wrongly_looks_at_nothing(account: Shell) -> None:
