@@ -93,7 +93,7 @@ def failure(error: BaseException) -> Failed:
             return Failed(error.format_message(), MISUSED)
         case KeyboardInterrupt() | EOFError() | click.Abort():
             busy = any(thread.name == "authflow" for thread in threading.enumerate())
-            more = ": what was sent is still answered first, so that no token is lost" if busy else ""
+            more = ": what was sent is still answered first, so that no token is lost (again: end now)" if busy else ""
             return Failed(f"interrupted{more}", INTERRUPTED)
         case BrokenPipeError():
             return Failed("", UNREAD)

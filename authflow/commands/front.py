@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 import click
 
-from authflow.commands.exits import DONE, EPILOG, MISTAKEN, failure
+from authflow.commands.exits import DONE, EPILOG, INTERRUPTED, MISTAKEN, failure
 
 #: Set, a mistake of authflow's own ends in a traceback.
 DEBUG_VARIABLE: Final = "AUTHFLOW_DEBUG"
@@ -70,6 +71,8 @@ def _end(work: Callable[[], Any], *, as_json: bool) -> int:
         failed = failure(error)
         if failed.exit_code == MISTAKEN and os.environ.get(DEBUG_VARIABLE):
             raise
+    if failed.exit_code == INTERRUPTED:  # Python waits for climbs under way; who presses Ctrl-C once more does not
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     _silence()
     with contextlib.suppress(OSError):
         failed.show(as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import pytest
 
 from authflow.commands.exits import EPILOG
 from tests.commands.conftest import AUTHFLOW, Shell, shown_until
-from tests.servers import PASSWORD, Came, Says, Supplier, closed_port, listening
+from tests.servers import PASSWORD, Came, Listener, Says, Supplier, closed_port, listening
 
 
 def by_hand(supplier: Supplier) -> list[str]:
@@ -185,9 +187,33 @@ def test_a_terminal_sees_that_something_is_going_on(account: Shell, supplier: Su
     assert "Logging in to Delivery status from the supplier …" in shown
 
 
+@contextlib.contextmanager
+def waiting_for(listener: Listener, shell: Shell, asked: threading.Event) -> Iterator[subprocess.Popen[str]]:
+    """A verb that the vendor lets wait for its token."""
+    with subprocess.Popen(
+        [*AUTHFLOW, "token", *slow(listener, shell)],
+        env=shell.environment(AUTHFLOW_PASSWORD=PASSWORD),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert asked.wait(30)
+        yield process
+
+
+def slow(listener: Listener, shell: Shell) -> list[str]:
+    """A vendor at this listener, as words of a command."""
+    file = shell.home / "slow.toml"
+    text = (resources.files("authflow_supplier") / "supplier.toml").read_text("utf-8")
+    file.write_text(text.replace("{access:jwt}", "{access}"))
+    return [str(file), "--set", "username=demo", "--set", f"base_url={listener.url}/"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_an_interrupt_is_one_line_and_loses_no_token(shell: Shell, supplier: Supplier) -> None:
-    """Ctrl-C while the vendor takes its time: said at once, and what it grants then is kept."""
+@pytest.mark.parametrize("insisting", [False, True])
+def test_an_interrupt_is_one_line_and_loses_no_token(shell: Shell, insisting: bool) -> None:
+    """Ctrl-C while the vendor takes its time: said at once, and what it grants then is kept; a second one ends it."""
     asked, answer = threading.Event(), threading.Event()
 
     def slowly(came: Came) -> Says:
@@ -196,28 +222,20 @@ def test_an_interrupt_is_one_line_and_loses_no_token(shell: Shell, supplier: Sup
         return Says(json={"token": "tok-1", "refreshToken": "ref-1"})
 
     with listening(slowly) as listener:
-        file = shell.home / "slow.toml"
-        text = (resources.files("authflow_supplier") / "supplier.toml").read_text("utf-8")
-        file.write_text(text.replace("{access:jwt}", "{access}"))
-        words = [str(file), "--set", "username=demo", "--set", f"base_url={listener.url}/"]
-        with subprocess.Popen(
-            [*AUTHFLOW, "token", *words],
-            env=shell.environment(AUTHFLOW_PASSWORD=PASSWORD),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert asked.wait(30)
+        with waiting_for(listener, shell, asked) as process:
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
             said = process.stderr.readline()
+            if insisting:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=30) == 130
             answer.set()
             out, more = process.communicate(timeout=30)
         assert (process.returncode, out, more) == (130, "", "")
         assert "interrupted: " in said
-        kept = shell("token", *words, AUTHFLOW_PASSWORD=PASSWORD)
-    assert (kept.code, kept.out) == (0, "tok-1\n"), kept
+        if not insisting:
+            kept = shell("token", *slow(listener, shell), AUTHFLOW_PASSWORD=PASSWORD)
+            assert (kept.code, kept.out) == (0, "tok-1\n"), kept
     assert len(listener.came) == 1
 
 
