@@ -19,7 +19,10 @@ from authflow.masking import MASK, mask_document, mask_text
 from authflow.vendor import Vendor
 
 #: Headers whose values are no secret.
-_OPEN: Final = frozenset({"accept", "cache-control", "content-length", "content-type", "date", "retry-after"})
+_OPEN: Final = frozenset(
+    {"accept", "cache-control", "connection", "content-encoding", "content-length", "content-type", "date", "expires"}
+    | {"retry-after", "server", "transfer-encoding", "user-agent", "vary"}
+)
 _SCHEMES: Final = frozenset({"Basic", "Bearer", "Digest", "Token"})
 
 

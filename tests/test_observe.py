@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
+import requests
 
 import authflow
 from authflow.http import Answer, Request
 from authflow.observe import FACTS
 from authflow.plugins import manager
-from tests.scripted import LADDER, LIFETIME, ScriptedVendor, answered, landed
+from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor, answered, landed
 
 PASSWORD = "open-sesame"
 
@@ -186,6 +189,46 @@ def test_no_record_holds_a_secret_at_debug(vendor: ScriptedVendor, caplog: pytes
     assert "climbed" in told
     for secret in (PASSWORD, *tokens, "refresh-1", "left-over-secret"):
         assert secret not in told
+
+
+def called(work: Callable[[], object]) -> list[str]:
+    """The functions that a piece of work calls, Python's and C's, in their order."""
+    names: list[str] = []
+
+    def hear(frame: FrameType, event: str, argument: Any) -> None:
+        if event in ("call", "c_call"):
+            names.append(frame.f_code.co_qualname if event == "call" else argument.__qualname__)
+
+    sys.setprofile(hear)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return names
+
+
+def test_a_request_on_a_fresh_token_calls_the_same_with_observers_as_without(vendor: ScriptedVendor) -> None:
+    """Observers cost nothing there: not one call more, and none of ours that watches."""
+
+    def walk() -> list[str]:
+        session = vendor.session()
+        session.token()
+        requests.Request("GET", f"{URL}/1", auth=session.requests).prepare()
+        prepared = requests.Request("GET", f"{URL}/1").prepare()
+        auth = session.requests
+        return called(lambda: auth(prepared))
+
+    alone = walk()
+    observer = Plugin()
+    manager().register(observer)
+    try:
+        observed = walk()
+        heard = len(observer.heard)
+    finally:
+        manager().unregister(observer)
+    assert heard == 3, "the login was not told"
+    assert observed == alone
+    assert not {name for name in observed if name.startswith(("Watch.", "_HookCaller", "_multicall"))}
 
 
 def test_as_many_waiters_are_told_as_waited(vendor: ScriptedVendor, plugin: Plugin) -> None:
