@@ -40,7 +40,7 @@ from authflow.held import presented
 from authflow.proofs import closure
 from authflow.template import Unbound
 from authflow.token import expiry
-from authflow.vendor import seconds
+from authflow.vendor import Vendor, seconds
 
 if TYPE_CHECKING:
     from authflow.climber import Climber, Kept

@@ -98,7 +98,7 @@ def _commands() -> click.Group:
 
         sys.stdout.write(text())
 
-    @authflow.command()
+    @authflow.command(short_help="Draw a vendor's flow.")
     @click.argument("vendor")
     @click.option("--format", "form", type=click.Choice(["text", "mermaid"]), default="text", help="How to draw it.")
     @click.option("--sequence", is_flag=True, help="The longest walk, instead of the states.")
@@ -122,7 +122,7 @@ def _commands() -> click.Group:
         }
         sys.stdout.write(pictures[form, sequence](found))
 
-    @authflow.command()
+    @authflow.command(short_help="Write the files of a plugin that brings a vendor.")
     @click.argument("name")
     @click.option("--into", type=click.Path(path_type=Path), help="The new folder (authflow-NAME, here).")
     @json_option
@@ -166,7 +166,7 @@ def _commands() -> click.Group:
         if not rows and not as_json:
             print("none; a vendor file is used by its path")
 
-    @authflow.command()
+    @authflow.command(short_help="Show it all at work, and check every claim.")
     @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False, writable=True, path_type=Path), help=page)
     @json_option
     def demo(html: Path | None, as_json: bool) -> None:

@@ -219,3 +219,4 @@ def test_every_verb_says_what_it_does_in_a_line() -> None:
     for name, command in group.commands.items():
         assert command.get_short_help_str(200).endswith("."), name
     assert isinstance(group, click.Group)
+    assert "..." not in run("--help").stdout.partition("Commands:")[2], "a line is cut off"
