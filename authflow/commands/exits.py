@@ -41,6 +41,9 @@ MISTAKEN: Final = 70
 INTERRUPTED: Final = 130
 UNREAD: Final = 141
 
+#: Seconds that a climb has to end after an interrupt before it is said to be under way.
+GRACE: Final = 0.2
+
 EPILOG: Final = (
     "Exit codes: 0 done; 1 refused by the vendor, or a file or claim is not right; 2 used wrongly; 3 the vendor cannot "
     "be reached; 4 a token or an output cannot be kept; 70 a mistake in authflow; 130 interrupted; 141 nobody reads "
@@ -92,7 +95,7 @@ def failure(error: BaseException) -> Failed:
         case click.ClickException():
             return Failed(error.format_message(), MISUSED)
         case KeyboardInterrupt() | EOFError() | click.Abort():
-            busy = any(thread.name == "authflow" for thread in threading.enumerate())
+            busy = any(_sends(thread) for thread in threading.enumerate() if thread.name == "authflow")
             more = ": what was sent is still answered first, so that no token is lost (again: end now)" if busy else ""
             return Failed(f"interrupted{more}", INTERRUPTED)
         case BrokenPipeError():
@@ -101,6 +104,12 @@ def failure(error: BaseException) -> Failed:
             where = error.filename if error.filename is not None else "the output cannot be written"
             return Failed(f"{where}: {error.strerror or type(error).__name__}", UNKEPT)
     return Failed(f"a mistake in authflow: {type(error).__name__} {_place(error)}", MISTAKEN)
+
+
+def _sends(thread: threading.Thread) -> bool:
+    """Whether a climb is under way; one that only waited for what a person would not say ends by itself, now."""
+    thread.join(GRACE)
+    return thread.is_alive()
 
 
 def _kind(error: AuthFlowError) -> str:

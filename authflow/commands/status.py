@@ -113,7 +113,9 @@ def _table(lines: list[Line], now: float) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*COLUMNS, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=name == "time left", overflow="fold")
     for line in lines:
         left = Text(_left(line, now))
         ends = line.expires_at

@@ -73,7 +73,7 @@ class Shell:
         import pty
 
         master, terminal = pty.openpty()
-        env = self.environment(COLUMNS="120", TERM="xterm-256color", **more)
+        env = self.environment(**{"COLUMNS": "120", "TERM": "xterm-256color", **more})
         with subprocess.Popen(
             [*AUTHFLOW, *words], env=env, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
         ) as process:

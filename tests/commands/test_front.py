@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -148,22 +149,32 @@ def test_a_terminal_that_does_not_know_a_character_gets_another(account: Shell) 
 
 
 @posix
-def test_ctrl_c_at_a_prompt_ends_it(shell: Shell) -> None:
+@pytest.mark.parametrize("asked_for", ["username", "password"])
+def test_ctrl_c_at_a_prompt_ends_it(shell: Shell, asked_for: str) -> None:
+    """Nothing was sent, so nothing is said to be awaited."""
     import pty
 
     from tests.commands.conftest import shown_until
 
+    known = {} if asked_for == "username" else {"AUTHFLOW_USERNAME": "demo"}
     master, terminal = pty.openpty()
     with subprocess.Popen(
-        [*AUTHFLOW, "token", "supplier"], env=shell.environment(), stdin=terminal, stdout=terminal, stderr=terminal
+        [*AUTHFLOW, "token", "supplier"],
+        env=shell.environment(**known),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
     ) as process:
         os.close(terminal)
-        shown = shown_until(master, b"username for supplier: ")
+        shown = shown_until(master, f"{asked_for} for supplier: ".encode())
         process.send_signal(signal.SIGINT)
+        while not select.select([master], [], [], 2)[0]:  # Python hears of it only once its read has begun
+            process.send_signal(signal.SIGINT)
         shown += shown_until(master, None)
     os.close(master)
     assert process.returncode == 130
-    assert b"authflow: interrupted" in shown
+    assert shown.endswith(b"authflow: interrupted\r\n")
     assert b"Traceback" not in shown
 
 

@@ -43,6 +43,8 @@ def test_a_terminal_sees_a_table(account: Shell) -> None:
     assert code == 0
     assert re.search(r"account +vendor +state +time left +kept in", plain)
     assert re.search(r"sup +supplier +signed_in +████████████ 11 h 59 min", plain)
+    code, shown = account.on_a_terminal("status", COLUMNS="62")
+    assert (code, "████████████ 11 h 59 min" in shown) == (0, True)
     code, shown = account.on_a_terminal("doctor", "--offline")
     assert code == 0
     assert "sup: store" in shown
