@@ -38,8 +38,8 @@ gallery: $(READY)
 
 # niquests alone; then beside requests, which it moves to urllib3-future.
 test-niquests: .venv-test-niquests/.ready .venv-test-mixed/.ready
-	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients
-	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients
+	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients tests/trust/test_drips.py
+	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients tests/trust/test_drips.py
 
 clean:
 	rm -rf .venv .venv-* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -53,8 +53,8 @@ $(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) Makefile
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" $(PLUGINS:%=--editable %) --group dev
 	@touch $@
 
-.venv-test-niquests/.ready: NEEDS := niquests,test
-.venv-test-mixed/.ready: NEEDS := niquests,requests,test
+.venv-test-niquests/.ready: NEEDS := niquests,encrypted,test
+.venv-test-mixed/.ready: NEEDS := niquests,requests,encrypted,test
 .venv-test-niquests/.ready .venv-test-mixed/.ready: pyproject.toml plugins/supplier/pyproject.toml Makefile
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
