@@ -7,7 +7,7 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo test lint bench gallery test-niquests clean
+.PHONY: demo test lint mutants bench gallery test-niquests clean
 
 demo: $(READY)
 	@$(BIN)/authflow demo
@@ -19,6 +19,10 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Seeded bugs, each of which the state machine or a test must catch.
+mutants: $(READY)
+	$(BIN)/python tests/mutants
 
 # The peers live in .venv-peers; niquests, which takes urllib3's place, beside them in .venv-niquests.
 bench: .venv-peers/.ready .venv-niquests/.ready

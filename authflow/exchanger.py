@@ -88,7 +88,10 @@ class Exchanger:
         if str(outcome.captured.get("access", "some")).strip() == "":
             raise VendorAnswerError(f"{title}: {exchange.name}: the access token in the answer is empty", **where)
         if self.verifier is not None and "access" in outcome.captured:
-            self.verifier.verify(outcome.captured["access"], bag, deadline)
+            try:
+                self.verifier.verify(outcome.captured["access"], bag, deadline)
+            except VendorUnavailable as error:  # what was granted cannot be used, and what was sent may be spent
+                raise AnswerLost(str(error), **{**where, "status": error.status}) from error
         return Answered(outcome, answer, sent)
 
     def _coded(self, exchange: Exchange, request: Request, bag: Bag, deadline: float) -> Answer | None:

@@ -12,15 +12,19 @@ from authflow.http import Request
 from authflow.testing import derived
 from authflow.testing.answering import Answering
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Refused
+from authflow.testing.signatures import Signatures
 from authflow.vendor import Vendor
 
 
 class Admission(Answering):
     """Reads values and asks the ledger. The attributes are the simulator's."""
 
+    signatures: Signatures
     _presenting: list[Presenting]
 
-    def _read(self, exchange: Exchange, values: Mapping[str, Any]) -> tuple[Family | None, Account | None]:
+    def _read(
+        self, exchange: Exchange, request: Request, values: Mapping[str, Any]
+    ) -> tuple[Family | None, Account | None]:
         """Whose request it is. Raises Refused."""
         for name, known in self._settings.items():
             if name in values and str(values[name]) != str(known):
@@ -29,14 +33,24 @@ class Admission(Answering):
         account = family.account if family is not None else None
         if names := [name for name in values if name in self.vendor.credentials or name in self._proofs]:
             account, right = self._identify(names, values, family)
-            self.ledger.check_password(account, right)
+            self.ledger.check_password(account, right and self._signed(request, values, family, account))
+        elif self.signatures.wanted:
+            account = account or self.ledger.accounts[0]
+            self.ledger.check_password(account, self._signed(request, values, family, account))
         return family, account
+
+    def _signed(
+        self, request: Request, values: Mapping[str, Any], family: Family | None, account: Account | None
+    ) -> bool:
+        """Is the request signed with what the account has and its answers brought?"""
+        own = account.values if account is not None else {}
+        brought = family.values if family is not None else {}
+        return self.signatures.fit(request, {**self._settings, **own, **brought, **values})
 
     @property
     def _proofs(self) -> frozenset[str]:
         """Derived names that cannot be read back: what they prove has to be computed."""
-        two_way = ("base64", "basic")
-        return frozenset(name for name, row in self.vendor.derive.items() if row.function_name not in two_way)
+        return frozenset(name for name, row in self.vendor.derive.items() if row.function.inverse is None)
 
     def _family(self, exchange: Exchange, values: Mapping[str, Any]) -> Family | None:
         """The family whose tokens a request carries. Raises Refused."""
@@ -111,6 +125,10 @@ class Admission(Answering):
             if account is None or not right or account.refused:
                 raise Refused("wrong")
             found = account
+        if self.signatures.wanted:
+            owner = found or (family.account if family is not None else None)
+            if not self._signed(request, values, family, owner or self.ledger.accounts[0]):
+                raise Refused("wrong")
         if not tokens and any(self._captured(_names(state)) for state in self._presenting):
             raise Refused("missing")
         if found is not None:

@@ -1,10 +1,11 @@
 """Derived values, seen from the vendor's side: read back where that can be done, computed anew and compared elsewhere.
 
-base64, basic          two-way: decoded, and the values inside are read by the argument's own template
+base64, basic, …       two-way: taken back, and the values inside are read by the argument's own template
 hmac, sha256, md5, …   computed from what the vendor knows of the account
 jwt                    the signature and the claims are verified
 totp                   computed for this period and its neighbours
 now, uuid4, random     fit whatever is sent
+a plugin's volatile    cannot be checked (`provable`)
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from authflow.bag import Bag
-from authflow.converters import CONVERTERS
 from authflow.template import ABSENT, Mismatch, Unbound, Unfit
 from authflow.vendor import Derived, Vendor
 
 _FREE: Final = frozenset({"now", "uuid4", "random"})
+#: Volatile, and yet they can be checked.
+_CHECKED: Final = _FREE | {"jwt", "totp"}
 _ADDED_CLAIMS: Final = frozenset({"iat", "exp", "jti", "nbf"})
 
 
@@ -34,25 +36,24 @@ def unfold(vendor: Vendor, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_back(row: Derived, value: Any, found: dict[str, Any]) -> None:
-    if row.function_name not in ("base64", "basic"):
+    if row.function.inverse is None:
         return
-    scheme, _, coded = str(value).rpartition(" ")
     try:
-        text = CONVERTERS["base64"].read(coded)
-    except ValueError:
-        raise Mismatch(f"{row.name} is not base64") from None
-    if row.function_name == "basic":
-        if scheme.lower() != "basic":
-            raise Mismatch(f"{row.name} is not HTTP Basic")
-        row.argument.match(text.split(":", 1), found)
-    else:
-        row.argument.match(text, found)
+        argument = row.function.inverse(value)
+    except (ValueError, TypeError, KeyError):
+        raise Mismatch(f"{row.name} is not what {row.function_name} gives") from None
+    row.argument.match(argument, found)
+
+
+def provable(row: Derived) -> bool:
+    """Can a value be checked, by reading it back, by computing it again, or as a signature?"""
+    return row.function_name in _CHECKED or row.function.inverse is not None or not row.function.volatile
 
 
 def fits(vendor: Vendor, name: str, values: Mapping[str, Any], given: Mapping[str, Any], now: float) -> bool:
     """Is `values[name]` what the vendor would compute from the other values and from what it knows (`given`)?"""
     row = vendor.derive[name]
-    if row.function_name in _FREE:
+    if row.function_name in _FREE or not provable(row):
         return True
     bag = Bag(vendor, given, {key: value for key, value in values.items() if key != name}, now)
     try:

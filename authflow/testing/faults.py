@@ -61,6 +61,10 @@ def _unlock(simulator: Simulator, value: float) -> None:
         account.refused, account.wrong = False, 0
 
 
+def _forge(simulator: Simulator, value: float) -> None:
+    simulator.keys.forging = True
+
+
 def _skew(simulator: Simulator, value: float) -> None:
     simulator.skew = value
 
@@ -76,6 +80,8 @@ ORDERS: Final[dict[str, _Order]] = {
     "unlock": _unlock,
     "restart": lambda simulator, value: simulator.ledger.forget(),
     "skew": _skew,
+    "turn-keys": lambda simulator, value: simulator.keys.turn(),
+    "forge": _forge,
 }
 
 #: name → the answer given in the place of the vendor's own.
@@ -150,7 +156,8 @@ class Faults:
         """
         fault = Fault.parse(text)
         fault.at = at or fault.at
-        places = ["data", "exchange", *self.simulator.vendor.flow.exchanges]
+        keys = ["keys"] if self.simulator.vendor.verify is not None else []
+        places = ["data", "exchange", *keys, *self.simulator.vendor.flow.exchanges]
         if fault.at is not None and fault.at not in places:
             raise ValueError(f"no fault can be at {fault.at!r}: there are {', '.join(places)}")
         if fault.name in ORDERS and fault.rate is None and fault.at is None:

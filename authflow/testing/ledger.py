@@ -74,7 +74,6 @@ class Ledger:
     def __init__(self, accounts: list[Account], seed: str = "authflow") -> None:
         self.accounts = accounts
         self.seed = seed
-        self.key = hashlib.sha256(seed.encode()).digest()
         self._serial = 0
         self._families: list[Family] = []
         self._issued: dict[tuple[str, str], Issued] = {}

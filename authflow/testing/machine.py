@@ -29,7 +29,7 @@ from authflow.testing.faults import ANSWERS, BROKEN
 from authflow.testing.player import ELSEWHERE, MOVED, Player
 from authflow.testing.promises import Errand, Watcher
 from authflow.testing.shared_store import SharedStore
-from authflow.testing.simulator import DATA, Simulator
+from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Stage
 from authflow.testing.story import numbered
 from authflow.vendor import Vendor
@@ -41,6 +41,7 @@ PLANS = st.lists(st.sampled_from([0, 0, 1, 1, 2, 3, 4]), max_size=16)
 KINDS = st.sampled_from(["get", "get", "get", "post", "once", "elsewhere", "moved"])
 ORDERS = ["expire", "revoke-access", "revoke-refresh", "revoke-family", "refuse-password", "unlock", "restart"]
 WIRE = [*BROKEN, *ANSWERS, "503", "500", "429=30", "429", "slow=3"]
+PLACES = st.sampled_from(["exchange", "exchange", DATA, KEYS])
 #: Seconds, and parts of a token's life.
 TIMES = st.sampled_from([0.5, 5.0, 31.0, 61.0, 130.0, 3700.0])
 #: How long before its end a token is met, as a part of its life.
@@ -52,6 +53,8 @@ STORE_KINDS = st.sampled_from([("load",), ("save",), ("lock",), ("load", "save",
 MISHAPS: dict[str, Callable[[FlowMachine, int], Any]] = {
     "records corrupted": lambda machine, who: machine._forget(corrupt=True),
     "records deleted": lambda machine, who: machine._forget(corrupt=False),
+    "another signs": lambda machine, who: machine._order("forge@exchange"),
+    "new keys": lambda machine, who: machine._order("turn-keys"),
     "kill": lambda machine, who: machine._alive(who).process.kill(),
     "login": lambda machine, who: machine._alive(who).login(),
     "logout": lambda machine, who: machine._log_out(who),
@@ -129,11 +132,13 @@ class FlowMachine(RuleBasedStateMachine):
         """A caller's request takes its first step."""
         self._begin(who, kind)
 
-    @rule(who=st.lists(WHO, min_size=2, max_size=4), kind=KINDS, plan=PLANS)
-    def requests_together(self, who: list[int], kind: str, plan: list[int]) -> None:
-        """Several requests at once, of one session or of several."""
+    @rule(who=st.lists(WHO, min_size=2, max_size=4), kind=KINDS, gives_up=st.booleans(), plan=PLANS)
+    def requests_together(self, who: list[int], kind: str, gives_up: bool, plan: list[int]) -> None:
+        """Several requests at once, of one session or of several; the first may be cancelled while they wait."""
         for index in who:
             self._begin(index, kind)
+        if gives_up:
+            self._cancel(who[0])
         self._settle(plan)
 
     @rule(who=WHO, plan=PLANS)
@@ -150,7 +155,11 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(who=WHO)
     def a_caller_gives_up(self, who: int) -> None:
         """A request is cancelled."""
-        self.players[who].cancel()
+        self._cancel(who)
+
+    def _cancel(self, who: int) -> None:
+        if (errand := self.players[who].cancel()) is not None:
+            self.watcher.tell(f"{errand} ends, cancelled")
 
     def _settle(self, plan: list[int]) -> None:
         self.stage.plan = deque(plan)
@@ -190,10 +199,11 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(
         how=st.sampled_from(["expire", "revoke-access", "revoke-family", *AGED]),
         fault=st.none() | st.sampled_from(WIRE),
+        where=PLACES,
         who=st.lists(WHO, min_size=1, max_size=3),
         plan=PLANS,
     )
-    def a_renewal(self, how: str, fault: str | None, who: list[int], plan: list[int]) -> None:
+    def a_renewal(self, how: str, fault: str | None, where: str, who: list[int], plan: list[int]) -> None:
         """Tokens go bad at the vendor or by the clock, and the exchanges that follow may meet a fault."""
         if how in AGED:
             held = self._alive(who[0]).session.held.grant
@@ -201,7 +211,10 @@ class FlowMachine(RuleBasedStateMachine):
             self._pass(max(0.0, ends - self.simulator.lifetime * AGED[how] - self.clock()))
         else:
             self._order(how)
-        if fault is not None:
+        if fault is not None and where == KEYS and self.vendor.verify is not None:
+            self._order("turn-keys")
+            self._order(f"{fault}@{KEYS}")
+        elif fault is not None:
             self._order(f"{fault}@exchange")
         for index in who:
             self._begin(index, "get")
@@ -222,9 +235,11 @@ class FlowMachine(RuleBasedStateMachine):
         """Something happens to the vendor's accounts and tokens."""
         self._order(name)
 
-    @rule(name=st.sampled_from(WIRE), where=st.sampled_from(["exchange", "exchange", DATA]), times=st.integers(1, 3))
+    @rule(name=st.sampled_from(WIRE), where=PLACES, times=st.integers(1, 3))
     def a_fault(self, name: str, where: str, times: int) -> None:
-        """The next exchange, or the next request for data, fails."""
+        """The next exchange, or the next request for data or for the vendor's keys, fails."""
+        if where == KEYS and self.vendor.verify is None:
+            where = "exchange"
         self._order(f"{name}@{where}:x{times}")
 
     @rule(pick=st.integers(0, 30), rotates=st.booleans())

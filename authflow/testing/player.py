@@ -20,7 +20,7 @@ from authflow.http import Answer, Request, origin_of
 from authflow.session import AuthSession
 from authflow.testing.faults import Broken
 from authflow.testing.promises import Errand, Watcher, usable
-from authflow.testing.simulator import DATA, Simulator
+from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Process, Stage, StagedFlights
 from authflow.testing.transports import httpx_response
 
@@ -51,6 +51,10 @@ class WatchedSender:
         player, watcher, process = self._player, self._player.watcher, self._player.process
         player.stage.pause(process)
         name, values = player.simulator.values_in(request)
+        if name == KEYS:
+            return self._published(request)
+        if player.simulator.signatures.wanted:
+            values |= player.secrets()
         key = watcher.sending(process, name, values, request)
         exchange = player.simulator.vendor.flow.exchanges.get(name)
         answer: Answer | None = None
@@ -70,6 +74,18 @@ class WatchedSender:
             unavailable = answer.status in (408, 425, 429) or answer.status >= 500
             if outcome is not None or not unavailable:
                 watcher.answered(process, key, exchange, values, outcome)
+        return answer
+
+    def _published(self, request: Request) -> Answer:
+        """The vendor's keys. Without them nobody can tell whether what was granted is a token."""
+        player = self._player
+        try:
+            answer = player.simulator.handle(request)
+        except Broken as broken:
+            player.watcher.unproved(player.process)
+            raise NoAnswer(broken.kind, sent=broken.connected) from None
+        if answer.content != player.simulator.keys.published().content:
+            player.watcher.unproved(player.process)
         return answer
 
 
@@ -115,6 +131,11 @@ class Player:
 
     def __repr__(self) -> str:
         return self.process.name
+
+    def secrets(self) -> dict[str, Any]:
+        """What a signature is made with."""
+        names = [name for name, entry in self.simulator.vendor.inputs.items() if entry.secret and name in self.inputs]
+        return {name: value() if callable(value := self.inputs[name]) else value for name in names}
 
     def _over(self, error: BaseException | None) -> None:
         self.watcher.climbed(self.process, error)

@@ -212,9 +212,16 @@ class Watcher:
             if spent:
                 self.unsaved.setdefault(process, set()).add(str(refresh))
         if outcome is not None and ACCESS in outcome.captured:
-            self._granted[process] = str(outcome.captured[ACCESS])
+            if outcome.captured[ACCESS] not in self.simulator.keys.forged:
+                self._granted[process] = str(outcome.captured[ACCESS])
             if outcome.captured.get(REFRESH) is not None:
                 self._omitted.pop(process, None)
+
+    def unproved(self, process: Process) -> None:
+        """What `process` was granted can be used by nobody: the keys that would prove it cannot be had."""
+        self.tell(f"{process} cannot have the vendor's keys")
+        self._granted.pop(process, None)
+        self._omitted.pop(process, None)
 
     def walked(self, process: Process, before: str, event: str, after: str) -> None:
         """A climb of `process` went along an edge of the flow."""
@@ -311,6 +318,8 @@ class Watcher:
         access = values.get(ACCESS)
         if access is not None and str(access) not in self.saved_access:
             self.breaks(7, f"{errand} carries a token that is in no store")
+        if access in self.simulator.keys.forged:
+            self.breaks(10, f"{errand} carries a token that does not verify, and nobody was told")
         if origin_of(request.url) not in presents_at(self.vendor, self.simulator.inputs, self._captured_urls()):
             self._leaks(f"{errand} to {origin_of(request.url)}", _wire(request))
 

@@ -8,8 +8,9 @@ between the two is a ledger of accounts and tokens. Nothing here knows any vendo
              └─ anything else ─────▶ presents a good token ──▶ 200
                                  └─▶ otherwise ──────────────▶ the event that the file's top-level answers foresee
 
-What a file does not say, a hand-written part says: `parts={"login": lambda call: …}` is asked before the simulator
-decides, and gives the name of an outcome, an `Answer`, or None. `cannot` lists what needs one.
+What a file does not say, a hand-written part says: `parts={"login": part}` is asked before the simulator decides, and
+gives the name of an outcome, an `Answer`, or None. A part may also be that of a path ("/login/finish") to which a
+plugin's step in code sends requests of its own. `cannot` lists what needs one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any, Final
@@ -27,27 +29,33 @@ import msgspec
 
 from authflow import plugins
 from authflow.bag import Bag
-from authflow.exchange import Exchange, RequestTemplate, judge
+from authflow.converters import CONVERTERS
+from authflow.errors import ConfigurationError
+from authflow.exchange import Exchange, RequestTemplate
 from authflow.flow import EXPIRED, Failing, Presenting
 from authflow.http import Answer, Request, origin_of, without_query
 from authflow.identity import complete
 from authflow.template import Mismatch, Object, Text, Unbound, Unfit
-from authflow.testing import derived, samples
+from authflow.testing import derived, limits, samples
 from authflow.testing.admission import Admission
 from authflow.testing.answering import STATUS, plain, status_for
 from authflow.testing.faults import Faults
+from authflow.testing.keys import Keys
 from authflow.testing.ledger import Account, Ledger, Refused
+from authflow.testing.signatures import Signatures
+from authflow.urls import UrlTemplate
 
 #: How long a token lives where neither the file nor the caller says, in seconds.
 LIFETIME: Final = 3600.0
 DATA: Final = "data"
+KEYS: Final = "keys"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An exchange's request as it was read, for hand-written parts."""
+    """A request as it was read, for hand-written parts; `exchange` is None for that of a path."""
 
-    exchange: Exchange
+    exchange: Exchange | None
     request: Request
     values: Mapping[str, Any]
     account: Account | None
@@ -73,7 +81,7 @@ class Simulator(Admission):
 
     `inputs` are settings and credentials as for `AuthSession` (made up, where they are left out), `clock` gives epoch
     seconds, `lifetime` is that of a token in seconds, `rotate` says whether a refresh token is replaced where the file
-    leaves it open, `parts` are hand-written parts by exchange.
+    leaves it open, `parts` are hand-written parts by exchange, or by path below the base URL ("/login/finish").
 
     Raises ConfigurationError, VendorFileError.
     """
@@ -96,8 +104,14 @@ class Simulator(Admission):
         self.skew = 0.0
         self.rotate = rotate
         self.parts = dict(parts or {})
+        for name in self.parts:
+            if not name.startswith("/") and name not in self.vendor.flow.exchanges:
+                known = ", ".join(self.vendor.flow.exchanges) or "none"
+                raise ConfigurationError(f"parts= has {name!r}: the exchanges are {known}; a path begins with a slash")
         account = Account({name: value for name, value in given.items() if name in self.vendor.credentials})
         self.ledger = Ledger([account], seed)
+        #: What its JWTs are signed with.
+        self.keys = Keys(self.vendor, seed)
         self.faults = Faults(self)
         #: Called with the seconds that a slow answer takes; a simulator on a test's clock moves it.
         self.delay: Callable[[float], Any] = getattr(clock, "advance", time.sleep)
@@ -106,6 +120,7 @@ class Simulator(Admission):
         self.counts: Counter[str] = Counter()
         self.log: deque[Seen] = deque(maxlen=10_000)
         self._lock = threading.RLock()
+        self._keys_at = UrlTemplate.compile(verify.jwks_url, CONVERTERS) if (verify := self.vendor.verify) else None
         self._settings: dict[str, Any] = {}
         self.base_url = ""
         self._urls: dict[str, str] = {}
@@ -114,11 +129,23 @@ class Simulator(Admission):
         self.lifetime = lifetime if lifetime is not None else samples.lifetime(self.vendor, bag, LIFETIME)
         presenting = [state for state in self.vendor.flow.states.values() if isinstance(state, Presenting)]
         self._presenting = sorted(presenting, key=lambda state: -len(list(state.present.holes())))
-        #: What cannot be simulated from the file alone, and why.
-        self.cannot: tuple[str, ...] = tuple(self._probe())
+        self.signatures = Signatures(self.vendor, *limits.sample(self))
+        keep, self.ledger = self.ledger, Ledger([account], "sample")
+        self._limits = tuple(limits.found(self))
+        self.ledger = keep
 
     def __repr__(self) -> str:
         return f"<Simulator of {self.vendor.name}>"
+
+    @property
+    def cannot(self) -> tuple[str, ...]:
+        """What cannot be simulated from the file alone, and why."""
+        if not self.signatures.unsteady:
+            return self._limits
+        return (
+            *self._limits,
+            "authflow_sign: signs with a time or number of its own, so that any signature is let pass",
+        )
 
     @property
     def account(self) -> Account:
@@ -143,22 +170,38 @@ class Simulator(Admission):
         """The vendor's answer. Raises `faults.Broken` where a fault lets none through."""
         with self._lock:
             exchange, values, why = self._recognised(request)
-            label = exchange.name if exchange is not None else DATA
+            label = self._label(exchange, request)
             fault = self.faults.next(label, exchange is not None) if why != "method" else None
 
             def work() -> Answer:
+                if label == KEYS:
+                    self.counts[KEYS] += 1
+                    return self._noted(request, KEYS, "published", self.keys.published())
                 if exchange is None:
-                    return self._data(request)
+                    return self._by_path(request) or self._data(request)
                 return self._exchange(exchange, request, values, why)
 
             answer = work() if fault is None else self.faults.befall(fault, work)
             return replace(answer, headers=(("Date", formatdate(self.now(), usegmt=True)), *answer.headers))
 
     def values_in(self, request: Request) -> tuple[str, dict[str, Any]]:
-        """Which exchange a request is (or "data"), and the values that it carries: for those who watch."""
+        """Which exchange a request is (or "data", or "keys"), and the values that it carries: for those who watch."""
         with self._lock:
             exchange, values, _ = self._recognised(request)
-            return (exchange.name if exchange is not None else DATA), dict(values or {})
+            return self._label(exchange, request), dict(values or {})
+
+    def _label(self, exchange: Exchange | None, request: Request) -> str:
+        if exchange is not None:
+            return exchange.name
+        if self._keys_at is not None and request.method == "GET":
+            with suppress(Mismatch):
+                self._match(RequestTemplate(None, self._keys_at), request)
+                return KEYS
+        return DATA
+
+    def answer(self, exchange: str, outcome: str, account: Account | None = None) -> Answer:
+        """The answer that gives this outcome, with all that it hands out: for hand-written parts."""
+        return self._render(self.vendor.flow.exchanges[exchange], outcome, {}, None, account or self.account)
 
     def presented_by(self, request: Request) -> dict[str, Any]:
         """The values that a caller's request presents, whether they are good or not."""
@@ -211,7 +254,7 @@ class Simulator(Admission):
         try:
             if values is None:
                 raise Refused(why)
-            family, account = self._read(exchange, values)
+            family, account = self._read(exchange, request, values)
         except Refused as refused:
             self.counts[f"{exchange.name}_refused"] += 1
             self.counts["refresh_reused"] += refused.why == "reused"
@@ -233,6 +276,12 @@ class Simulator(Admission):
             if part is not None:
                 return part
         return self.best(exchange)
+
+    def _by_path(self, request: Request) -> Answer | None:
+        """The answer of the hand-written part of this path below the base URL."""
+        part = self.parts.get("/" + urlsplit(request.url).path.removeprefix(urlsplit(self.base_url).path))
+        said = part(Call(None, request, {}, None)) if part is not None else None
+        return self._noted(request, "path", "by hand", said) if isinstance(said, Answer) else None
 
     # --- the caller's own requests ------------------------------------------------------------------------------------
 
@@ -310,26 +359,6 @@ class Simulator(Admission):
         line = Seen(self.now(), request.method, without_query(request.url), what, result, answer.status)
         self.log.append(line)
         return answer
-
-    # --- what cannot be simulated -------------------------------------------------------------------------------------
-
-    def _probe(self) -> Iterable[str]:
-        """Render every answer once and see that it is judged as it was meant."""
-        keep, self.ledger = self.ledger, Ledger([self.account], "probe")
-        for exchange in self.vendor.flow.exchanges.values():
-            if exchange.name in self.parts:
-                continue
-            for outcome in exchange.outcomes:
-                try:
-                    answer = self._render(exchange, outcome, {}, None, self.account)
-                    verdict, reasons = judge(exchange.answers, answer)
-                except (Unbound, Unfit, ValueError) as error:
-                    yield f"exchanges.{exchange.name}.answers.{outcome}: {type(error).__name__}: {error}"
-                    continue
-                if verdict is None or verdict.name != outcome:
-                    what = verdict.name if verdict is not None else f"nothing ({'; '.join(reasons)})"
-                    yield f"exchanges.{exchange.name}.answers.{outcome}: its answer is taken for {what}"
-        self.ledger = keep
 
 
 def _bodiless(template: RequestTemplate) -> bool:

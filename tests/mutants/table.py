@@ -1,12 +1,20 @@
 """The seeded bugs, a row each: what is wrong, where, which text becomes which, and who must notice.
 
-`vendors` are explored by the machine; `tests` are run where the machine cannot reach (threads, other clients). A row
-whose `old` is no longer in its file exactly once is stale, and fails the run: it has to follow the code.
+`vendors` are explored by the machine; `tests` are run where the machine cannot reach (threads, other clients). Whole
+lines are found at whatever depth they are indented. A row whose `old` is no longer in its file exactly once is stale,
+and fails the run: it has to follow the code.
 """
 
 from __future__ import annotations
 
+import re
+import textwrap
+from collections.abc import Callable
 from typing import NamedTuple
+
+
+class Stale(Exception):
+    """The code has changed, and a row has not."""
 
 
 class Mutant(NamedTuple):
@@ -18,6 +26,25 @@ class Mutant(NamedTuple):
     new: str
     vendors: tuple[str, ...] = ("supplier",)
     tests: tuple[str, ...] = ()
+
+    def seeded(self, text: str) -> str:
+        """The text of the file with the bug in it. Raises Stale."""
+        if not self.old:
+            return text
+        if not self.old.endswith("\n"):
+            return self._once(text, re.escape(self.old), lambda found: self.new)
+        old = textwrap.dedent(self.old).splitlines()
+        depth = len(self.old.splitlines()[0]) - len(old[0])
+        lines = "".join(rf"(?P=depth){re.escape(line)}\n" if line else "\n" for line in old[1:])
+        pattern = rf"^(?P<depth> *){re.escape(old[0])}\n{lines}"
+        new = "".join(line[depth:] for line in self.new.splitlines(keepends=True))
+        return self._once(text, pattern, lambda found: textwrap.indent(new, found["depth"]))
+
+    def _once(self, text: str, pattern: str, new: Callable[[re.Match[str]], str]) -> str:
+        changed, times = re.subn(pattern, new, text, flags=re.MULTILINE)
+        if times != 1:
+            raise Stale(f"its text is {times} times in {self.file}")
+        return changed
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -173,6 +200,22 @@ MUTANTS: tuple[Mutant, ...] = (
         vendors=("two-steps",),
     ),
     Mutant(
+        "a hop of a redirect keeps the token (requests)",
+        "clients/requests_wire.py",
+        "        walk.take_back(self)\n        hop = super().copy()",
+        "        hop = super().copy()",
+        vendors=(),
+        tests=("tests/clients/test_redirects.py",),
+    ),
+    Mutant(
+        "an exchange follows a redirect that its file does not mention",
+        "exchanger.py",
+        "follow = exchange.redirects and",
+        "follow =",
+        vendors=(),
+        tests=("tests/trust/test_origins.py",),
+    ),
+    Mutant(
         "credentials are kept in the store",
         "ascent.py",
         "Grant(state, captured, self.issued_at, self.expires_at, refusal, self.spent)",
@@ -190,6 +233,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "clients/httpx.py",
         "                again = True\n",
         "                again = False\n",
+    ),
+    Mutant(
+        "a rejected request is sent again without limit (requests)",
+        "clients/requests.py",
+        "self._again = True",
+        "self._again = False",
+        vendors=(),
+        tests=("tests/clients/test_walk.py::test_the_second_rejection_is_the_callers",),
     ),
     # --- no waiting, no failure while a token is good -----------------------------------------------------------------
     Mutant(
@@ -218,6 +269,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "            pass\n",
     ),
     Mutant(
+        "a token is saved after it was used",
+        "climber.py",
+        "            self._save(key, kept, grant, lifetime)\n",
+        '            __import__("threading").Timer(0.5, self._save, (key, kept, grant, lifetime)).start()\n',
+    ),
+    Mutant(
         "what the store did not take is used all the same",
         "climber.py",
         "                if key in self.unsaved:\n                    self.keep(key, kept, kept.grant)\n",
@@ -230,6 +287,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if stored is not None and newer is not None and kept.unread:\n",
         vendors=(),
         tests=("tests/test_climber.py",),
+    ),
+    Mutant(
+        "a refresh whose token nobody could verify is sent again",
+        "exchanger.py",
+        "raise AnswerLost(str(error), **{**where",
+        "raise VendorUnavailable(str(error), **{**where",
+        vendors=("verified",),
+    ),
+    Mutant(
+        "a token that does not verify is used",
+        "verification.py",
+        "            raise VendorAnswerError(message, vendor=vendor.name) from None\n",
+        "            pass\n",
+        vendors=("verified",),
     ),
     # --- a cancelled caller, no silent resend, errors -----------------------------------------------------------------
     Mutant(
@@ -246,19 +317,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if fields is None:\n        return True\n    files",
     ),
     Mutant(
-        "an error is not the client's own (httpx, async)",
-        "clients/httpx.py",
-        "                        answer = await peek_async(lib, step.response)\n"
-        "                    else:\n"
-        "                        answer = yield step\n"
-        "            except StopIteration:\n"
-        "                return\n"
-        "            except AuthFlowError as error:\n"
-        "                raise as_also(error, lib.RequestError, _request=request) from error.__cause__\n",
-        "                        answer = await peek_async(lib, step.response)\n"
-        "                    else:\n"
-        "                        answer = yield step\n"
-        "            except StopIteration:\n"
-        "                return\n",
+        "a body that comes once is sent twice (requests)",
+        "clients/requests_wire.py",
+        "return request.body is None or",
+        "return True or",
+        vendors=(),
+        tests=("tests/clients/test_bodies.py",),
+    ),
+    Mutant(
+        "an error is not the client's own",
+        "errors.py",
+        "return _remake(_own_class(type(error)), base, error.args",
+        "return _remake(_own_class(type(error)), None, error.args",
     ),
 )

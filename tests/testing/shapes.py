@@ -120,6 +120,18 @@ OTHERS: dict[str, dict[str, Any]] = {
             "needs_login": {"status": 403, "json": {"error": "session_expired"}},
         },
     },
+    # JWTs that are checked against the keys that the vendor publishes
+    "verified": {
+        "extends": "password",
+        "verify": {"jwks_url": "../keys.json", "issuer": "https://issuer.example", "audience": "us"},
+        "exchanges": {
+            "login": {
+                "request": {"url": "login", "json": {"user": "{username}", "password": "{password}"}},
+                "answers": {"granted": {"status": 200, "json": {"token": "{access:jwt}", "refresh": "{refresh}"}}},
+            },
+            "refresh": {"request": {"url": "refresh", "json": {"refresh": "{refresh}"}}, "answers": "login"},
+        },
+    },
     # the token in the caller's own JSON, an instance URL in the answer
     "json-body": {
         "credentials": {"username": {}, "password": {"secret": True}},

@@ -1,0 +1,119 @@
+"""What a simulator cannot make from a vendor file alone, and why: said before anybody relies on it.
+
+answers     each is rendered once, and must be recognised as what it was meant to be
+derived     a function that gives another value each time cannot be checked by computing it again
+code        a plugin's `authflow_exchange` sends requests that no file describes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from authflow import plugins
+from authflow.bag import Bag
+from authflow.exchange import Exchange, judge
+from authflow.flow import Presenting
+from authflow.http import Request
+from authflow.signing import laid_over
+from authflow.template import Unbound, Unfit
+from authflow.testing import derived
+
+if TYPE_CHECKING:
+    from authflow.http import Answer
+    from authflow.testing.simulator import Simulator
+
+
+def found(simulator: Simulator) -> Iterator[str]:
+    """The limits of a simulator, a line each; what has a hand-written part has none."""
+    yield from _derived(simulator)
+    for exchange in simulator.vendor.flow.exchanges.values():
+        if exchange.name not in simulator.parts:
+            yield from _in_code(simulator, exchange)
+            yield from _answers(simulator, exchange)
+
+
+def _derived(simulator: Simulator) -> Iterator[str]:
+    vendor, bag = simulator.vendor, _bag(simulator)
+    for name, row in vendor.derive.items():
+        try:
+            bag.get(name)
+        except Unfit as error:
+            yield f"derive.{name}: {error} from what is made up here: give inputs"
+        users = [exchange.name for exchange in vendor.flow.exchanges.values() if name in _names(exchange)]
+        if not derived.provable(row) and not simulator.parts.keys() >= set(users):
+            yield f"derive.{name}: {row.function_name} gives another value each time, so that any is let pass"
+
+
+def _in_code(simulator: Simulator, exchange: Exchange) -> Iterator[str]:
+    class Sent(Exception):
+        pass
+
+    def send(request: Request) -> Answer:
+        raise Sent
+
+    hook = plugins.manager().hook.authflow_exchange
+    request = _rendered(simulator, exchange) if hook.get_hookimpls() else None
+    if request is None:
+        return
+    try:
+        bag = _bag(simulator)
+        if hook(vendor=simulator.vendor, exchange=exchange.name, request=request, values=bag, send=send) is None:
+            return
+    except Sent:
+        pass
+    yield f"exchanges.{exchange.name}: a plugin's authflow_exchange sends it in its own way"
+
+
+def _answers(simulator: Simulator, exchange: Exchange) -> Iterator[str]:
+    for outcome in exchange.outcomes:
+        where = f"exchanges.{exchange.name}.answers.{outcome}"
+        try:
+            verdict, reasons = judge(exchange.answers, simulator.answer(exchange.name, outcome))
+        except (Unbound, Unfit, ValueError, ImportError) as error:
+            yield f"{where}: {type(error).__name__}: {error}"
+            continue
+        if verdict is None or verdict.name != outcome:
+            what = verdict.name if verdict is not None else f"nothing ({'; '.join(reasons)})"
+            yield f"{where}: its answer is taken for {what}"
+
+
+def sample(simulator: Simulator) -> tuple[Request | None, Mapping[str, Any]]:
+    """A request such as a session signs, and the values that it was rendered with."""
+    bag = _bag(simulator)
+    for exchange in simulator.vendor.flow.exchanges.values():
+        if (request := _rendered(simulator, exchange)) is not None:
+            return request, dict(bag)
+    bare = Request("GET", simulator.base_url)
+    for state in simulator.vendor.flow.states.values():
+        if isinstance(state, Presenting):
+            try:
+                return laid_over(bare, state.present.render(bag), simulator.vendor), dict(bag)
+            except (Unbound, Unfit):
+                continue
+    return None, {}
+
+
+def _rendered(simulator: Simulator, exchange: Exchange) -> Request | None:
+    try:
+        return exchange.request.render(_bag(simulator), simulator.base_url)
+    except (Unbound, Unfit):
+        return None
+
+
+def _bag(simulator: Simulator) -> Bag:
+    """What a session would have after every exchange: each captured value is some text."""
+    captures = {
+        name
+        for exchange in simulator.vendor.flow.exchanges.values()
+        for outcome in exchange.outcomes
+        for pattern in exchange.patterns(outcome)
+        for name in pattern.may_capture
+    }
+    return Bag(
+        simulator.vendor, simulator.inputs, dict.fromkeys(sorted(captures - {"base_url"}), "sample"), simulator.now()
+    )
+
+
+def _names(exchange: Exchange) -> set[str]:
+    return {hole.name for hole in exchange.request.holes()}
