@@ -96,7 +96,7 @@ class Ascent:
                     self._observe(transition)
                 walked.clear()
             if step.captured != captured:
-                self._keep(state, step.captured)
+                self._keep(state, step.captured, self.kept.grant.refusal)
                 captured = step.captured
             outcome = self._answered(step, state)
 

@@ -87,12 +87,11 @@ class Admission(Answering):
             plain = [name for name in names if name in self.vendor.credentials and not _secret(self.vendor, name)]
             if any(str(values[name]) != str(known.get(name)) for name in plain):
                 continue
-            bound = {**(family.values if family is not None else {}), **values}
-            if all(
-                derived.fits(self.vendor, name, bound, known, self.now())
-                if name in self.vendor.derive
-                else str(values[name]) == str(known.get(name))
-                for name in names
+            given = [name for name in names if name not in self.vendor.derive]
+            proofs = [name for name in names if name in self.vendor.derive]
+            if all(str(values[name]) == str(known.get(name)) for name in given) and any(
+                all(derived.fits(self.vendor, name, {**brought, **values}, known, self.now()) for name in proofs)
+                for brought in self.ledger.brought(family)
             ):
                 return account, True
             candidate = candidate or account

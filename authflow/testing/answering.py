@@ -105,7 +105,8 @@ class Answering:
             elif name == REFRESH and exchange is not None:
                 if not (hole.optional and spends_refresh(exchange) and not self.rotate):
                     family = family or self.ledger.found(account)
-                    serial, filled[name] = self.ledger.secret(name)
+                    serial, text = self.ledger.secret(name)
+                    filled[name] = self._token(text, family, now) if hole.kind == "jwt" else text
                     self.ledger.replace_refresh(family, filled[name], serial)
             elif name in values:
                 filled[name] = values[name]
@@ -131,11 +132,15 @@ class Answering:
             self.ledger.hand_out(name, value, family, serial)
             return value
         if hole.kind == "jwt" or self.vendor.verify is not None:
-            claims = {"sub": f"account-{family.number}", "jti": text, "iat": now, "exp": now + self.lifetime}
-            text = self.keys.sign(claims)
+            text = self._token(text, family, now)
         scope = {key: str(values[key]) for key in self.vendor.vary if key in values}
         self.ledger.hand_out(name, text, family, serial, ends=now + self.lifetime, scope=scope)
         return text
+
+    def _token(self, name: str, family: Family, now: float) -> str:
+        """A JWT, which says whose it is and when it ends."""
+        claims = {"sub": f"account-{family.number}", "jti": name, "iat": now, "exp": now + self.lifetime}
+        return self.keys.sign(claims)
 
     def _refusal(self, exchange: Exchange, why: str) -> Answer:
         """The exchange's own way to say no, or a plain one where the file has none."""

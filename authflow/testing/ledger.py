@@ -16,6 +16,8 @@ from typing import Any, Final
 
 #: So many wrong passwords lock an account.
 WRONG_PASSWORDS: Final = 5
+#: So many logins that have only begun are remembered.
+_OF_LATE: Final = 20
 ACCESS: Final = "access"
 REFRESH: Final = "refresh"
 
@@ -101,6 +103,14 @@ class Ledger:
 
     def is_open(self, name: str, value: Any) -> bool:
         return (name, str(value)) in self.open
+
+    def brought(self, family: Family | None) -> list[Mapping[str, Any]]:
+        """The values that a proof may hang on: a family's; or, where a request names none (a nonce, which its digest
+        alone shows), those of each family of late.
+        """
+        if family is not None:
+            return [family.values]
+        return [{}, *(late.values for late in reversed(self._families[-_OF_LATE:]))]
 
     # --- what may be asked of it --------------------------------------------------------------------------------------
 

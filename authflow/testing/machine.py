@@ -286,7 +286,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.changes += 1
         for name, value in self.passwords.items():
             if isinstance(value, str) and not samples.is_key(self.vendor, name):
-                self.simulator.account.values[name] = f"changed-{name}-{self.changes}"
+                self.simulator.account.values[name] = samples.another(self.vendor, name, self.changes)
         if known:
             self._tell_passwords()
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import NoAnswer
 from authflow.errors import AuthFlowError, ConfigurationError
-from authflow.exchange import judge
+from authflow.exchange import Exchange, judge
 from authflow.flow import Transition
 from authflow.http import Answer, Request, origin_of
+from authflow.proofs import closure
 from authflow.session import AuthSession
 from authflow.testing.faults import Broken
 from authflow.testing.promises import Errand, Watcher, usable
@@ -53,10 +54,9 @@ class WatchedSender:
         name, values = player.simulator.values_in(request)
         if name == KEYS:
             return self._published(request)
-        if player.simulator.signatures.wanted:
-            values |= player.secrets()
-        key = watcher.sending(process, name, values, request)
         exchange = player.simulator.vendor.flow.exchanges.get(name)
+        secret = {key: values.get(key, value) for key, value in player.secrets(exchange).items()}
+        key = watcher.sending(process, name, values, request, secret)
         answer: Answer | None = None
         try:
             answer = player.simulator.handle(request)
@@ -105,9 +105,11 @@ class Player:
     ) -> None:
         self.process = Process(name)
         self.inputs = dict(inputs)
+        self.process.asks = any(callable(value) for value in inputs.values())
         self.process.on_death = self._died
         self.stage, self.simulator, self.watcher, self.clock = stage, simulator, watcher, clock
         self.errands: list[tuple[Errand, asyncio.Task[None]]] = []
+        self.used_at = 0.0
         self.session = AuthSession(
             simulator.vendor,
             store=store.for_process(self.process),
@@ -132,10 +134,16 @@ class Player:
     def __repr__(self) -> str:
         return self.process.name
 
-    def secrets(self) -> dict[str, Any]:
-        """What a signature is made with."""
-        names = [name for name, entry in self.simulator.vendor.inputs.items() if entry.secret and name in self.inputs]
-        return {name: value() if callable(value := self.inputs[name]) else value for name in names}
+    def secrets(self, exchange: Exchange | None) -> dict[str, Any]:
+        """The secrets that an exchange proves: those in it, those in what is derived in it, those that sign it."""
+        vendor = self.simulator.vendor
+        names = (
+            set(closure(vendor, [hole.name for hole in exchange.request.holes()])) if exchange is not None else set()
+        )
+        signs = self.simulator.signatures.wanted
+        secret = [name for name, entry in vendor.inputs.items() if entry.secret and (signs or name in names)]
+        given = {name: self.inputs.get(name) for name in secret}
+        return {name: value() if callable(value) else value for name, value in given.items() if value is not None}
 
     def _over(self, error: BaseException | None) -> None:
         self.watcher.climbed(self.process, error)
@@ -157,7 +165,8 @@ class Player:
         held = self.session.held
         now = self.clock()
         known = bool(held.grant.state) and not self.simulator.vendor.vary
-        ready = known and usable(held.grant, now)
+        idle = (max(self.used_at, held.grant.issued_at), self.simulator.lifetime)
+        ready = known and usable(held.grant, now, idle if self.simulator.vendor.idle is not None else None)
         if known and held.valid(now):
             errand.good_at_start = str(held.grant.captured.get("access", "")) or None
         task = self.stage.create_task(self._run(errand, url, body))
@@ -174,6 +183,8 @@ class Player:
         try:
             response = await self.client.request(method, url, extensions={"errand": errand}, **more)
             errand.result = response.status_code
+            if response.status_code == 200:
+                self.used_at = self.clock()
         except Exception as error:
             errand.result = error
         self.watcher.ended(errand, self.error, isinstance(errand.result, self.error))

@@ -50,11 +50,12 @@ MANDATORY, MANDATORY_PART = 10.0, 0.05
 ADVISORY_PART = 0.1
 
 
-def usable(grant: Grant, now: float) -> bool:
-    """May a request carry this grant, without waiting for another?"""
-    if grant.expires_at is None:
-        return True
-    return now < grant.expires_at - min(MANDATORY, (grant.expires_at - grant.issued_at) * MANDATORY_PART)
+def usable(grant: Grant, now: float, idle: tuple[float, float] | None = None) -> bool:
+    """May a request carry this grant, without waiting for another? `idle`: its last good use, and for how many seconds
+    it lives from there.
+    """
+    begins, ends = (grant.issued_at, grant.expires_at) if idle is None else (idle[0], sum(idle))
+    return ends is None or now < ends - min(MANDATORY, (ends - begins) * MANDATORY_PART)
 
 
 def fresh(grant: Grant, now: float) -> bool:
@@ -85,6 +86,7 @@ class _Refusal:
     credentials: Mapping[str, Any]
     until: float
     count: int = 1
+    asked: bool = False
 
 
 class Watcher:
@@ -120,8 +122,15 @@ class Watcher:
 
     # --- exchanges ----------------------------------------------------------------------------------------------------
 
-    def sending(self, process: Process, exchange: str, values: Mapping[str, Any], request: Request) -> str:
-        """An exchange goes out. Returns the key under whose lock it does."""
+    def sending(
+        self,
+        process: Process,
+        exchange: str,
+        values: Mapping[str, Any],
+        request: Request,
+        secret: dict[str, Any],
+    ) -> str:
+        """An exchange goes out, which proves these secrets. Returns the key under whose lock it does."""
         key = self._key(process)
         self.tell(f"{process} sends {exchange}")
         if key in self._in_flight:
@@ -134,9 +143,10 @@ class Watcher:
         if exchange != self.vendor.on_logout:
             self._needless(process, exchange, key)
         refresh = values.get(REFRESH)
+        if refresh == self.simulator.inputs.get(REFRESH):  # what a user gives is a password, whatever it is called
+            refresh = None
         if refresh is not None and (refresh in self.spent or refresh in self.unsaved.get(process, ())):
             self.breaks(2, f"{process} sends {exchange} with a refresh token that was replaced, refused or lost")
-        secret = {name: value for name, value in values.items() if self._is_secret(name)}
         if secret:
             self._sent_credentials[process] = secret
             before = self.refusals.get(key)
@@ -164,6 +174,8 @@ class Watcher:
         assert self.store is not None
         grant = self._stored(key)
         if grant is None or process in self._forced or self._climb_sends[process] > 1:
+            return
+        if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
         access = str(grant.captured.get(ACCESS, ""))
         if access in self.rejected or not isinstance(self.vendor.flow.states.get(grant.state), Presenting):
@@ -229,9 +241,16 @@ class Watcher:
         if isinstance(self.vendor.flow.states[after], Failing) and process in self._sent_credentials:
             now, credentials = self.clock(), self._sent_credentials[process]
             before_it = self.refusals.get(self._key(process))
-            count = before_it.count + 1 if before_it is not None and before_it.credentials == credentials else 1
+            count = 1
+            if before_it is not None and before_it.credentials == credentials and self._alike(process, before_it):
+                count = before_it.count + 1
             until = now + min(COOL_DOWN * 2 ** (count - 1), COOL_DOWN_MOST)
-            self._failed[process] = _Refusal(credentials, until, count)
+            self._failed[process] = _Refusal(credentials, until, count, process.asks)
+
+    def _alike(self, process: Process, before: _Refusal) -> bool:
+        """Were the credentials given in the same way? Of several, a callable may not have been asked for all."""
+        several = sum(entry.secret for entry in self.vendor.credentials.values()) > 1
+        return not several or not (before.asked or process.asks)
 
     def _key(self, process: Process) -> str:
         assert self.store is not None
@@ -244,8 +263,9 @@ class Watcher:
         grant = Grant.from_bytes(data)
         self.spent |= self.unsaved.pop(process, set())
         self.saved_access.add(str(grant.captured.get(ACCESS, "")))
+        brought = {str(value) for value in grant.captured.values()}  # a vendor may hand a credential out again
         for value in self.secrets():
-            if value.encode() in data and value not in self._tokens():
+            if value.encode() in data and value not in self._tokens() | brought:
                 self.breaks(4, f"{process} keeps a credential in the store")
         before, self._last[key] = self._last.get(key), grant
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None

@@ -6,6 +6,7 @@ that starts a URL is a URL, one whose setting says a domain is a host.
 
 from __future__ import annotations
 
+import base64
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -46,6 +47,8 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
         return 7
     if name in urls:
         return f"{ORIGIN}/{name.replace('_', '-')}"
+    if name in _seeds(vendor):
+        return _seed(0)
     if (algorithm := _signs_with(vendor, name)) is not None:
         return _key(algorithm)
     if vendor.lifetime is not None and name in {hole.name for hole in vendor.lifetime.holes()}:
@@ -53,6 +56,21 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
     if any(name in {hole.name for hole in url.between} for url in (vendor.base_url, *vendor.present_origins)):
         return "vendor.example"
     return f"demo-{name.replace('_', '-')}"
+
+
+def another(vendor: Vendor, name: str, number: int) -> str:
+    """Another value for a secret that is no key."""
+    return _seed(number) if name in _seeds(vendor) else f"changed-{name}-{number}"
+
+
+def _seeds(vendor: Vendor) -> set[str]:
+    """The inputs that are seeds of one-time codes, which are written in base32 (RFC 6238)."""
+    rows = [row for row in vendor.derive.values() if row.function_name == "totp"]
+    return {hole.name for row in rows for hole in row.argument.holes()}
+
+
+def _seed(number: int) -> str:
+    return base64.b32encode(f"a seed, number {number}".encode()).decode()
 
 
 def is_key(vendor: Vendor, name: str) -> bool:

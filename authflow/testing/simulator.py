@@ -33,7 +33,7 @@ from authflow.converters import CONVERTERS
 from authflow.errors import ConfigurationError
 from authflow.exchange import Exchange, RequestTemplate
 from authflow.flow import EXPIRED, Failing, Presenting
-from authflow.http import Answer, Request, origin_of, without_query
+from authflow.http import Answer, Request, folder, origin_of, without_query
 from authflow.identity import complete
 from authflow.template import Mismatch, Object, Text, Unbound, Unfit
 from authflow.testing import derived, limits, samples
@@ -153,8 +153,8 @@ class Simulator(Admission):
         return self.ledger.accounts[0]
 
     def move(self, base_url: str) -> None:
-        """Live at another base URL."""
-        self.base_url = base_url
+        """Live at another base URL, which counts as a folder."""
+        self.base_url = folder(base_url)
         self._urls = {name: f"{origin_of(base_url)}/{name}" for name in samples.captured_urls(self.vendor)}
         self._settings = {name: value for name, value in self.inputs.items() if name not in self.vendor.credentials}
 
@@ -217,6 +217,8 @@ class Simulator(Admission):
         close: tuple[Exchange, str] | None = None
         for exchange in self.vendor.flow.exchanges.values():
             try:
+                if request.method != _method(exchange.request):
+                    raise Mismatch("another method")
                 return exchange, derived.unfold(self.vendor, self._match(exchange.request, request)), ""
             except Mismatch:
                 why = self._nearly(exchange.request, request)
@@ -235,7 +237,7 @@ class Simulator(Admission):
             self._match(RequestTemplate(None, template.url), request)
         except Mismatch:
             return ""
-        if request.method != (template.method or ("GET" if _bodiless(template) else "POST")):
+        if request.method != _method(template):
             return "method"
         if _another_call(template, request):
             return ""
@@ -361,8 +363,9 @@ class Simulator(Admission):
         return answer
 
 
-def _bodiless(template: RequestTemplate) -> bool:
-    return template.json is None and template.form is None and template.text is None
+def _method(template: RequestTemplate) -> str:
+    bodiless = template.json is None and template.form is None and template.text is None
+    return template.method or ("GET" if bodiless else "POST")
 
 
 def _another_call(template: RequestTemplate, request: Request) -> bool:

@@ -39,12 +39,15 @@ class Blocked(BaseException):
 
 
 class Process:
-    """One process of the stage. `dies_in` counts the pauses that it has left, if it is doomed."""
+    """One process of the stage. `dies_in` counts the pauses that it has left, if it is doomed; `asks`: its user is
+    asked for secrets when they are needed.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
         self.climbing = False
+        self.asks = False
         self.dies_in: int | None = None
         self.on_death: Callable[[], None] = lambda: None
 

@@ -114,6 +114,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "ascent.py",
         "            spent = isinstance(error, AnswerLost) and rotates(step.exchange)\n",
         "            spent = False\n",
+        vendors=("soap",),
     ),
     Mutant(
         "an answer that nobody understands costs no refresh token",
@@ -124,8 +125,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a refresh token is marked as spent in memory only",
         "ascent.py",
-        "            if step.captured != captured:\n                self._keep(state, step.captured)\n",
-        "            if step.captured != captured:\n",
+        "self._keep(state, step.captured, self.kept.grant.refusal)",
+        "pass",
     ),
     Mutant(
         "a refused refresh token is kept",
@@ -133,13 +134,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "    elif exchange is not None and outcome.name != UNAVAILABLE and spends_refresh(exchange):\n"
         '        kept.pop("refresh", None)\n',
         "",
+        vendors=("form-query",),
     ),
     Mutant(
         "an omitted refresh token is erased",
         "flow.py",
         '        kept.pop("expires_at", None)\n',
         '        kept.pop("expires_at", None)\n        kept.pop("refresh", None)\n',
-        vendors=("preset-password",),
+        vendors=("code-bank",),
     ),
     Mutant(
         "a 503 is taken for a refusal",
@@ -171,6 +173,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "grant.py",
         "COOL_DOWN * 2 ** (count - 1)",
         "COOL_DOWN",
+    ),
+    Mutant(
+        "a climb of several steps forgets what was refused before",
+        "ascent.py",
+        "self._keep(state, step.captured, self.kept.grant.refusal)",
+        "self._keep(state, step.captured)",
+        vendors=("csrf-cookie",),
     ),
     Mutant(
         "a refusal never ends",
@@ -256,6 +265,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "max(MANDATORY, lifetime * 2)",
     ),
     Mutant(
+        "a good use does not prolong an idle session",
+        "held.py",
+        "self.windows = Windows.of(now, now + self._idle)",
+        "pass",
+        vendors=("rpc",),
+    ),
+    Mutant(
         "a failed refresh fails requests whose token is good",
         "keeper.py",
         "            if good and held is not None:\n",
@@ -267,6 +283,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "climber.py",
         "            self._save(key, kept, grant, lifetime)\n",
         "            pass\n",
+        vendors=("parcels",),
     ),
     Mutant(
         "a token is saved after it was used",

@@ -1,7 +1,11 @@
-"""Vendors of every shape that the notation knows: each preset as it is, and the shapes that no preset has."""
+"""Vendors of every shape that the notation knows: each preset as it is, the shapes that no preset has, and the files in
+`vendors/`, as an author writes them.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 from authflow.vendor import preset_names
@@ -161,4 +165,6 @@ def shapes() -> dict[str, dict[str, Any]]:
         f"preset-{name}": {"extends": name, "base_url": BASE, **ON_PRESETS.get(name, {})} for name in preset_names()
     }
     found |= {name: {"base_url": BASE, **form} for name, form in OTHERS.items()}
+    files = sorted((Path(__file__).parent / "vendors").glob("*.toml"))
+    found |= {file.stem: tomllib.loads(file.read_text("utf-8")) for file in files}
     return {name: {"name": name, **form} for name, form in found.items()}

@@ -4,6 +4,7 @@ again.
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from typing import Any
 
@@ -14,6 +15,7 @@ from authflow.testing import Clock, Coverage, Simulator, explore, flow_machine
 from authflow.testing.coverage import cells
 from authflow.testing.ledger import Ledger
 from authflow.testing.story import numbered, sequence
+from tests.odd_vendors import STORIES
 
 from .shapes import shapes
 
@@ -35,6 +37,12 @@ def test_every_shape_keeps_the_promises_and_every_cell_is_visited(name: str) -> 
         if not missed:
             return
     raise AssertionError(f"never visited: {missed}")
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_odd_vendor_keeps_the_promises(name: str) -> None:
+    found = explore({"name": name.replace("_", "-"), **tomllib.loads(STORIES[name].toml)}, examples=10, seed=1)
+    assert found.failure is None, str(found)
 
 
 def test_a_seed_tells_the_same_stories_again() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any
 
 import pytest
+import requests
 
 from authflow import AuthSession, CredentialsRefused, VendorAnswerError, VendorUnavailable, plugins
 from authflow.exchange import Outcome, judge
 from authflow.http import Answer, Request
-from authflow.testing import Call, Clock, SimulatedSender, Simulator
-from authflow.testing.suite import CLIENTS, is_served_again, signed_up
+from authflow.testing import Call, Clock, SimulatedSender, Simulator, serving
+from authflow.testing.serve import unreached
+from authflow.testing.suite import CLIENTS, body_of, is_served_again, signed_up
+from tests.odd_vendors import STORIES
 
 from .shapes import shapes
 
@@ -230,3 +234,39 @@ def test_a_fault_becomes_the_error_that_it_should(fault: str, error: type[Except
         assert raised.value.retry_after == pytest.approx(7)  # type: ignore[attr-defined]
     simulator.clock.advance(60)  # type: ignore[attr-defined]
     assert session.token().access
+
+
+# --- the vendors of `tests/odd_vendors.py` ----------------------------------------------------------------------------
+
+ODD = {name: {"name": name.replace("_", "-"), **tomllib.loads(story.toml)} for name, story in STORIES.items()}
+
+
+@pytest.mark.parametrize("library", CLIENTS)
+@pytest.mark.parametrize("name", ODD)
+def test_every_odd_vendor_is_served_through_every_client(name: str, library: str) -> None:
+    simulator, session = signed_up(ODD[name])
+    assert simulator.cannot == ()
+    assert [CLIENTS[library](simulator, session) for _ in range(3)] == [200] * 3
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if not list(unreached(Simulator(ODD[name])))])
+def test_every_odd_vendor_is_served_over_http(name: str) -> None:
+    simulator = Simulator(ODD[name])
+    with serving(simulator) as base_url:
+        session = AuthSession(ODD[name], **{**simulator.inputs, "base_url": base_url})
+        more = body_of(simulator.vendor)
+        method = "POST" if more else "GET"
+        asks = [requests.request(method, base_url + "x", auth=session.requests, timeout=10, **more) for _ in range(2)]
+        assert [answer.status_code for answer in asks] == [200, 200]
+
+
+def test_a_password_refused_after_several_steps_rests_twice_as_long_the_next_time() -> None:
+    simulator, session = signed_up(shapes()["csrf-cookie"])
+    simulator.faults.add("refuse-password")
+    waits = []
+    for _ in range(3):
+        with pytest.raises(CredentialsRefused) as refused:
+            session.token()
+        waits.append(refused.value.retry_after)
+        simulator.clock.advance(waits[-1] + 1)  # type: ignore[attr-defined, operator]
+    assert waits == pytest.approx([60, 120, 240])
