@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_file_is_checked_and_a_slip_is_found(folder: Path) -> None:
-    shown = block("console", "1 file checked").splitlines()[1]
+    shown = block("console", "check acme.toml\n1 file checked").splitlines()[1]
     done = run(folder, *CLI, "check", "acme.toml")
     assert (done.returncode, done.stdout.strip()) == (0, shown)
     slip = block("console", "refrehs").splitlines()
@@ -47,6 +47,16 @@ def test_the_file_is_checked_and_a_slip_is_found(folder: Path) -> None:
     done = run(folder, *CLI, "check", "acme.toml")
     assert done.returncode == 1
     assert (done.stdout + done.stderr).split("\n")[0] == slip[1]
+
+
+def test_it_is_explored_as_shown(folder: Path) -> None:
+    command, *shown = block("console", "--explore").splitlines()
+    done = run(folder, *CLI, *command.split()[2:], "--examples", "30", "--seed", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.rstrip("0123456789 ") for line in done.stdout.splitlines()]
+    wanted = [line.rstrip("0123456789 ") for line in shown[: shown.index("…")]]
+    assert lines[: len(wanted)] == wanted
+    assert shown[-1].partition(" of ")[2] in done.stdout
 
 
 def test_the_simulated_vendor_is_used_from_another_process(folder: Path) -> None:
