@@ -12,9 +12,9 @@ from .conftest import AUTHFLOW, Shell
 
 #: A client with a bug in it: every refusal of a password is forgotten.
 FORGETFUL = """
-from authflow import climber
+from authflow import ascent
 
-climber.Refusal.fits = lambda *arguments: False
+ascent.Refusal.fits = lambda *arguments: False
 from authflow.cli import main
 
 main()
