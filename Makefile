@@ -7,7 +7,7 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo test lint mutants bench gallery test-niquests clean
+.PHONY: demo test lint mutants bench gallery test-niquests test-wheels clean
 
 demo: $(READY)
 	@$(BIN)/authflow demo
@@ -42,8 +42,12 @@ gallery: $(READY)
 
 # niquests alone; then beside requests, which it moves to urllib3-future.
 test-niquests: .venv-test-niquests/.ready .venv-test-mixed/.ready
-	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients tests/trust/test_drips.py
-	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients tests/trust/test_drips.py
+	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients tests/trust
+	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients tests/trust
+
+# The wheel in an empty environment of each Python that it is for and that the machine has, from the sdist's own tests.
+test-wheels: $(READY)
+	$(BIN)/python -m tests.wheels
 
 clean:
 	rm -rf .venv .venv-* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -57,8 +61,8 @@ $(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) Makefile
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" $(PLUGINS:%=--editable %) --group dev
 	@touch $@
 
-.venv-test-niquests/.ready: NEEDS := niquests,encrypted,test
-.venv-test-mixed/.ready: NEEDS := niquests,requests,encrypted,test
+.venv-test-niquests/.ready: NEEDS := niquests,cli,encrypted,test
+.venv-test-mixed/.ready: NEEDS := niquests,requests,cli,encrypted,test
 .venv-test-niquests/.ready .venv-test-mixed/.ready: pyproject.toml plugins/supplier/pyproject.toml Makefile
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"

@@ -187,6 +187,8 @@ class Origin(NamedTuple):
 
 
 _PORTS: Final = {"http": 80, "https": 443}
+#: A WebSocket begins as an HTTP request to the same host and port (RFC 6455 §3 and §4.1).
+WEBSOCKET: Final = {"ws": "http", "wss": "https"}
 _LABEL: Final = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST: Final = re.compile(rf"(?=.{{1,254}}$)(?:{_LABEL}\.)*{_LABEL}\.?", re.ASCII)
 
@@ -213,6 +215,14 @@ def origin_of(url: str) -> Origin:
             raise ValueError("not a host name")
         host = host.removesuffix(".")
     return Origin(parts.scheme, host, parts.port if parts.port is not None else _PORTS[parts.scheme])
+
+
+def origin_reached(url: str) -> Origin:
+    """The origin at which a caller's request arrives: `origin_of`, and a WebSocket's is that of the request that opens
+    it.
+    """
+    scheme, colon, rest = url.partition(":")
+    return origin_of(WEBSOCKET.get(scheme.lower(), scheme) + colon + rest)
 
 
 def is_loopback(host: str) -> bool:

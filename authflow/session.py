@@ -35,7 +35,7 @@ from authflow.exchange import Outcome, judge
 from authflow.flight import Flight
 from authflow.flow import Failing, Presenting
 from authflow.held import BARE, Held
-from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_of, without_query
+from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
 from authflow.identity import complete
 from authflow.keeper import Keeper, Slot, remember
 from authflow.signing import Signer
@@ -313,14 +313,14 @@ class AuthSession:
     def trusts(self, held: Held, url: str) -> bool:
         """May the token be presented at this URL?"""
         try:
-            return url.startswith(held.prefixes) or origin_of(url) in held.origins
+            return url.startswith(held.prefixes) or origin_reached(url) in held.origins
         except ValueError:
             return False
 
     def goes_bare(self, url: str) -> None:
         """A redirect led to an undeclared origin, and is followed without the token: the log says so, once for each."""
         try:
-            origin = str(origin_of(url))
+            origin = str(origin_reached(url))
         except ValueError:
             origin = "what has no origin"
         if origin not in self._strangers and len(self._strangers) < 64:
@@ -385,7 +385,7 @@ class AuthSession:
             return True
         origins = held.origins if held is not BARE else presents_at(self.vendor, self._given, {})
         try:
-            origin: Origin | None = origin_of(url)
+            origin: Origin | None = origin_reached(url)
             reason = f"{origin} is not declared"
         except ValueError as error:
             origin, reason = None, str(error)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from authflow.clients.base import MAX_PEEK, cookie_header
 from authflow.errors import ConfigurationError
 from authflow.held import Held
-from authflow.http import Origin, Pairs, Request, add_query, merge_fields
+from authflow.http import WEBSOCKET, Origin, Pairs, Request, add_query, merge_fields
 
 if TYPE_CHECKING:
     from authflow.session import AuthSession
@@ -140,6 +140,7 @@ def _hand_on(hop: Any, held: Held) -> None:
     presentation = held.presentation
     url = hop.url
     scheme = url.scheme.decode("ascii")
+    scheme = WEBSOCKET.get(scheme, scheme)
     port = url.port if url.port is not None else {"http": 80, "https": 443}.get(scheme, 0)
     if Origin(scheme, url.host.decode("ascii").lower(), port) not in held.origins:
         return

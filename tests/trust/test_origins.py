@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -103,6 +104,16 @@ def test_the_origin_is_the_same_however_it_is_written(vendor: ScriptedVendor, ur
     assert session.headers(url)["Authorization"] == "Bearer access-1"
 
 
+@pytest.mark.parametrize("url", ["wss://vendor.example/x", "WSS://Vendor.Example:443/x"])
+def test_a_websocket_is_where_the_request_that_opens_it_goes(vendor: ScriptedVendor, url: str) -> None:
+    session = vendor.session()
+    for _ in range(2):  # without a token, and with one
+        assert session.headers(url)["Authorization"] == "Bearer access-1"
+    for other in ("ws://vendor.example/x", "ws://vendor.example:443/x", "wss://vendor.example:444/x"):
+        with pytest.raises(authflow.UntrustedOrigin):
+            session.headers(other)
+
+
 @pytest.mark.parametrize("url", [*OTHER, *NONE], ids=ascii)
 def test_what_is_written_to_look_like_it_gets_nothing(vendor: ScriptedVendor, url: str) -> None:
     passing = vendor.session(untrusted="pass")
@@ -120,6 +131,7 @@ def test_what_two_parsers_could_read_differently_has_no_origin(url: str) -> None
         origin_of(url)
 
 
+@pytest.mark.skipif(find_spec("httpx") is None, reason="it is about httpx, which is not installed here")
 @given(st.text(st.sampled_from("vendor.example:/@\\#?%[]4 \t\u3002ß"), max_size=30))
 def test_whatever_follows_the_scheme_it_is_the_vendors_only_if_the_clients_say_so_too(tail: str) -> None:
     import httpx
@@ -226,6 +238,7 @@ def test_a_redirect_from_https_to_http_carries_nothing(vendor: ScriptedVendor) -
         assert not session.trusts(session.held, url)
 
 
+@pytest.mark.skipif(find_spec("httpx") is None, reason="it is about httpx, which is not installed here")
 @pytest.mark.parametrize("scheme", [b"http", b"https"])
 @pytest.mark.parametrize("port", [None, 80, 443])
 def test_a_hop_of_httpx_is_judged_by_scheme_host_and_port(
