@@ -1,0 +1,60 @@
+"""A vendor whose data is served in several ways, for what is built on the HTTP clients or goes beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+import authflow
+from tests.servers import Came, Listener, Says, listening
+from tests.trust.wire import ladder_at
+
+
+@dataclass
+class Vendor:
+    """Logs in, and takes its newest token only. `refused` counts what came with another one, or with none."""
+
+    logins: int = 0
+    refused: int = 0
+    answers: dict[str, Any] = field(default_factory=dict)
+    url: str = ""
+
+    @property
+    def good(self) -> str:
+        return f"Bearer token-{self.logins}"
+
+    def revoke(self) -> None:
+        """From now on only the token of the next login is good."""
+        self.logins += 1
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        good = self.logins > 0 and headers.get("authorization", headers.get("Authorization")) == self.good
+        self.refused += not good
+        return good
+
+    def __call__(self, came: Came) -> Says:
+        if came.path in ("/login", "/refresh"):
+            self.logins += 1
+            return Says(json={"access": f"token-{self.logins}", "refresh": f"refresh-{self.logins}", "in": 1000})
+        if not self.admits(came.headers):
+            return Says(401, {})
+        return Says(json=self.answers[came.path])
+
+    def session(self, *presented_at: str) -> authflow.AuthSession:
+        file = ladder_at(self.url, origins={"present": list(presented_at)})
+        return authflow.AuthSession(file, username="demo", password="open-sesame")
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    vendor = Vendor()
+    with ExitStack() as stack:
+        home: Listener = stack.enter_context(listening(vendor))
+        vendor.url = home.url
+        yield vendor

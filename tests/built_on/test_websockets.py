@@ -1,0 +1,98 @@
+"""WebSockets: httpx-ws opens them through httpx, so `auth=` is enough; others take `session.headers(url)`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("websockets", reason="websockets is in the dev group")
+pytest.importorskip("httpx_ws", reason="httpx-ws is in the dev group")
+
+from httpx_ws import aconnect_ws, connect_ws
+from websockets.asyncio.client import connect as connect_async
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
+
+import authflow
+from tests.built_on.conftest import Vendor
+
+
+@pytest.fixture
+def echo(vendor: Vendor) -> Iterator[str]:
+    """The URL of a WebSocket server that says everything twice, to those who come with a good token."""
+
+    def admit(connection: ServerConnection, request: Any) -> Any:
+        return None if vendor.admits(request.headers) else connection.respond(401, "another token, please\n")
+
+    def twice(connection: ServerConnection) -> None:
+        for message in connection:
+            connection.send(message)
+            connection.send(message)
+
+    with serve(twice, "127.0.0.1", 0, process_request=admit) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/echo"
+        server.shutdown()
+        thread.join()
+
+
+def session_at(vendor: Vendor, url: str) -> authflow.AuthSession:
+    return vendor.session(url.replace("ws://", "http://").removesuffix("/echo"))
+
+
+def test_httpx_ws_logs_in_and_outlives_its_token(vendor: Vendor, echo: str) -> None:
+    with httpx.Client(auth=session_at(vendor, echo).httpx) as client:
+        for _ in range(2):
+            with connect_ws(echo, client) as socket:
+                socket.send_text("hello")
+                assert [socket.receive_text(), socket.receive_text()] == ["hello", "hello"]
+            vendor.revoke()
+    assert vendor.refused == 1
+
+
+def test_httpx_ws_in_an_event_loop(vendor: Vendor, echo: str) -> None:
+    async def run() -> list[str]:
+        async with (
+            httpx.AsyncClient(auth=session_at(vendor, echo).httpx) as client,
+            aconnect_ws(echo, client) as socket,
+        ):
+            await socket.send_text("hello")
+            return [await socket.receive_text(), await socket.receive_text()]
+
+    assert asyncio.run(run()) == ["hello", "hello"]
+    assert (vendor.logins, vendor.refused) == (1, 0)
+
+
+def test_a_websocket_that_takes_headers(vendor: Vendor, echo: str) -> None:
+    session = session_at(vendor, echo)
+    with connect(echo, additional_headers=session.headers(echo)) as socket:
+        socket.send("hello")
+        assert [socket.recv(), socket.recv()] == ["hello", "hello"]
+
+    async def run() -> str:
+        token = await session.atoken()
+        async with connect_async(echo, additional_headers={"Authorization": f"Bearer {token.access}"}) as socket:
+            await socket.send("hello")
+            return str(await socket.recv())
+
+    assert asyncio.run(run()) == "hello"
+    assert (vendor.logins, vendor.refused) == (1, 0)
+
+
+def test_the_token_goes_to_no_socket_that_is_not_declared(vendor: Vendor, echo: str) -> None:
+    session = vendor.session()
+    with pytest.raises(authflow.UntrustedOrigin):
+        session.headers(echo)
+    with (
+        httpx.Client(auth=session.httpx) as client,
+        pytest.raises(authflow.UntrustedOrigin),
+        connect_ws(echo, client),
+    ):
+        raise AssertionError("it was opened")
+    assert vendor.refused == 0
