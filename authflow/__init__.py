@@ -1,11 +1,15 @@
-"""authflow logs in for you: give a session to the HTTP client you already use, and every request carries a good token.
+"""Logs in for you: give a session to the HTTP client you already use, and every request carries a good token.
 
     session = authflow.AuthSession("supplier", username="…", password="…")
-    requests.get(url, auth=session.requests)
-    httpx.Client(auth=session.httpx)
+    requests.get(url, auth=session.requests)         # session.niquests likewise
+    httpx.Client(auth=session.httpx)                 # and AsyncClient; session.httpx2 likewise
+    session.token().access                           # for all else; in a shell: authflow token supplier
 
 A vendor is a file: states, exchanges and two-way templates (`authflow.vendor`). What can go wrong is one tree of errors
-(`authflow.errors`). Names are imported when they are first used, so that `import authflow` stays light.
+(`authflow.errors`), and each is the client's own error too. Tokens are kept in memory, unless `store=` says otherwise
+(`authflow.stores`). Who writes vendor files tests them with `authflow.testing`. The README has the rest.
+
+Names are imported when they are first used, so that `import authflow` stays light.
 """
 
 from __future__ import annotations

@@ -27,7 +27,11 @@ class Derived:
 
 @dataclass(frozen=True, eq=False)
 class Vendor:
-    """A verified vendor file. Values of `settings` and `credentials` are `notation.Input`."""
+    """A vendor file that is read and proved, by `authflow.vendor.load(path or mapping)`: for `AuthSession(vendor)`.
+
+    `name`, `title` and `file` are what people see of it, `settings` and `credentials` what a session must be given
+    (`notation.Input` by name), `warnings` what is unwise in it. It is frozen, and one serves any number of sessions.
+    """
 
     name: str
     title: str

@@ -68,8 +68,11 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a session knows, for people: its state, and how long its token lasts (epoch seconds; None: not known to
-    end).
+    """What a session knows, for people. Times are epoch seconds.
+
+    vendor      the vendor's name                    issued_at   when its token was granted, or None: there is none
+    account     who is logged in, as a hash          expires_at  when it ends, or None: not known to end
+    state       the state of the vendor's flow       store       the class of the store
     """
 
     vendor: str
@@ -81,14 +84,25 @@ class Status:
 
 
 class AuthSession:
-    """Logs in and stays logged in, for every client and thread that it is given to.
+    """Logs in and stays logged in, for every client, thread and task that it is given to.
 
-    `vendor` is a plugin's name, a path to a vendor file, a mapping, or a `Vendor`; `store` is `"memory"`, `"file"`, a
-    folder, `"keyring"`, a URL, or a `Store`; `client` sends the exchanges (a synchronous client; by default one of
-    the library in use); `clock` gives epoch seconds; `timeout` bounds one climb, in seconds. `untrusted="pass"` sends
-    requests to undeclared origins without the token, instead of raising `UntrustedOrigin`.
-    `on_store_failure="degrade"` goes on without a store that fails. All else are the vendor's settings and
-    credentials: text, or a callable that returns it, asked when it is needed.
+        session = authflow.AuthSession("supplier", username="…", password="…", store="file")
+        requests.get(url, auth=session.requests)
+
+    vendor            an installed vendor's name, a path to a vendor file, a mapping like one, or a `Vendor`
+    store             where tokens are kept: "memory", "file", a folder, "keyring", "redis://…", or a `Store`
+    client            a synchronous client that sends the exchanges, with its proxies and certificates; left out: a new
+                      one, of the library in use
+    clock             a function that returns epoch seconds
+    timeout           seconds that one climb may take: a login or a refresh, with all its exchanges
+    untrusted         what a request to an undeclared origin does: "raise" UntrustedOrigin, or "pass" without the token
+    on_store_failure  "raise" StoreError, or "degrade": go on without the store
+
+    All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
+    it, asked when it is needed. A callable may be called in another thread.
+
+    Nothing is sent before the first request. Sessions may be shared by threads and event loops, made before a fork, and
+    pickled. `enter`, `hear`, `admit` and their like are the adapters' side; you need the others.
 
     Raises ConfigurationError and VendorFileError when it is made, other `AuthFlowError`s when it is used.
     """
@@ -154,22 +168,22 @@ class AuthSession:
 
     @property
     def requests(self) -> Any:
-        """`auth=` for requests: a `requests.auth.AuthBase`."""
+        """`auth=` for requests: a `requests.auth.AuthBase`. Raises ConfigurationError if that is not installed."""
         return self._adapter("requests")
 
     @property
     def httpx(self) -> Any:
-        """`auth=` for httpx: an `httpx.Auth`, for `Client` and `AsyncClient`."""
+        """`auth=` for httpx: an `httpx.Auth`, for `Client` and `AsyncClient`. Raises ConfigurationError."""
         return self._adapter("httpx")
 
     @property
     def httpx2(self) -> Any:
-        """`auth=` for httpx2: an `httpx2.Auth`, for `Client` and `AsyncClient`."""
+        """`auth=` for httpx2: an `httpx2.Auth`, for `Client` and `AsyncClient`. Raises ConfigurationError."""
         return self._adapter("httpx2")
 
     @property
     def niquests(self) -> Any:
-        """`auth=` for niquests: for `Session` and `AsyncSession`."""
+        """`auth=` for niquests: for `Session` and `AsyncSession`. Raises ConfigurationError."""
         return self._adapter("niquests")
 
     def __call__(self, request: object) -> Any:

@@ -38,8 +38,11 @@ class Freshness(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a session presents. `access` is the secret itself, `expires_at` in epoch seconds, or None: valid until
-    rejected.
+    """What a session presents. Times are epoch seconds on this machine's clock.
+
+    access      the secret itself: text; no repr shows it
+    issued_at   when it was granted
+    expires_at  when it ends, or None: valid until it is rejected
     """
 
     access: str

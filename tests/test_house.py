@@ -10,7 +10,10 @@ import functools
 import gc
 import graphlib
 import importlib
+import inspect
 import pkgutil
+import pydoc
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -236,8 +239,10 @@ PUBLIC = [
 ]
 SESSION = [
     *("atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "requests", "status", "token"),
-    *("vendor", "clock"),
+    *("record", "vendor", "clock"),
 ]
+#: What users call that cannot fail.
+SAFE = {"close", "record", "status"}
 
 
 def test_the_public_names() -> None:
@@ -255,6 +260,21 @@ def test_the_public_names() -> None:
 def test_a_session_has_the_names_that_users_type() -> None:
     session = ScriptedVendor().session()
     assert [name for name in SESSION if name not in dir(session)] == []
+
+
+def test_help_tells_a_stranger_what_to_give_and_what_is_raised() -> None:
+    told = pydoc.render_doc(authflow, renderer=pydoc.plaintext)
+    assert "authflow - Logs in for you" in told
+    for name in SESSION:
+        member = inspect.getattr_static(authflow.AuthSession, name, None)
+        if member is not None:
+            doc = inspect.getdoc(member) or ""
+            assert doc, name
+            assert ("Raises" in doc) == (name not in SAFE), name
+    for cls in (authflow.AuthSession, authflow.Status, authflow.Token):
+        doc = inspect.getdoc(cls) or ""
+        for name in inspect.signature(cls).parameters:
+            assert re.search(rf"(^|  ){name}  ", doc, re.MULTILINE) or name == "settings_and_credentials", name
 
 
 @pytest.mark.parametrize("name", modules(), ids=lambda name: name or "authflow")
