@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+import authflow
 from authflow.clients import default_sender
 from authflow.clients.base import NoAnswer
 from authflow.http import Request
-from tests.clients.drivers import DRIVERS
-from tests.servers import Supplier
+from tests.clients.drivers import DRIVERS, Driver
+from tests.scripted import LADDER
+from tests.servers import Came, Listener, Says, Supplier
 
+Listen = Callable[..., Listener]
 LIBRARIES = sorted({driver.library for driver in DRIVERS})
 
 
@@ -35,3 +41,53 @@ def test_an_exchange_ends_within_its_time(library: str, kind: str, supplier: Sup
     thread.join(5)
     assert [error.sent for error in failed] == [True]
     assert time.monotonic() - started >= 0.5
+
+
+# --- whose client sends the exchanges ---------------------------------------------------------------------------------
+
+
+def vendor(came: Came) -> Says:
+    """Grants to everybody, and answers everything else."""
+    return Says(json={"access": "a-token", "refresh": "another", "in": 1000} if came.path.endswith("/login") else {})
+
+
+def through(library: str, proxy: str) -> Any:
+    """A client of the user's own, with a proxy."""
+    lib = importlib.import_module(library)
+    if library.startswith("httpx"):
+        return lib.Client(proxy=proxy, trust_env=False)
+    client = lib.Session()
+    client.trust_env = False
+    client.proxies = {"http": proxy}
+    return client
+
+
+def test_by_default_the_library_in_use_sends_the_exchanges(client: Driver, listen: Listen) -> None:
+    home = listen(vendor)
+    session = authflow.AuthSession({**LADDER, "base_url": f"{home.url}/"}, username="u", password="p")
+    assert client.call(session, f"{home.url}/data").status == 200
+    login, data = home.seen()
+    assert (login.path, data.headers["authorization"]) == ("/login", "Bearer a-token")
+    assert login.headers["user-agent"].startswith(f"authflow {client.library}/")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_client_of_any_library_serves_the_adapters_of_all(client: Driver, library: str, listen: Listen) -> None:
+    """It is a proxied one here: the login goes through it, and the caller's own request does not."""
+    home, proxy = listen(vendor), listen(vendor)
+    with through(library, proxy.url) as given:
+        file = {**LADDER, "base_url": f"{home.url}/"}
+        session = authflow.AuthSession(file, username="u", password="p", client=given)
+        assert client.call(session, f"{home.url}/data").status == 200
+    (login,), (data,) = proxy.seen(), home.seen()
+    assert login.target == f"{home.url}/login"
+    assert login.headers["user-agent"].startswith(f"authflow {library}/")
+    assert (data.path, data.headers["authorization"]) == ("/data", "Bearer a-token")
+
+
+@pytest.mark.parametrize("library", [library for library in LIBRARIES if library != "requests"])
+def test_an_asynchronous_client_is_refused_with_what_to_give(library: str) -> None:
+    lib = importlib.import_module(library)
+    kind = lib.AsyncClient if library.startswith("httpx") else lib.AsyncSession
+    with pytest.raises(authflow.ConfigurationError, match=r"synchronous, also for async callers.*not \w+\..*Async"):
+        authflow.AuthSession(LADDER, username="u", password="p", client=kind())

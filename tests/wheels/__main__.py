@@ -1,8 +1,8 @@
 """The wheel as users get it: `python -m tests.wheels [VERSION…]` (of Python; by default all that are supported).
 
 For each version: an empty environment, the wheel that the sdist makes with its clients, and the scenario suite out of
-the sdist, beside which no source tree lies; then the same with niquests alone. What the machine lacks is said. Exit
-status 1 when a suite failed, or when no Python was found.
+the sdist, beside which no source tree lies; then the same with niquests; and, in the newest, each client all alone.
+What the machine lacks is said. Exit status 1 when anything failed, or when no Python was found.
 """
 
 from __future__ import annotations
@@ -15,21 +15,24 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.wheels.alone import CLIENTS
 from tests.wheels.distributions import build, supplier_wheel, unpack
 from tests.wheels.interpreters import ROOT, find, supported
 
+_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 #: The environments: which extras are installed, and what is run there.
-EXTRAS = {
-    "requests,httpx,httpx2": ("tests/clients",),
-    "niquests": ("tests/clients", "tests/niquests"),
+SUITES = {
+    "requests,httpx,httpx2,test": (*_PYTEST, "tests/clients"),
+    "niquests,test": (*_PYTEST, "tests/clients", "tests/niquests"),
 }
+ALONE = {client: ("-W", "error", "tests/wheels/alone.py", client) for client in CLIENTS}
 AT_ONCE = 2
 #: Seconds for one suite; a machine that is busy with other work takes a few minutes.
 PATIENCE = 1200.0
 
 
-def suite(python: Path, extras: str, tests: tuple[str, ...], wheels: list[str], sdist: Path) -> tuple[bool, str]:
-    """Did it pass; and pytest's last line, or all that was said."""
+def tried(python: Path, extras: str, command: tuple[str, ...], wheels: list[str], sdist: Path) -> tuple[bool, str]:
+    """Did it pass; and the last line of what was said, or all of it."""
     with tempfile.TemporaryDirectory(prefix="authflow-wheel-") as folder:
         home = unpack(sdist, Path(folder))
         shutil.rmtree(home / "authflow")  # the wheel's is meant, and no other
@@ -37,9 +40,9 @@ def suite(python: Path, extras: str, tests: tuple[str, ...], wheels: list[str], 
         installed = home / "env" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         core, *others = wheels
         pip = [str(installed), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run(*pip, f"{core}[{extras},test]", *others, cwd=home)
+        _run(*pip, f"{core}[{extras}]", *(others if "test" in extras else ()), cwd=home)
         done = subprocess.run(
-            [str(installed), "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+            [str(installed), *command],
             cwd=home,
             capture_output=True,
             text=True,
@@ -57,18 +60,20 @@ def _run(*command: str, cwd: Path) -> None:
 
 
 def main(versions: list[str]) -> int:
-    pythons = {version: find(version) for version in versions or supported()}
-    for version in [version for version, path in pythons.items() if path is None]:
-        print(f"Python {version}: not on this machine, so not tried")
+    wanted = versions or supported()
+    found = {version: path for version in wanted if (path := find(version)) is not None}
+    newest = next(reversed(found), None)
+    for version in wanted:
+        if version not in found:
+            print(f"Python {version}: not on this machine, so not tried")
     with tempfile.TemporaryDirectory(prefix="authflow-wheels-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         sdist, wheel = build(ROOT, Path(folder))
         wheels = [str(wheel), str(supplier_wheel(Path(folder)))]
         started = time.monotonic()
         runs = [
-            (version, extras, pool.submit(suite, path, extras, tests, wheels, sdist))
-            for version, path in pythons.items()
-            if path is not None
-            for extras, tests in EXTRAS.items()
+            (version, extras, pool.submit(tried, path, extras, command, wheels, sdist))
+            for version, path in found.items()
+            for extras, command in (SUITES | (ALONE if version == newest else {})).items()
         ]
         failed = 0
         for version, extras, run in runs:
