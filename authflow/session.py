@@ -220,11 +220,21 @@ class AuthSession:
     def headers(self, url: str) -> dict[str, str]:
         """The headers, cookies included, that a request to `url` must carry: for tools that take no `auth=`.
 
-        Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented.
+        They are good until the token ends. What an adapter does besides, these tools do not: rewrite the URL, act upon
+        a rejection, keep the token from where a redirect leads. A WebSocket's URL (`wss://`) will do as well.
+
+        Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented, ConfigurationError if
+        this vendor wants it in the query or the body.
         """
         entry = self.enter(url)
         held = entry.held or self.admit(_flight(entry).wait(), entry.url)
         presentation = held.presentation
+        if presentation.query or presentation.json or presentation.form:
+            raise ConfigurationError(
+                f"{self.vendor.title}: the token travels in the query or the body, and not in headers alone: "
+                f"use an adapter (auth=session.requests, …), or session.token()",
+                vendor=self.vendor.name,
+            )
         cookies = {"Cookie": cookie_header(None, presentation.cookies)} if presentation.cookies else {}
         return {**dict(presentation.headers), **cookies}
 

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import authflow
@@ -36,7 +37,11 @@ def test_every_python_snippet_runs(supplier: Supplier, home: Path, monkeypatch: 
     for snippet in PYTHON:
         if snippet.skip is None and snippet.section not in WHOLE:
             run(snippet, namespace, {BASE_URL: supplier.base_url})
-    assert supplier.counts.get("data"), "the snippets never fetched a delivery"
+    assert supplier.counts["data"] >= 3, "the snippets hardly fetched a delivery"
+    for backend in ("asyncio", "trio"):
+        answers = anyio.run(namespace["deliveries"], (42, 43), backend=backend)
+        assert [answer["id"] for answer in answers] == ["42", "43"]
+    assert supplier.counts["data"] == 4
 
 
 def test_nothing_is_skipped() -> None:

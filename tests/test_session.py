@@ -461,6 +461,33 @@ def test_a_callable_that_fails_is_the_callers_own_error_each_time(vendor: Script
     assert vendor.sent == []
 
 
+def presenting(presented: dict[str, Any]) -> dict[str, Any]:
+    states = {**LADDER["states"], "signed_in": {"present": presented}}
+    return {**LADDER, "insecure_url": True, "states": states}
+
+
+def test_headers_are_all_that_a_request_must_carry(vendor: ScriptedVendor) -> None:
+    presented = {"headers": {"X-Key": "{access}", "X-App": "mine"}, "cookies": {"sid": "{access}", "kind": "robot"}}
+    session = vendor.session(presenting(presented))
+    carried = {"X-Key": "access-1", "X-App": "mine", "Cookie": "sid=access-1; kind=robot"}
+    for _ in range(2):
+        assert session.headers(URL) == carried
+    assert vendor.names == ["login"]
+    vendor.clock.now += LIFETIME + 1
+    assert session.headers(URL)["X-Key"] == session.token().access != "access-1"
+
+
+@pytest.mark.parametrize(
+    "presented", [{"query": {"key": "{access}"}}, {"json": {"key": "{access}"}}, {"form": {"key": "{access}"}}], ids=str
+)
+def test_headers_do_not_stand_for_a_token_that_travels_elsewhere(
+    vendor: ScriptedVendor, presented: dict[str, Any]
+) -> None:
+    session = vendor.session(presenting({"headers": {"X-App": "mine"}, **presented}))
+    with pytest.raises(authflow.ConfigurationError, match=r"in the query or the body.*use an adapter"):
+        session.headers(URL)
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_atoken_gives_the_same_token(vendor: ScriptedVendor, backend: str) -> None:
     session = vendor.session()
