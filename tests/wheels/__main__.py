@@ -1,7 +1,7 @@
 """The wheel as users get it: `python -m tests.wheels [VERSION…]` (of Python; by default all that are supported).
 
 For each version: an empty environment, the wheel that the sdist makes with its clients, and the scenario suite out of
-the sdist, beside which no source tree lies; then the same with niquests; and, in the newest, each client all alone.
+the sdist, beside which no source tree lies; then the same with niquests; and, in the newest, each client alone.
 What the machine lacks is said. Exit status 1 when anything failed, or when no Python was found.
 """
 
@@ -25,7 +25,9 @@ SUITES = {
     "requests,httpx,httpx2,test": (*_PYTEST, "tests/clients"),
     "niquests,test": (*_PYTEST, "tests/clients", "tests/niquests"),
 }
-ALONE = {client: ("-W", "error", "tests/wheels/alone.py", client) for client in CLIENTS}
+ALONE = {"": ("-W", "error", "tests/wheels/alone.py")} | {
+    client: ("-W", "error", "tests/wheels/alone.py", client) for client in CLIENTS
+}
 AT_ONCE = 2
 #: Seconds for one suite; a machine that is busy with other work takes a few minutes.
 PATIENCE = 1200.0
@@ -79,7 +81,7 @@ def main(versions: list[str]) -> int:
         for version, extras, run in runs:
             passed, said = run.result()
             failed += not passed
-            print(f"Python {version} with {extras}: {said}", flush=True)
+            print(f"Python {version} with {extras or 'no client'}: {said}", flush=True)
     print(f"{len(runs) - failed} passed, {failed} failed: {time.monotonic() - started:.0f} s")
     return 1 if failed or not runs else 0
 

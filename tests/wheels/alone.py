@@ -1,6 +1,7 @@
-"""Run where the wheel and one client are installed, and nothing else: `python alone.py CLIENT`.
+"""Run where the wheel and one client are installed, and nothing else: `python alone.py CLIENT`; or not even that.
 
 One client is enough to log in and to fetch; the others are not there, and asking for one says how to install it.
+Without any, what needs no exchange works.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import authflow
 from authflow.testing import Simulator, serving
@@ -25,28 +26,34 @@ VENDOR = {
         }
     },
 }
+KEY = {"extends": "api-key", "name": "key"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    (client,) = arguments
-    library = importlib.import_module(client)
     absent = {name for name in CLIENTS if importlib.util.find_spec(name) is None}
-    assert absent == set(CLIENTS) - {client}, "the environment has more than this client"
+    assert absent == set(CLIENTS) - set(arguments), "other clients are installed than are meant"
     simulator = Simulator(VENDOR)
     with serving(simulator) as base_url:
         session = authflow.AuthSession(VENDOR, base_url=base_url, **simulator.inputs)
         for other in absent:
-            said = refusal(session, other)
+            said = refusal(lambda name=other: getattr(session, name))
             assert said == f"{other} is not installed: pip install 'authflow-http[{other}]'", said
-        assert session.token().access
-        assert library.get(f"{base_url}data", auth=getattr(session, client)).status_code == 200
-    print(f"{client} is enough")
+        for client in arguments:
+            assert session.token().access
+            assert importlib.import_module(client).get(base_url, auth=getattr(session, client)).status_code == 200
+            print(f"{client} is enough")
+        if not arguments:
+            said = refusal(session.token)
+            assert said.startswith("no HTTP client is installed: pip install 'authflow-http["), said
+            with_a_key = authflow.AuthSession({**KEY, "base_url": base_url}, api_key="a-key")
+            assert with_a_key.headers(base_url) == {"X-API-Key": "a-key"}
+            print("none is needed where nothing is exchanged")
     return 0
 
 
-def refusal(session: authflow.AuthSession, library: str) -> str:
+def refusal(ask: Callable[[], object]) -> str:
     try:
-        return f"there is {getattr(session, library)!r}"
+        return f"there is {ask()!r}"
     except authflow.ConfigurationError as error:
         return str(error)
 
