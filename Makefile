@@ -66,5 +66,5 @@ $(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) Makefile
 .venv-test-niquests/.ready .venv-test-mixed/.ready: pyproject.toml plugins/supplier/pyproject.toml Makefile
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(@D)/bin/python -m pip install --quiet --editable ".[$(NEEDS)]" --editable plugins/supplier
+	$(@D)/bin/python -m pip install --quiet --editable ".[$(NEEDS)]" --editable plugins/supplier websockets wsproto
 	@touch $@

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,3 +59,32 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
         home: Listener = stack.enter_context(listening(vendor))
         vendor.url = home.url
         yield vendor
+
+
+@pytest.fixture
+def echo(vendor: Vendor) -> Iterator[str]:
+    """The URL of a WebSocket server that says everything twice, to those who come with a good token."""
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.server import ServerConnection, serve
+
+    def admit(connection: ServerConnection, request: Any) -> Any:
+        return None if vendor.admits(request.headers) else connection.respond(401, "another token, please\n")
+
+    def twice(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            for message in connection:
+                connection.send(message)
+                connection.send(message)
+
+    with serve(twice, "127.0.0.1", 0, process_request=admit) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/echo"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def session(vendor: Vendor, echo: str) -> authflow.AuthSession:
+    """A session that may present its token at the WebSocket server, as an origin of http."""
+    return vendor.session(echo.replace("ws://", "http://").removesuffix("/echo"))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -16,38 +13,13 @@ pytest.importorskip("httpx_ws", reason="httpx-ws is in the dev group")
 from httpx_ws import aconnect_ws, connect_ws
 from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
-from websockets.sync.server import ServerConnection, serve
 
 import authflow
 from tests.built_on.conftest import Vendor
 
 
-@pytest.fixture
-def echo(vendor: Vendor) -> Iterator[str]:
-    """The URL of a WebSocket server that says everything twice, to those who come with a good token."""
-
-    def admit(connection: ServerConnection, request: Any) -> Any:
-        return None if vendor.admits(request.headers) else connection.respond(401, "another token, please\n")
-
-    def twice(connection: ServerConnection) -> None:
-        for message in connection:
-            connection.send(message)
-            connection.send(message)
-
-    with serve(twice, "127.0.0.1", 0, process_request=admit) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/echo"
-        server.shutdown()
-        thread.join()
-
-
-def session_at(vendor: Vendor, url: str) -> authflow.AuthSession:
-    return vendor.session(url.replace("ws://", "http://").removesuffix("/echo"))
-
-
-def test_httpx_ws_logs_in_and_outlives_its_token(vendor: Vendor, echo: str) -> None:
-    with httpx.Client(auth=session_at(vendor, echo).httpx) as client:
+def test_httpx_ws_logs_in_and_outlives_its_token(vendor: Vendor, session: authflow.AuthSession, echo: str) -> None:
+    with httpx.Client(auth=session.httpx) as client:
         for _ in range(2):
             with connect_ws(echo, client) as socket:
                 socket.send_text("hello")
@@ -56,12 +28,9 @@ def test_httpx_ws_logs_in_and_outlives_its_token(vendor: Vendor, echo: str) -> N
     assert vendor.refused == 1
 
 
-def test_httpx_ws_in_an_event_loop(vendor: Vendor, echo: str) -> None:
+def test_httpx_ws_in_an_event_loop(vendor: Vendor, session: authflow.AuthSession, echo: str) -> None:
     async def run() -> list[str]:
-        async with (
-            httpx.AsyncClient(auth=session_at(vendor, echo).httpx) as client,
-            aconnect_ws(echo, client) as socket,
-        ):
+        async with httpx.AsyncClient(auth=session.httpx) as client, aconnect_ws(echo, client) as socket:
             await socket.send_text("hello")
             return [await socket.receive_text(), await socket.receive_text()]
 
@@ -69,8 +38,7 @@ def test_httpx_ws_in_an_event_loop(vendor: Vendor, echo: str) -> None:
     assert (vendor.logins, vendor.refused) == (1, 0)
 
 
-def test_a_websocket_that_takes_headers(vendor: Vendor, echo: str) -> None:
-    session = session_at(vendor, echo)
+def test_a_websocket_that_takes_headers(vendor: Vendor, session: authflow.AuthSession, echo: str) -> None:
     with connect(echo, additional_headers=session.headers(echo)) as socket:
         socket.send("hello")
         assert [socket.recv(), socket.recv()] == ["hello", "hello"]

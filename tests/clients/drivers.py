@@ -21,6 +21,8 @@ import anyio
 import authflow
 
 TIMEOUT = 30
+#: Seconds in which a crowd of a thousand gets its turn at a few connections, on a machine that is busy with other work.
+TURN = 300
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class _Httpx(Driver):
 
     def options(self, connections: int = 100) -> dict[str, Any]:
         limits = self.lib.Limits(max_connections=connections)
-        return {"follow_redirects": True, "timeout": TIMEOUT, "verify": False, "limits": limits}
+        timeout = self.lib.Timeout(TIMEOUT, pool=TURN)
+        return {"follow_redirects": True, "timeout": timeout, "verify": False, "limits": limits}
 
     def _reply(self, answer: Any) -> Reply:
         earlier = tuple(Hop(hop.status_code, str(hop.url), _lower(hop.request.headers)) for hop in answer.history)
