@@ -122,11 +122,14 @@ def django(cook: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_django_and_celery(cook: Any, django: None, supplier: Supplier, monkeypatch: pytest.MonkeyPatch) -> None:
     from celery import Celery
     from celery.contrib.testing.worker import start_worker
+    from celery.signals import setup_logging
     from django.test import Client
     from django.urls import path
 
     # `watch` belongs to the current app, as in any Django project.
     app = Celery("project", broker="memory://", backend="cache+memory://", set_as_current=True)
+    monkeypatch.setattr(setup_logging, "receivers", [])  # a worker takes the root logger over
+    setup_logging.connect(lambda **_: None, weak=False)
     deliveries = cook("Django and Celery", start=1)
     urls: Any = types.ModuleType("deliveries_urls")
     urls.urlpatterns = [path("deliveries/<int:id>", deliveries["view"])]
