@@ -171,7 +171,7 @@ def test_an_exchange_follows_no_redirect(client: Driver, listen: Listen, session
 
 
 def test_a_redirect_to_an_undeclared_origin_is_told_once(
-    client: Driver, listen: Listen, caplog: pytest.LogCaptureFixture
+    client: Driver, listen: Listen, session_for: SessionFor, caplog: pytest.LogCaptureFixture
 ) -> None:
     foreign = listen()
     home = listen(going(lambda: f"{foreign.url}/landed?secret=in-the-query", 302))
