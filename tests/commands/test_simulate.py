@@ -65,7 +65,6 @@ def test_faults_of_the_command_line_strike() -> None:
     ("arguments", "said"),
     [
         (["no-such-vendor"], "unknown vendor"),
-        (["no/such.toml"], "no/such.toml"),
         (["supplier", "--fault", "nonsense"], "unknown fault"),
         (["supplier", "--fault", "503@nowhere"], "there are data, exchange, login, refresh"),
         (["supplier", "--set", "novalue"], "NAME=VALUE"),
@@ -81,6 +80,12 @@ def test_a_mistake_in_what_was_typed_is_said_at_the_end(shell: Shell, arguments:
     done = shell("simulate", *arguments)
     assert (done.code, done.out) == (1 if "no/such.toml" in arguments else 2, "")
     assert said in done.err.strip().splitlines()[-1]
+
+
+def test_a_file_that_is_not_there_is_no_right_vendor_file(shell: Shell) -> None:
+    done = shell("simulate", "no/such.toml")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "authflow: no/such.toml: cannot be read: No such file or directory\n"
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(shell: Shell) -> None:
