@@ -214,7 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        walk.take_back(self)\n        hop = super().copy()",
         "        hop = super().copy()",
         vendors=(),
-        tests=("tests/clients/test_redirects.py",),
+        tests=("tests/clients/test_redirects.py::test_no_hop_of_the_history_holds_the_token",),
     ),
     Mutant(
         "an exchange follows a redirect that its file does not mention",
@@ -222,7 +222,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "follow = exchange.redirects and",
         "follow =",
         vendors=(),
-        tests=("tests/trust/test_origins.py",),
+        tests=("tests/trust/test_origins.py::test_an_exchange_follows_a_redirect_only_if_the_file_says_so",),
     ),
     Mutant(
         "credentials are kept in the store",
