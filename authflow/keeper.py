@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow import clients, plugins
+from authflow import clients
 from authflow.backoff import Backoff
 from authflow.bag import Sealed
 from authflow.climber import Climber, Kept
@@ -31,6 +31,7 @@ from authflow.grant import COOL_DOWN_MOST, Grant
 from authflow.held import BARE, Held
 from authflow.identity import identified, record_key, slot_key, unasked
 from authflow.observe import LOGIN, START, Listener, Watch
+from authflow.plugins import Hooks
 from authflow.signing import Signer
 from authflow.token import Freshness
 from authflow.verification import Verifier
@@ -59,8 +60,9 @@ class Keeper:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_key", "_refusal", "_signer", "_unsaved", "_verifier", "clock", "degrade", "flights"),
-        *("given", "grants", "held", "library", "listeners", "plain", "sender", "store", "timeout", "vendor"),
+        *("_ahead", "_backoff", "_hooks", "_key", "_refusal", "_signer", "_unsaved", "_verifier", "clock", "degrade"),
+        *("flights", "given", "grants", "held", "library", "listeners", "plain", "sender", "store"),
+        *("timeout", "vendor"),
     )
 
     def __init__(
@@ -70,6 +72,7 @@ class Keeper:
         store: Store,
         sender: Sender | None,
         signer: Signer | None,
+        hooks: Hooks,
         clock: Callable[[], float],
         timeout: float,
         *,
@@ -77,7 +80,7 @@ class Keeper:
         plain: bool,
     ) -> None:
         self.vendor, self.given, self.store, self.clock = vendor, given, store, clock
-        self._signer, self.timeout, self.degrade = signer, timeout, degrade
+        self._signer, self._hooks, self.timeout, self.degrade = signer, hooks, timeout, degrade
         #: What sends exchanges (None: not known before the first), and the library in use, which is preferred then.
         self.sender, self.library = sender, ""
         #: Is every request of this vendor alike? Then an adapter need not ask.
@@ -156,7 +159,7 @@ class Keeper:
         others = [slot_key(self.key, slot) for slot in self.grants]
         self.grants.clear()
         with sealed():
-            self._climber(self._watch()).logout(self.key, held.grant if held is not BARE else None, others)
+            self.climber(self.watch()).logout(self.key, held.grant if held is not BARE else None, others)
 
     def start(self) -> Held:
         """What the first state presents, for those who need its values before there is a grant."""
@@ -230,12 +233,13 @@ class Keeper:
             self.sender = clients.default_sender(self.library)
         return self.sender
 
-    def _watch(self) -> Watch:
-        return Watch(self.vendor, self.key, self.listeners)
+    def watch(self) -> Watch:
+        """Who hears of one climb."""
+        return Watch(self.vendor, self.key, self._hooks, self.listeners)
 
-    def _climber(self, watch: Watch) -> Climber:
-        hook = plugins.manager().hook.authflow_exchange
-        code = hook if hook.get_hookimpls() else None
+    def climber(self, watch: Watch) -> Climber:
+        """What carries one climb out."""
+        code = self._hooks.exchange
         exchanger = Exchanger(self._exchanges, self.clock, self.timeout, self._verifier, self._signer, code)
         unsaved = {} if self._unsaved is None else self._unsaved
         return Climber(self.vendor, self.given, self.store, exchanger, watch.walked, self.degrade, unsaved)
@@ -248,8 +252,8 @@ class Keeper:
         key = slot_key(self.key, slot) if slot else self.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
-        watch = self._watch()
-        climber = self._climber(watch)
+        watch = self.watch()
+        climber = self.climber(watch)
         try:
             climb = partial(climber.climb, key, presented, event, account=self.key, restart=restart)
             grant = watch.climb(cause, waiters, climb)

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from authflow import plugins
 from authflow.errors import AuthFlowError
 from authflow.flow import Transition
 from authflow.grant import Grant
+from authflow.plugins import Hooks
 from authflow.vendor import Vendor
 
 log: Final = logging.getLogger("authflow")
@@ -52,13 +52,9 @@ class Listener(Protocol):
 class Watch:
     """One climb's."""
 
-    def __init__(self, vendor: Vendor, account: str, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(self, vendor: Vendor, account: str, hooks: Hooks, listeners: tuple[Listener, ...] = ()) -> None:
         self.vendor, self.account, self.listeners = vendor, account, listeners
-        hooks = plugins.manager().hook
-        self._transition, self._begins, self._ends = (
-            hook if hook.get_hookimpls() else None
-            for hook in (hooks.authflow_transition, hooks.authflow_climb_begins, hooks.authflow_climb_ends)
-        )
+        self._transition, self._begins, self._ends = hooks.transition, hooks.climb_begins, hooks.climb_ends
 
     def climb(self, cause: str, waiters: Callable[[], int], work: Callable[[], Grant]) -> Grant:
         """Do the work of a climb, and tell when it begins and how it ends. Raises what `work` raises."""

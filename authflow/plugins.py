@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -27,6 +27,29 @@ def manager() -> pluggy.PluginManager:
     plugins.add_hookspecs(hooks)
     plugins.load_setuptools_entrypoints(hooks.PROJECT)
     return plugins
+
+
+class Hooks(NamedTuple):
+    """What a session calls of its plugins; None where none of them implements it."""
+
+    sign: Any
+    rewrite_url: Any
+    exchange: Any
+    transition: Any
+    climb_begins: Any
+    climb_ends: Any
+
+
+def implemented() -> Hooks:
+    """The hooks that somebody implements now: a session settles them when it is made, and asks no more."""
+    callers = (getattr(manager().hook, f"authflow_{name}") for name in Hooks._fields)
+    return _one(Hooks(*(caller if caller.get_hookimpls() else None for caller in callers)))
+
+
+@functools.lru_cache(maxsize=64)
+def _one(hooks: Hooks) -> Hooks:
+    """One tuple for all sessions that were made alike."""
+    return hooks
 
 
 def converters() -> Mapping[str, Converter]:

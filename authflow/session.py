@@ -136,9 +136,9 @@ class AuthSession:
             check_settings(self.vendor, self._given)
         self._passes = untrusted == "pass"
         self._requests = self._httpx = self._httpx2 = self._niquests = None
-        asked = plugins.manager().hook
-        self._signer = Signer(self.vendor, asked.authflow_sign) if asked.authflow_sign.get_hookimpls() else None
-        self._rewrite = asked.authflow_rewrite_url if asked.authflow_rewrite_url.get_hookimpls() else None
+        hooks = plugins.implemented()
+        self._signer = None if hooks.sign is None else Signer(self.vendor, hooks.sign)
+        self._rewrite = hooks.rewrite_url
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
         plain = not (self.vendor.rewrites or self.vendor.public or self.vendor.vary or self._rewrite or self._signer)
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
@@ -152,6 +152,7 @@ class AuthSession:
             MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores()),
             clients.sender_for(client) if client is not None else None,
             self._signer,
+            hooks,
             clock,
             timeout,
             degrade=on_store_failure == "degrade",

@@ -200,15 +200,15 @@ def test_an_observer_hears_of_each_transition(install: Callable[[Any], None]) ->
 
 
 def test_a_hook_that_nobody_has_is_never_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settled once, by its first use at the latest: afterwards the plugin manager is not even asked."""
+    """Settled when the session is made: afterwards the plugin manager is not even asked."""
     vendor = ScriptedVendor()
     session = vendor.session()
-    session.token()
-    vendor.clock.now += LIFETIME + 1
 
     def manager() -> None:
         raise AssertionError("the plugin manager was asked")
 
     monkeypatch.setattr(plugins, "manager", manager)
+    session.token()
+    vendor.clock.now += LIFETIME + 1
     session.token()
     assert session.enter(URL).held is not None

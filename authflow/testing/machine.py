@@ -26,6 +26,7 @@ from authflow.testing import samples
 from authflow.testing.clock import Clock
 from authflow.testing.coverage import Coverage
 from authflow.testing.faults import ANSWERS, BROKEN
+from authflow.testing.ledger import REFRESH
 from authflow.testing.player import ELSEWHERE, MOVED, Player
 from authflow.testing.promises import Errand, Watcher
 from authflow.testing.shared_store import SharedStore
@@ -327,6 +328,8 @@ class FlowMachine(RuleBasedStateMachine):
         self.simulator.skew = 0.0
         self.simulator.faults.add("unlock")
         self.store.failing = 0
+        if REFRESH in self.passwords:  # one that was given is spent, or was refused: the user fetches another
+            self._change_password(known=True)
         self._tell_passwords()
         self.clock.advance(7200 + self.simulator.lifetime)
         for who in range(PROCESSES):

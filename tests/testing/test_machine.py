@@ -29,7 +29,7 @@ TestSupplier = flow_machine("supplier").TestCase
 def test_every_shape_keeps_the_promises_and_every_cell_is_visited(name: str) -> None:
     vendor = plugins.find_vendor(VENDORS[name])
     visits: Counter[tuple[str, str]] = Counter()
-    for seed in range(8):
+    for seed in range(24):  # a cell may be rare: the second step of a login, just when the vendor goes away
         found = explore(vendor, examples=40, seed=seed)
         assert found.failure is None, str(found)
         visits.update(found.coverage.visits)
