@@ -8,7 +8,9 @@ hook's instructions are counted too, since they do not wander as times do.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.endpoint import Endpoint, order
 from benchmarks.measure import (
@@ -59,13 +61,7 @@ def main() -> None:
                     report.notes.append(f"{kind.name} ({kind.client}) gave no figure: {failed}")
         rows = {kind: middle(some) for kind, some in found.items() if some}
         if not is_short():
-            for kind, row in rows.items():
-                if kind.name != "authflow":
-                    continue  # a minute of valgrind for each; times tell enough of them
-                row["instructions"] = _instructions(kind, endpoint.base_url)
-                row["floor_instructions"] = _instructions(floor_of(kind), endpoint.base_url)
-                if row["instructions"] and row["floor_instructions"]:
-                    row["instructions_ratio"] = row["instructions"] / row["floor_instructions"]
+            _count(rows, endpoint.base_url)
     for client in dict.fromkeys(kind.client for kind in rows):
         table = Table(
             client,
@@ -105,6 +101,19 @@ def selected(kind: type[Contender]) -> bool:
     if only and kind.name not in only and kind.client not in only:
         return False
     return kind.python.exists() or kind.client != "niquests"
+
+
+def _count(rows: dict[type[Contender], Row], base_url: str) -> None:
+    """Lay the instructions beside the times: ours and the floors', two at once; times tell enough of the others."""
+    ours = [kind for kind in rows if kind.name == "authflow"]
+    both = [one for kind in ours for one in (kind, floor_of(kind))]
+    with ThreadPoolExecutor(2) as workers:
+        counts = dict(zip(both, workers.map(lambda kind: _instructions(kind, base_url), both), strict=True))
+    for kind in ours:
+        row, own, floor = rows[kind], counts[kind], counts[floor_of(kind)]
+        row["instructions"], row["floor_instructions"] = own, floor
+        if own and floor:
+            row["instructions_ratio"] = own / floor
 
 
 def _instructions(kind: type[Contender], base_url: str) -> float | None:
@@ -183,8 +192,9 @@ def _tell(kind: type[Contender], whole: Compared, hook: Compared) -> None:
 
 
 def run_hook(kind: type[Contender], base_url: str, times: int) -> None:
-    """Only the hook, again and again: for callgrind and the profiler."""
+    """Only the hook, again and again: for callgrind, which shall not count a garbage collection here or there."""
     contender = ready(kind, base_url)
+    gc.disable()
     if not kind.is_async:
         contender.get()
         contender.hooked(times, MANY)

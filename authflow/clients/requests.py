@@ -250,8 +250,8 @@ class Auth:
         return adapter, (self._library, self.session)
 
     def __call__(self, request: Any) -> Any:
-        held = self._keeper.held
-        if type(request) is self._kind and self._clock() < held.calm_until and request.url.startswith(held.prefixes):
+        held, clock = self._keeper.held, self._clock
+        if type(request) is self._kind and clock() < held.calm_until and request.url.startswith(held.prefixes):
             if held.bearer is not None:
                 request.headers["Authorization"] = held.bearer
             else:
