@@ -32,7 +32,8 @@ from authflow.record_masks import Masks
 from authflow.vendor import Vendor
 
 if TYPE_CHECKING:
-    from authflow.session import AuthSession, Entry
+    from authflow.session import AuthSession
+    from authflow.walk import Entry
 
 #: Of how many requests, exchanges and transitions each is kept; later ones are counted only.
 MOST: Final = 2000

@@ -55,6 +55,7 @@ EDGES = (
     ("record_page",),
     ("record",),
     ("keeper",),
+    ("walk",),
     ("session",),
     ("accounts", "draw", "scaffold", "schema"),
     ("testing",),

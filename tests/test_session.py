@@ -17,7 +17,7 @@ import authflow
 from authflow.held import BARE, Held
 from authflow.http import Answer, Request
 from authflow.keeper import MOST_GRANTS
-from authflow.session import Entry
+from authflow.walk import Entry
 from tests.scripted import LADDER, LIFETIME, URL, Clock, ScriptedVendor, answered, body_of, landed
 
 

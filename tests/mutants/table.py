@@ -197,7 +197,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- secrets stay home --------------------------------------------------------------------------------------------
     Mutant(
         "the token is presented anywhere",
-        "session.py",
+        "walk.py",
         "        if origin in origins or (held is BARE and not origins):\n",
         "        if origin is not None:\n",
     ),
