@@ -24,6 +24,7 @@ from benchmarks.measure import (
     clock,
     fresh,
     instructions,
+    instrument,
     is_short,
     middle,
     timed,
@@ -36,11 +37,11 @@ from benchmarks.report import Report, Table
 HOOK_GOAL = 2.0
 REQUEST_GOAL = 1.02
 #: Runs of the hook whose instructions are compared.
-FEW, MANY = 200, 1200
+FEW, MANY = 100, 600
 
 
 def main() -> None:
-    rounds, processes = (11, 1) if is_short() else (101, 3)
+    rounds, processes = (11, 1) if is_short() else (61, 3)
     kinds = [kind for kind in CONTENDERS if kind.name != "floor" and selected(kind)]
     report = Report(
         "hot_path",
@@ -197,11 +198,13 @@ def run_hook(kind: type[Contender], base_url: str, times: int) -> None:
     gc.disable()
     if not kind.is_async:
         contender.get()
+        instrument()
         contender.hooked(times, MANY)
         return
 
     async def go() -> None:
         await contender.aget()
+        instrument()
         await contender.ahooked(times, MANY)
 
     asyncio.run(go())

@@ -141,16 +141,22 @@ def middle(rows: Sequence[Row]) -> Row:
 def instructions(module: str, *arguments: object, python: Path = PEERS, few: int, many: int) -> float | None:
     """Machine instructions per call, by callgrind: the difference between a child that does `many` and `few` calls.
 
-    None where there is no valgrind. Hash seeds are fixed, so that both children walk the same way.
+    The child calls `instrument` when its calls begin. None where there is no valgrind. Hash seeds are fixed, so that
+    both children walk the same way.
     """
     counts = []
     for calls in (few, many):
-        prefix = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+        prefix = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no")
         row = _counted(module, prefix, python, *arguments, calls)
         if row is None:
             return None
         counts.append(row)
     return (counts[1] - counts[0]) / (many - few)
+
+
+def instrument() -> None:
+    """Under callgrind: count from here on. What comes before would take most of a minute to count."""
+    subprocess.run(["callgrind_control", "-i", "on", str(os.getpid())], check=True, capture_output=True)
 
 
 def _counted(module: str, prefix: Sequence[str], python: Path, *arguments: object) -> int | None:
