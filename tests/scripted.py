@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import authflow
+from authflow.held import Held
 from authflow.http import Answer, Request
+from authflow.walk import Entry
 
 LIFETIME = 1000.0
 URL = "https://vendor.example/api/things/1"
@@ -116,3 +118,57 @@ def landed() -> None:
         if thread.name == "authflow":
             thread.join(10)
             assert not thread.is_alive(), "a flight does not land"
+
+
+# --- a walk, as an adapter would ask ----------------------------------------------------------------------------------
+
+
+def served(entry: Entry | None) -> Held:
+    """What the request carries in the end."""
+    assert entry is not None
+    if entry.held is not None:
+        return entry.held
+    assert entry.flight is not None
+    return entry.flight.wait()
+
+
+def bearer(held: Held) -> str:
+    return dict(held.presentation.headers).get("Authorization", "")
+
+
+#: A vendor that wants a token for each repository.
+REGISTRY: dict[str, Any] = {
+    "name": "registry",
+    "base_url": "https://registry.example/v2/",
+    "start": "anonymous",
+    "vary": ["scope"],
+    "credentials": {"username": {}, "password": {"secret": True}},
+    "origins": {"send": ["https://auth.registry.example"]},
+    "exchanges": {
+        "token": {
+            "request": {
+                "url": "https://auth.registry.example/token",
+                "query": {"scope": "{scope}"},
+                "basic": ["{username}", "{password}"],
+            },
+            "answers": {"granted": {"status": 200, "json": {"access": "{access}"}}, "denied": {"status": 401}},
+        }
+    },
+    "states": {
+        "anonymous": {"present": {}, "challenged": "asking"},
+        "asking": {"send": "token", "granted": "signed_in", "denied": "refused"},
+        "signed_in": {"present": {"headers": {"Authorization": "Bearer {access}"}}, "challenged": "asking"},
+        "refused": {"fail": "The registry refused this user."},
+    },
+    "answers": {"challenged": {"status": 401, "challenge": {"scheme": "Bearer", "scope": "{scope}"}}},
+}
+
+
+def pull(session: authflow.AuthSession, repository: str) -> str:
+    """One request as a client would walk it, at a registry that wants a token for each repository."""
+    url = f"https://registry.example/v2/{repository}/manifests/latest"
+    held = served(session.enter(url))
+    if not bearer(held):
+        challenge = Answer(401, (("WWW-Authenticate", f'Bearer realm="r", scope="repository:{repository}:pull"'),))
+        held = served(session.hear(held, url, challenge))
+    return bearer(held)

@@ -14,29 +14,28 @@ import pytest
 import requests
 
 import authflow
-from authflow.held import BARE, Held
+from authflow.held import BARE
 from authflow.http import Answer, Request
 from authflow.keeper import MOST_GRANTS
-from authflow.walk import Entry
-from tests.scripted import LADDER, LIFETIME, URL, Clock, ScriptedVendor, answered, body_of, landed
+from tests.scripted import (
+    LADDER,
+    LIFETIME,
+    REGISTRY,
+    URL,
+    Clock,
+    ScriptedVendor,
+    answered,
+    bearer,
+    body_of,
+    landed,
+    pull,
+    served,
+)
 
 
 @pytest.fixture
 def vendor() -> ScriptedVendor:
     return ScriptedVendor()
-
-
-def served(entry: Entry | None) -> Held:
-    """What the request carries in the end."""
-    assert entry is not None
-    if entry.held is not None:
-        return entry.held
-    assert entry.flight is not None
-    return entry.flight.wait()
-
-
-def bearer(held: Held) -> str:
-    return dict(held.presentation.headers).get("Authorization", "")
 
 
 # --- enter ------------------------------------------------------------------------------------------------------------
@@ -306,42 +305,6 @@ def test_an_event_may_lead_back_to_its_own_state(vendor: ScriptedVendor) -> None
 
 
 # --- vary -------------------------------------------------------------------------------------------------------------
-
-REGISTRY: dict[str, Any] = {
-    "name": "registry",
-    "base_url": "https://registry.example/v2/",
-    "start": "anonymous",
-    "vary": ["scope"],
-    "credentials": {"username": {}, "password": {"secret": True}},
-    "origins": {"send": ["https://auth.registry.example"]},
-    "exchanges": {
-        "token": {
-            "request": {
-                "url": "https://auth.registry.example/token",
-                "query": {"scope": "{scope}"},
-                "basic": ["{username}", "{password}"],
-            },
-            "answers": {"granted": {"status": 200, "json": {"access": "{access}"}}, "denied": {"status": 401}},
-        }
-    },
-    "states": {
-        "anonymous": {"present": {}, "challenged": "asking"},
-        "asking": {"send": "token", "granted": "signed_in", "denied": "refused"},
-        "signed_in": {"present": {"headers": {"Authorization": "Bearer {access}"}}, "challenged": "asking"},
-        "refused": {"fail": "The registry refused this user."},
-    },
-    "answers": {"challenged": {"status": 401, "challenge": {"scheme": "Bearer", "scope": "{scope}"}}},
-}
-
-
-def pull(session: authflow.AuthSession, repository: str) -> str:
-    """One request as a client would walk it, at a registry that wants a token for each repository."""
-    url = f"https://registry.example/v2/{repository}/manifests/latest"
-    held = served(session.enter(url))
-    if not bearer(held):
-        challenge = Answer(401, (("WWW-Authenticate", f'Bearer realm="r", scope="repository:{repository}:pull"'),))
-        held = served(session.hear(held, url, challenge))
-    return bearer(held)
 
 
 def test_one_grant_is_kept_for_each_scope(vendor: ScriptedVendor) -> None:

@@ -15,9 +15,8 @@ import pytest
 import authflow
 from authflow.grant import COOL_DOWN_MOST
 from authflow.stores.memory import MemoryStore
-from tests.scripted import ScriptedVendor, answered
+from tests.scripted import REGISTRY, ScriptedVendor, answered, pull
 from tests.servers import Supplier
-from tests.test_session import REGISTRY, pull
 
 PROCESSES = 4
 THREADS = 64
