@@ -55,7 +55,9 @@ class Ascent:
         self.climber, self.key, self.kept, self.deadline = climber, key, kept, deadline
         #: The account's own record, in which refusals stand: this one, unless `vary` gives the account several.
         self.account, self.shared = account
-        self.spent = kept.grant.spent
+        self.spent = kept.grant.spent or self.shared.grant.spent
+        #: Has somebody said `login()`, whatever was refused before?
+        self.insists = False
         self.vendor = climber.vendor
         self.issued_at, self.expires_at = kept.grant.issued_at, kept.grant.expires_at
         self.bag = Bag(climber.vendor, climber.given, kept.grant.captured, climber.clock())
@@ -65,6 +67,7 @@ class Ascent:
         self.timed = False
 
     def run(self, event: Outcome | None, *, restart: bool) -> Grant:
+        self.insists = restart
         state, captured = self._foot(event, restart)
         if state is None:
             return self.kept.grant
@@ -154,8 +157,10 @@ class Ascent:
         refusal = Refusal.of(self._credentials(self._presented()), self.climber.clock(), before)
         self._keep(state.name, captured, refusal)
         if self.shared is not self.kept:
-            known = replace(self.shared.grant, state=state.name, refusal=refusal)
-            self.climber.keep(self.account, self.shared, known)
+            # A good token of the account's own stays what it is; only its password is not sent again.
+            here = self.vendor.flow.states[self.shared.grant.state]
+            known = self.shared.grant.state if isinstance(here, Presenting) else state.name
+            self._share(replace(self.shared.grant, state=known, refusal=refusal))
         wait = refusal.until - self.climber.clock()
         return CredentialsRefused(
             _refusal_message(self.vendor, state, wait),
@@ -189,12 +194,23 @@ class Ascent:
             outcome = self._sent(step, state)
         except VendorAnswerError:
             if rotates(step.exchange):
-                self.spent = given or self.spent
+                self._spend(given or self.spent)
                 self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
             raise
         if given and ("refresh" in outcome.captured or outcome.name == LOST or outcome.name in refusals(step.exchange)):
-            self.spent = given
+            self._spend(given)
+            if "refresh" not in outcome.captured:  # else what replaces it is kept together with this
+                self._keep(origin, step.captured, self.kept.grant.refusal)
         return outcome
+
+    def _spend(self, given: str) -> None:
+        """Note that a refresh token which the user gave is used up, for all grants of the account."""
+        self.spent = given
+        if self.shared is not self.kept and given != self.shared.grant.spent:
+            self._share(replace(self.shared.grant, spent=given))
+
+    def _share(self, grant: Grant) -> None:
+        self.climber.keep(self.account, self.shared, grant)
 
     def _sent(self, step: Step, state: Sending) -> Outcome:
         try:
@@ -224,10 +240,13 @@ class Ascent:
         return spent_fingerprint(refresh) if refresh is not None else ""
 
     def _heed_the_account(self, exchange: Exchange) -> None:
-        """What was refused to another grant of this account is not sent for this one."""
-        refusal, state = self.shared.grant.refusal, self.vendor.flow.states.get(self.shared.grant.state)
-        if self.shared is self.kept or refusal is None or not isinstance(state, Failing):
+        """What was refused to one grant of this account is not sent for another."""
+        refusal = self.shared.grant.refusal
+        if refusal is None or self.insists:
             return
+        states = self.vendor.flow.states
+        here = (states.get(self.shared.grant.state), *states.values())
+        state = next(state for state in here if isinstance(state, Failing))
         if not closure(self.vendor, [hole.name for hole in exchange.request.holes()]).isdisjoint(refusal.names):
             self._guard(refusal, state)
 

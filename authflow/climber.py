@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -56,7 +56,7 @@ class Climber:
     observe: Callable[[Transition, str, float | None], None]
     degrade: bool = False
     #: What a failing store did not take, by key: once it works again, its older record is not gone back to.
-    unsaved: dict[str, Kept] = field(default_factory=dict)
+    unsaved: MutableMapping[str, Kept] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Climber {self.vendor.name}>"

@@ -103,11 +103,11 @@ class Flights(Generic[T]):
     """The flights under way, by key. A process made by fork starts with none: the threads that did the work stayed
     behind.
 
-    Very many may be at rest: what they need in order to begin a flight belongs to all.
+    Very many may be at rest: what they need in order to begin a flight, or to publish its result, belongs to all.
     """
 
     __slots__ = ("_home", "_under_way")
-    _lock = threading.Lock()
+    lock = threading.Lock()
     _here = object()
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class Flights(Generic[T]):
         """The flight under `key`, begun if there is none. `done` is asked first, in the same breath: it may know the
         result. `limit` and `late` are the flight's; `waits` says whether the caller means to wait for it.
         """
-        with self._lock:
+        with self.lock:
             if self._home is not self._here:
                 self._home, self._under_way = self._here, NONE
             flight = self._under_way.get(key)
@@ -173,7 +173,7 @@ class Flights(Generic[T]):
             self._land(key, flight, result, None)
 
     def _land(self, key: Hashable, flight: Flight[T], result: T | None, error: BaseException | None) -> None:
-        with self._lock:
+        with self.lock:
             if self._under_way.get(key) is flight:
                 self._under_way = {other: under for other, under in self._under_way.items() if other != key} or NONE
         flight.land(result, error)
@@ -181,7 +181,7 @@ class Flights(Generic[T]):
 
 def _after_fork() -> None:
     # Another thread of the parent may have held the lock when the process was copied, and never lets go in the child.
-    Flights._lock, Flights._here = threading.Lock(), object()
+    Flights.lock, Flights._here = threading.Lock(), object()
 
 
 if hasattr(os, "register_at_fork"):

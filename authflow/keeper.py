@@ -14,7 +14,7 @@ import logging
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,7 @@ from authflow.flight import Flight, Flights
 from authflow.flow import EXPIRED, absorb
 from authflow.grant import COOL_DOWN_MOST, Grant
 from authflow.held import BARE, Held
+from authflow.http import NOTHING
 from authflow.identity import identified, record_key, slot_key, unasked
 from authflow.observe import LOGIN, START, Listener, Watch
 from authflow.plugins import Hooks
@@ -60,9 +61,9 @@ class Keeper:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_hooks", "_key", "_refusal", "_signer", "_unsaved", "_verifier", "clock", "degrade"),
-        *("flights", "given", "grants", "held", "library", "listeners", "plain", "sender", "store"),
-        *("timeout", "vendor"),
+        *("_ahead", "_backoff", "_hooks", "_key", "_logouts", "_refusal", "_signer", "_verifier", "clock", "degrade"),
+        *("flights", "given", "grants", "held", "library", "listeners", "plain", "sender", "store", "timeout"),
+        *("unsaved", "vendor"),
     )
 
     def __init__(
@@ -88,8 +89,9 @@ class Keeper:
         self._backoff, self._ahead = OPEN, OPEN_AHEAD
         self._refusal: tuple[CredentialsRefused, float] | None = None
         self._key: str | None = None
-        #: What a failing store did not take; several climbs may be under way where there are slots, and share it.
-        self._unsaved: dict[str, Kept] | None = {} if vendor.vary else None
+        self._logouts = 0
+        #: What a failing store did not take, by key.
+        self.unsaved: Mapping[str, Kept] = NOTHING
         self._verifier = None if vendor.verify is None else Verifier(self._exchanges, clock)
         self.flights: Flights[Held] = Flights()
         #: Who in this process hears of climbs; replaced in one assignment.
@@ -155,11 +157,19 @@ class Keeper:
 
     def logout(self) -> None:
         """Forget the grants here and in the store, and tell the vendor. Raises AuthFlowError."""
-        held, self.held = self.held, BARE
-        others = [slot_key(self.key, slot) for slot in self.grants]
-        self.grants.clear()
-        with sealed():
-            self.climber(self.watch()).logout(self.key, held.grant if held is not BARE else None, others)
+        with self.flights.lock:
+            held, self.held = self.held, BARE
+            slots = list(self.grants)
+            self.grants.clear()
+        others = [slot_key(self.key, slot) for slot in slots]
+        try:
+            with sealed():
+                self.climber(self.watch()).logout(self.key, held.grant if held is not BARE else None, others)
+        finally:
+            with self.flights.lock:  # what a climb has brought meanwhile is forgotten too
+                self._logouts += 1
+                self.held = BARE
+                self.grants.clear()
 
     def start(self) -> Held:
         """What the first state presents, for those who need its values before there is a grant."""
@@ -241,8 +251,7 @@ class Keeper:
         """What carries one climb out."""
         code = self._hooks.exchange
         exchanger = Exchanger(self._exchanges, self.clock, self.timeout, self._verifier, self._signer, code)
-        unsaved = {} if self._unsaved is None else self._unsaved
-        return Climber(self.vendor, self.given, self.store, exchanger, watch.walked, self.degrade, unsaved)
+        return Climber(self.vendor, self.given, self.store, exchanger, watch.walked, self.degrade, Unsaved(self))
 
     def _climb(self, slot: Slot, held: Held | None, event: Outcome | None, *, restart: bool = False) -> Held:
         """The work of a flight: climb, publish, and remember what failed."""
@@ -252,7 +261,7 @@ class Keeper:
         key = slot_key(self.key, slot) if slot else self.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
-        watch = self.watch()
+        watch, logouts = self.watch(), self._logouts
         climber = self.climber(watch)
         try:
             climb = partial(climber.climb, key, presented, event, account=self.key, restart=restart)
@@ -275,16 +284,41 @@ class Keeper:
                 log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
                 return held
             raise
-        finally:
-            if climber.unsaved or not self.vendor.vary:
-                self._unsaved = climber.unsaved or None
         self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
         fresh = self.ready(grant)
-        if slot:
-            remember(self.grants, slot, fresh, MOST_GRANTS)
-        else:
-            self.held = fresh
+        with self.flights.lock:
+            if logouts != self._logouts:
+                return fresh  # for those who have waited for it, and for nobody else
+            if slot:
+                remember(self.grants, slot, fresh, MOST_GRANTS)
+            else:
+                self.held = fresh
         return fresh
+
+
+class Unsaved(MutableMapping[str, Kept]):
+    """What a failing store did not take, for one climb to see and to change, whatever other climbs do meanwhile."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def __getitem__(self, key: str) -> Kept:
+        return self._keeper.unsaved[key]
+
+    def __setitem__(self, key: str, kept: Kept) -> None:
+        with self._keeper.flights.lock:
+            self._keeper.unsaved = {**self._keeper.unsaved, key: kept}
+
+    def __delitem__(self, key: str) -> None:
+        with self._keeper.flights.lock:
+            left = {other: kept for other, kept in self._keeper.unsaved.items() if other != key}
+            self._keeper.unsaved = left or NOTHING
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keeper.unsaved)
+
+    def __len__(self) -> int:
+        return len(self._keeper.unsaved)
 
 
 #: What a session has whose grants are all alike.

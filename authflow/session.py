@@ -111,7 +111,6 @@ class AuthSession(RequestWalk):
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
         plain = not (self.vendor.rewrites or self.vendor.public or self.vendor.vary or self._rewrite or self._signer)
         self.statuses, self.noteworthy = statuses_of(self.vendor)
-        self.needs_body = any(pattern.needs_body for _, pattern in self.vendor.answers)
         #: What is held, and what renews it.
         self.keeper = Keeper(
             self.vendor,

@@ -57,12 +57,15 @@ class RequestWalk:
     #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
     statuses: Container[int]
     noteworthy: Container[int]
-    #: Must the body of an answer be looked into in order to know?
-    needs_body: bool
     _given: Sealed
     _passes: bool
     _signer: Signer | None
     _rewrite: Any
+
+    @property
+    def needs_body(self) -> bool:
+        """Must the body of an answer be looked into in order to know?"""
+        return any(pattern.needs_body for _, pattern in self.vendor.answers)
 
     @property
     def held(self) -> Held:

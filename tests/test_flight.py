@@ -142,10 +142,10 @@ from authflow.flight import Flights
 
 flights, work = Flights(), threading.Event()
 flights.join("key", lambda: None, lambda: work.wait(10))
-Flights._lock.acquire()  # as if another thread of the parent were inside
+Flights.lock.acquire()  # as if another thread of the parent were inside
 if os.fork() == 0:
     os._exit(flights.join("key", lambda: None, lambda: 7).wait())
-Flights._lock.release()
+Flights.lock.release()
 print(os.waitstatus_to_exitcode(os.wait()[1]))
 work.set()
 """

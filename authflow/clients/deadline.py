@@ -29,7 +29,10 @@ class Deadline:
         self._timer.name, self._timer.daemon = "authflow deadline", True
 
     def __enter__(self) -> Deadline:
-        self._timer.start()
+        with contextlib.suppress(
+            RuntimeError
+        ):  # while Python ends, no thread can start: the library's time-outs are left
+            self._timer.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -65,10 +65,10 @@ def settle(steps: Steps) -> Any:
 class Calm:
     """The listener of all requests that carry one grant in its calm time. It keeps nothing of any of them."""
 
-    __slots__ = ("_auth", "held", "listen", "noteworthy")
+    __slots__ = ("auth", "held", "listen", "noteworthy")
 
     def __init__(self, auth: Auth, held: Held) -> None:
-        self._auth = auth
+        self.auth = auth
         self.noteworthy = auth.session.noteworthy
         self.held = held
         self.listen = self.__call__  # a method made once costs less than an object to be called
@@ -84,20 +84,27 @@ class Calm:
         """The walk of one request from here on. It takes this listener's place, and the one behind that, so that a
         library that is going through the listeners comes to it next, and calls or awaits it.
         """
-        walk = self._auth.walk(self._auth, self.held)
+        walk = self.auth.walk(self.auth, self.held)
         listeners = request.hooks["response"]
-        here = listeners.index(self.listen)
+        try:
+            here = listeners.index(self.listen)
+        except ValueError:  # another thread began it, or a copy; or a listener of the user's brought another's answer
+            return next((one for one in listeners if isinstance(one, Walk)), walk)
         listeners[here : here + 1] = [_no_hook, walk]
+        self.auth.retire(listeners, walk)
         return walk
+
+    def __deepcopy__(self, memo: Any) -> Calm:
+        return self
 
 
 class Walk:
     """One request on its way: what it carries, and whether it was sent again already."""
 
-    __slots__ = ("_again", "_auth", "_held")
+    __slots__ = ("_again", "_held", "auth")
 
     def __init__(self, auth: Auth, held: Held) -> None:
-        self._auth = auth
+        self.auth = auth
         self._held = held
         self._again = False
 
@@ -107,7 +114,7 @@ class Walk:
 
     def enter(self, request: Any) -> Flight[Held] | None:
         """Let the request carry the token, or say which flight will bring it."""
-        session = self._auth.session
+        session = self.auth.session
         with self._raising(request):
             entry = session.enter(request.url, functools.partial(view, request))
             request.url = entry.url
@@ -119,7 +126,7 @@ class Walk:
 
     def land(self, request: Any, flight: Flight[Held]) -> Steps:
         """The rest of `enter`, when there is a flight to wait for."""
-        session = self._auth.session
+        session = self.auth.session
         with self._raising(request):
             landed = session.admit((yield flight), request.url)
             self._held = session.signed(landed, functools.partial(view, request))
@@ -134,7 +141,7 @@ class Walk:
 
     def concerns(self, response: Any) -> bool:
         """May the answer be an event?"""
-        return response.status_code in self._auth.session.statuses and self._held is not BARE
+        return response.status_code in self.auth.session.statuses and self._held is not BARE
 
     def hear(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
         """What the answer means; the response that the caller shall see. `kwargs`: how it was sent."""
@@ -161,7 +168,7 @@ class Walk:
 
     def _heard(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
         """The grant with which to send the request once more, or None."""
-        session, request, held = self._auth.session, response.request, self._held
+        session, request, held = self.auth.session, response.request, self._held
         url = vars(request).get(URL, request.url)
         if not session.trusts(held, url):
             return None
@@ -184,14 +191,14 @@ class Walk:
         # The very request that the library goes on to copy for redirects, so that its hops carry the new token too.
         request = response.request
         if not kwargs.get("stream"):
-            with suppress(self._auth.error):
+            with suppress(self.auth.error):
                 yield response.content
         yield response.close()
         take_back(request, self._held)
         yield rewound(request)
-        self._held = self._auth.session.signed(held, functools.partial(view, request))
+        self._held = self.auth.session.signed(held, functools.partial(view, request))
         self._again = True
-        lay_over(request, self._held, self._auth.session)
+        lay_over(request, self._held, self.auth.session)
         again = yield from self._resent(response, kwargs)
         return again
 
@@ -212,7 +219,7 @@ class Walk:
 
     def judge(self, hop: Any) -> None:
         """A hop has its URL: at a declared origin it carries the token, elsewhere nothing of it."""
-        session = self._auth.session
+        session = self.auth.session
         if session.trusts(self._held, hop.url):
             self._held = session.signed(self._held, functools.partial(view, hop))
             lay_over(hop, self._held, session)
@@ -224,7 +231,7 @@ class Walk:
         try:
             yield
         except AuthFlowError as error:
-            raise as_also(error, self._auth.error, request=request, response=None) from error.__cause__
+            raise as_also(error, self.auth.error, request=request, response=None) from error.__cause__
 
 
 class Auth:
@@ -266,6 +273,7 @@ class Auth:
             return request
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
+        self.retire(request.hooks["response"])
         walk = self.walk(self, BARE)
         flight = walk.enter(request)
         if flight is not None:
@@ -274,6 +282,13 @@ class Auth:
         if self._follows:
             follow(request, walk)
         return request
+
+    def retire(self, listeners: list[Any], walk: Walk | None = None) -> None:
+        """A request has one walk: whatever else of ours listens to it, because it was authorised twice, is silent."""
+        for here, listener in enumerate(listeners):
+            ours = getattr(listener, "__self__", listener)
+            if isinstance(ours, Calm | Walk) and ours is not walk and ours.auth is self:
+                listeners[here] = _no_hook
 
     def _await(self, walk: Walk, request: Any, flight: Flight[Held]) -> None:
         settle(walk.land(request, flight))

@@ -42,7 +42,7 @@ def tried(python: Path, extras: str, command: tuple[str, ...], wheels: list[str]
         installed = home / "env" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         core, *others = wheels
         pip = [str(installed), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run(*pip, f"{core}[{extras}]", *(others if "test" in extras else ()), cwd=home)
+        _run(*pip, f"{core}[{extras}]" if extras else core, *(others if "test" in extras else ()), cwd=home)
         done = subprocess.run(
             [str(installed), *command],
             cwd=home,
