@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -564,6 +565,34 @@ def test_one_that_failed_itself_is_not_sent_again_either(vendor: ScriptedVendor,
             session.token()
         vendor.clock.now += 4000
     assert refreshes(vendor) == ["r-0"]
+
+
+def test_one_that_was_refused_is_not_sent_again_though_the_login_behind_it_failed(
+    vendor: ScriptedVendor, store: MemoryStore
+) -> None:
+    file = {**LADDER, "start": "stale", "credentials": {"refresh": {"secret": True, "optional": True}}}
+    for _ in range(3):
+        vendor.says("refresh", 401, {})
+        vendor.says("login", 503, {})
+        with pytest.raises(authflow.VendorUnavailable):
+            vendor.session(file, store=store, refresh="r-0").token()
+        vendor.clock.now += 120
+    assert vendor.session(file, store=store, refresh="r-0").token().access
+    assert refreshes(vendor) == ["r-0"]
+
+
+def test_one_is_spent_for_all_scopes_of_an_account(vendor: ScriptedVendor) -> None:
+    file = {**BROUGHT, "vary": ["scope"], "answers": {"more": {"status": 403, "headers": {"X-Need": "{scope}"}}}}
+    file["states"] = {**BROUGHT["states"], "signed_in": {**BROUGHT["states"]["signed_in"], "more": "stale"}}
+    del file["states"]["signed_in"]["rejected"]
+    session = AuthSession(file, client=vendor, clock=vendor.clock, refresh="r-0")
+    held: Any = session.keeper.wanted()
+    held = held.wait()
+    for scope in ("orders", "parcels"):
+        with contextlib.suppress(authflow.CredentialsRefused):
+            flight: Any = session.keeper.renewed((scope,), held, Outcome("more", {"scope": scope}), replayable=True)
+            flight.wait()
+    assert refreshes(vendor).count("r-0") == 1
 
 
 def test_one_that_no_answer_replaces_serves_again(vendor: ScriptedVendor, store: MemoryStore) -> None:

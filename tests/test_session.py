@@ -17,6 +17,7 @@ import authflow
 from authflow.held import BARE
 from authflow.http import Answer, Request
 from authflow.keeper import MOST_GRANTS
+from authflow.stores.memory import MemoryStore
 from tests.scripted import (
     LADDER,
     LIFETIME,
@@ -546,3 +547,109 @@ def test_the_session_itself_given_as_auth_names_the_adapter(vendor: ScriptedVend
         requests.get(URL, auth=session, timeout=1)
     with pytest.raises(authflow.ConfigurationError, match=r"write auth=session\.httpx"):
         httpx.get(URL, auth=session)  # type: ignore[arg-type]
+
+
+# --- what happens at the same time ------------------------------------------------------------------------------------
+
+
+class Gate:
+    """An answer that comes when the test lets it pass."""
+
+    def __init__(self, *answer: Any) -> None:
+        self._answer, self._came, self._go = answered(*answer), threading.Event(), threading.Event()
+
+    def __call__(self, request: Request) -> Answer:
+        self._came.set()
+        assert self._go.wait(10)
+        return self._answer
+
+    def reached(self) -> None:
+        assert self._came.wait(10)
+
+    def open(self) -> None:
+        self._go.set()
+
+
+def test_logout_is_not_undone_by_a_climb_that_is_under_way(vendor: ScriptedVendor) -> None:
+    session, gate = vendor.session(), Gate(200, {"access": "late", "in": 1000})
+    vendor.says("login", gate)
+    waiting = session.enter(URL).flight
+    gate.reached()
+    leaving = threading.Thread(target=session.logout)
+    leaving.start()
+    gate.open()
+    assert waiting is not None
+    assert bearer(waiting.wait()) == "Bearer late"  # who waited for it is served
+    leaving.join(10)
+    landed()
+    assert session.status().state == "signed_out"
+    session.token()
+    assert vendor.names == ["login", "login"]
+
+
+def test_what_a_failing_store_did_not_take_is_not_lost_by_another_climb(vendor: ScriptedVendor) -> None:
+    class Failing(MemoryStore):
+        down = False
+
+        def save(self, key: str, data: bytes, revision: str | None, *, lifetime: float | None = None) -> str:
+            if self.down:
+                raise authflow.StoreError("the disk is full")
+            return super().save(key, data, revision, lifetime=lifetime)
+
+    store = Failing()
+    session = vendor.session(store=store, on_store_failure="degrade")
+    session.token()
+    gate = Gate(200, {"access": "a-2", "refresh": "r-2", "in": 1000})
+    vendor.says("refresh", gate)
+    vendor.says("login", 503, {})
+    vendor.clock.now += LIFETIME - 1
+    store.down = True
+    waiting = session.enter(URL).flight
+    gate.reached()
+    heard: list[BaseException] = []
+
+    def log_in() -> None:
+        try:
+            session.login()
+        except authflow.VendorUnavailable as error:
+            heard.append(error)
+
+    failing = threading.Thread(target=log_in)
+    failing.start()
+    gate.open()
+    assert waiting is not None
+    waiting.wait()
+    failing.join(10)
+    assert len(heard) == 1
+    store.down = False
+    vendor.clock.now += LIFETIME - 1
+    session.token()
+    sent = [body_of(request)["refresh"] for request in vendor.sent if request.url.endswith("refresh")]
+    assert sent == ["refresh-1", "r-2"]
+
+
+def test_a_refusal_of_one_scope_leaves_the_accounts_own_good_token_alone(vendor: ScriptedVendor) -> None:
+    file = {**LADDER, "vary": ["scope"], "answers": {"more": {"status": 403, "headers": {"X-Need": "{scope}"}}}}
+    file["states"] = {
+        **LADDER["states"],
+        "signed_in": {
+            "present": {"headers": {"Authorization": "Bearer {access}"}},
+            "expired": "stale",
+            "more": "signed_out",
+        },
+    }
+    store = MemoryStore()
+    session = vendor.session(file, store=store)
+    held = served(session.enter(URL))
+    vendor.says("login", 403, {})
+    with pytest.raises(authflow.CredentialsRefused):
+        served(session.hear(held, URL, answered(403, {}, {"X-Need": "orders"})))
+    assert served(vendor.session(file, store=store).enter("https://vendor.example/api/others")).grant.captured == (
+        held.grant.captured
+    )
+    # Its password is not sent again, not even when that token has ended and cannot be renewed.
+    vendor.says("refresh", 403, {})
+    vendor.clock.now += 30
+    with pytest.raises(authflow.CredentialsRefused):
+        served(session.hear(held, URL, answered(403, {}, {"X-Need": "parcels"})))
+    assert vendor.names == ["login", "login"]

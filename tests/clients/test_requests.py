@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import pytest
@@ -54,3 +55,34 @@ def test_a_response_pickles(supplier: Supplier, revoked: bool) -> None:
     again = pickle.loads(pickle.dumps(answer))
     assert (again.status_code, again.json()["id"]) == (200, "7")
     assert requests.hooks.dispatch_hook("response", again.request.hooks, again) is again
+
+
+def test_a_request_that_is_authorised_twice_has_one_walk(supplier: Supplier) -> None:
+    session = supplier.session()
+    session.token()
+    request = requests.Request("GET", supplier.data(), auth=session.requests).prepare()
+    request.prepare_auth(session.requests)
+    supplier.fail("data", status=401, times=4)
+    with requests.Session() as client:
+        assert client.send(request).status_code == 401
+    assert supplier.counts == {"login": 1, "refresh": 1, "data": 2, "faults": 2}
+
+
+def test_a_deep_copy_is_a_request_of_its_own(supplier: Supplier) -> None:
+    session = supplier.session()
+    session.token()
+    request = requests.Request("GET", supplier.data(), auth=session.requests).prepare()
+    again = copy.deepcopy(request)
+    supplier.control(revoke="access")
+    with requests.Session() as client:
+        assert [client.send(each).status_code for each in (again, request)] == [200, 200]
+
+
+def test_an_answer_that_another_listener_brought_is_heard_too(supplier: Supplier) -> None:
+    session = supplier.session()
+    session.token()
+    with requests.Session() as client:
+        bare = client.get(supplier.data(), timeout=10)
+        request = requests.Request("GET", supplier.data(), auth=session.requests).prepare()
+        request.hooks["response"].insert(0, lambda response, **_: bare)
+        assert client.send(request).status_code in (200, 401)
