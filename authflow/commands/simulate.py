@@ -13,7 +13,7 @@ import threading
 import click
 
 from authflow.commands.exits import MISUSED, Failed
-from authflow.commands.options import complete_account, pairs
+from authflow.commands.options import complete_account, json_option, pairs
 
 
 def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -42,6 +42,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting or credential; again for more.")
 @click.option("--quiet", is_flag=True, help="No line per request.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input is closed.")
+@json_option
 def simulate(
     vendor: str,
     port: int,
@@ -50,11 +51,12 @@ def simulate(
     settings: tuple[str, ...],
     quiet: bool,
     exit_with_stdin: bool,
+    as_json: bool,
 ) -> None:
     """Serve VENDOR on this machine, made from its file alone: an installed vendor, or a path to a vendor file.
 
-    It prints one line of JSON, the base URL and the account that it knows. POST /__fault orders a fault while it runs,
-    GET /__counts tells what was called.
+    It prints one line of JSON in any case, the base URL and the account that it knows. POST /__fault orders a fault
+    while it runs, GET /__counts tells what was called.
     """
     from authflow.testing.serve import serving, unreached
     from authflow.testing.simulator import Simulator

@@ -110,3 +110,9 @@ def test_what_is_not_simulated_is_said_before_it_serves(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert done.stderr.startswith("not simulated: exchanges.login.request.url: it says https://id.example")
+
+
+def test_an_error_is_json_where_that_is_wanted(shell: Shell) -> None:
+    done = shell("simulate", "supplier", "--json", "--fault", "nonsense")
+    assert (done.code, done.out) == (2, "")
+    assert "unknown fault" in json.loads(done.err.strip().splitlines()[-1])["message"]
