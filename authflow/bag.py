@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from authflow.errors import ConfigurationError
 from authflow.flow import needs
 from authflow.model import Derived, Vendor
 from authflow.template import ABSENT, Unbound, Unfit
@@ -89,7 +90,7 @@ class Bag(Mapping[str, Any]):
         if value is None:
             value = self.given.get(name)
             if callable(value):
-                value = self._answered[name] = value()
+                value = self._answered[name] = self._asked(name, value())
         if value is None and name in self.vendor.derive:
             value = self._answered[name] = self._derive(self.vendor.derive[name])
         if value is None and name == "base_url":
@@ -97,6 +98,13 @@ class Bag(Mapping[str, Any]):
         if value is None:
             raise KeyError(name)
         return value
+
+    def _asked(self, name: str, value: Any) -> Any:
+        """What a callable gave. Raises ConfigurationError where that is no text: it would be sent, and refused."""
+        if value is None or isinstance(value, str | int | float):
+            return value
+        reason = f"{name} is text, and its callable gave {type(value).__name__}"
+        raise ConfigurationError(f"{self.vendor.title}: {reason}", vendor=self.vendor.name)
 
     @property
     def secrets(self) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from authflow.bag import Bag
+from authflow.errors import ConfigurationError
 from authflow.template import Unbound, Unfit
 from authflow.vendor import Vendor, load
 
@@ -114,3 +115,9 @@ def test_a_bag_shows_names_and_no_values(vendor: Vendor) -> None:
     assert "s3cret" not in repr(bag)
     assert set(bag) == {"user", "code", "access", *vendor.derive}
     assert len(bag) == len(set(bag))
+
+
+def test_a_callable_that_gives_no_text_is_told_so_before_anything_is_sent() -> None:
+    bag = Bag(load(RAW), {"user": "u", "code": lambda: b"123"}, {}, 0.0)
+    with pytest.raises(ConfigurationError, match="code is text, and its callable gave bytes"):
+        bag.get("code")

@@ -212,3 +212,9 @@ def test_a_hook_that_nobody_has_is_never_called(monkeypatch: pytest.MonkeyPatch)
     vendor.clock.now += LIFETIME + 1
     session.token()
     assert session.enter(URL).held is not None
+
+
+@pytest.mark.parametrize("vendor", [None, 5, b"supplier"], ids=ascii)
+def test_what_is_no_vendor_is_said_to_be_none(vendor: Any) -> None:
+    with pytest.raises(authflow.ConfigurationError, match=r"a vendor is a plugin's name, a path, .* not "):
+        authflow.AuthSession(vendor, username="u", password="p")

@@ -12,9 +12,11 @@ import functools
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from authflow_supplier.server.connection import Respond, serve
 from authflow_supplier.server.issuer import Issuer
@@ -83,6 +85,8 @@ def _to_paste(given: dict[str, str], password: str) -> str:
     words = shlex.join(f"--set={name}={value}" for name, value in given.items())
     arguments = ",\n    ".join(f"{name}={value!r}" for name, value in {**given, "password": password}.items())
     url = f"{given['base_url']}deliveries/42"
+    beside = Path(sys.executable).with_name("authflow")
+    command = "authflow" if shutil.which("authflow") else shlex.quote(os.path.relpath(beside))
     return f"""
 In Python:
 
@@ -96,7 +100,7 @@ print(requests.get({url!r}, auth=session.requests).json()["status"])
 
 In a shell:
 
-AUTHFLOW_PASSWORD={shlex.quote(password)} authflow request GET deliveries/42 -a supplier {words}
+AUTHFLOW_PASSWORD={shlex.quote(password)} {command} request GET deliveries/42 -a supplier {words}
 """
 
 
