@@ -274,3 +274,14 @@ def test_descriptors_may_have_run_out(pair: tuple[socket.socket, socket.socket])
     with Deadline(60) as deadline:
         deadline.watch(pair[0])
         assert deadline.watches
+
+
+def test_where_no_thread_can_start_an_exchange_has_its_time_outs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a function that runs while Python ends (CPython 3.12): a logout there is still sent."""
+
+    def start(timer: threading.Timer) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Timer, "start", start)
+    with Deadline(1.0) as deadline:
+        assert not deadline.cut
