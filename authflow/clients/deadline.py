@@ -29,9 +29,8 @@ class Deadline:
         self._timer.name, self._timer.daemon = "authflow deadline", True
 
     def __enter__(self) -> Deadline:
-        with contextlib.suppress(
-            RuntimeError
-        ):  # while Python ends, no thread can start: the library's time-outs are left
+        # While Python ends, no thread can start: the library's time-outs are left.
+        with contextlib.suppress(RuntimeError):
             self._timer.start()
         return self
 
