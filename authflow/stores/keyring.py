@@ -1,8 +1,9 @@
 """Records of one user, encrypted in files, with the key in the operating system's keyring.
 
 Not the records themselves: a Windows credential holds about 1,280 characters, fewer than many a token. The key is
-named after the folder, made by whoever first needs it, under the folder's lock, so that two who start at once end up
-with the same one.
+named after the folder and made by whoever first needs it. It is asked for under the folder's lock: two who start at once
+end up with the same one, a locked keyring asks for its password once, and GNOME's, which loses its way when several
+processes search it in the same moment, is spared that.
 """
 
 from __future__ import annotations
@@ -56,11 +57,8 @@ class KeyringKey:
 
     def __call__(self) -> Keys:
         """The key, as the only one of a list."""
-        found = self._find()
-        if found is None:
-            with self._files.lock(_LOCK, limit=120, wait=120):
-                found = self._find() or self._make()
-        return [found]
+        with self._files.lock(_LOCK, limit=120, wait=120):
+            return [self._find() or self._make()]
 
     def _find(self) -> str | None:
         found: str | None = _asked(lambda keyring: keyring.get_password(SERVICE, self._name))
