@@ -1,9 +1,9 @@
 """Records of one user, encrypted in files, with the key in the operating system's keyring.
 
 Not the records themselves: a Windows credential holds about 1,280 characters, fewer than many a token. The key is
-named after the folder and made by whoever first needs it. It is asked for under the folder's lock: two who start at once
-end up with the same one, a locked keyring asks for its password once, and GNOME's, which loses its way when several
-processes search it in the same moment, is spared that.
+named after the folder and made by whoever first needs it. It is asked for under the folder's lock, so that two who
+start at once end up with the same one, and a locked keyring asks for its password once. GNOME's, moreover, may lose
+its way when several processes search it in the same moment.
 """
 
 from __future__ import annotations
