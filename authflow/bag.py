@@ -43,6 +43,9 @@ class Sealed(Mapping[str, Any]):
         except ValueError:
             raise KeyError(name) from None
 
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._values[self._names.index(name)] if name in self._names else default
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

@@ -1,7 +1,8 @@
 """A grant made ready: what a request carries, until when, and to where.
 
 Everything that a request needs is computed once, when the grant is published. An adapter on its hot path compares the
-clock with `calm_until` and the URL with `prefixes`, and lays `headers` over the request.
+clock with `calm_until` and the URL with `prefixes` or `places`, and lays the headers over
+the request.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from authflow.template import Unbound, Unfit
 from authflow.token import NEVER, Windows
 from authflow.trust import presents_at
 
+#: Scheme, host, port as far as a URL must say it, and user information.
+Place = tuple[str, bytes, int | None, bytes]
+
 EMPTY: Final = Presentation()
 #: The beginning of time: since then nothing has been calm.
 NOT_YET: Final = -math.inf
@@ -28,7 +32,8 @@ NOT_YET: Final = -math.inf
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """`headers` is the whole presentation where `calm_until` (epoch seconds) says that nothing else needs a thought.
+    """The headers are the whole presentation where `calm_until` (epoch seconds) says that nothing else needs a thought;
+    `bearer` is their value where `Authorization` is the only one.
 
     `travels`: on redirects it needs more care than clients give to `Authorization`.
     """
@@ -37,9 +42,9 @@ class Held:
     vendor: Vendor | None = None
     given: Given = field(default_factory=lambda: NOTHING)
     presentation: Presentation = EMPTY
-    headers: Pairs = ()
     bearer: str | None = None
     prefixes: tuple[str, ...] = ()
+    places: frozenset[Place] = frozenset()
     calm_until: float = NOT_YET
     windows: Windows = NEVER
     origins: frozenset[Origin] = frozenset()
@@ -74,13 +79,13 @@ class Held:
             vendor,
             given,
             presentation,
-            presentation.headers,
             _only_authorization(presentation.headers),
             _prefixes(origins),
+            _places(origins),
             windows.advisory if calm else NOT_YET,
             windows,
             origins,
-            len(origins) > 1 or _only_authorization(presentation.headers) is None or not presentation.only_headers,
+            _travels(origins, presentation),
             _idle=idle if grant.expires_at is None else None,
             _volatile=volatile,
         )
@@ -112,7 +117,7 @@ class Held:
         state = bag.vendor.flow.states[self.grant.state]
         assert isinstance(state, Presenting)
         presentation = presented(state, bag)
-        return replace(self, presentation=presentation, headers=presentation.headers)
+        return replace(self, presentation=presentation)
 
     @property
     def unsigned(self) -> Presentation:
@@ -122,7 +127,7 @@ class Held:
     def signed(self, presentation: Presentation) -> Held:
         """The same grant for one request, whose signature is in `presentation`: a redirected one needs another."""
         own = self.unsigned
-        return replace(self, presentation=presentation, headers=presentation.headers, travels=False, _unsigned=own)
+        return replace(self, presentation=presentation, travels=False, _unsigned=own)
 
     def used(self, now: float) -> None:
         """A good answer: an idle grant lives on from here."""
@@ -147,6 +152,18 @@ def presented(state: Presenting, bag: Bag) -> Presentation:
 def _prefixes(origins: frozenset[Origin]) -> tuple[str, ...]:
     """How the URLs begin at which the token may be presented; one tuple for all accounts of a vendor."""
     return tuple(f"{origin}/" for origin in sorted(origins))
+
+
+@lru_cache(maxsize=256)
+def _places(origins: frozenset[Origin]) -> frozenset[Place]:
+    """The same for a URL that is taken apart already, without user information: httpx would have to write it out."""
+    return frozenset((at.scheme, at.host.encode("ascii"), at.written_port, b"") for at in origins)
+
+
+def _travels(origins: frozenset[Origin], presentation: Presentation) -> bool:
+    """Clients keep `Authorization` at its origin, and on the way from http to https at the same host's usual ports."""
+    keeps = presentation.only_headers and _only_authorization(presentation.headers) is not None
+    return not keeps or len(origins) > 1 or any((at.scheme, at.port) == ("http", 80) for at in origins)
 
 
 def _only_authorization(headers: Pairs) -> str | None:

@@ -178,7 +178,12 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+        return f"{self.scheme}://{host}" + ("" if self.written_port is None else f":{self.port}")
+
+    @property
+    def written_port(self) -> int | None:
+        """The port as far as a URL must say it: None where it goes with the scheme."""
+        return None if self.port == _PORTS[self.scheme] else self.port
 
     @property
     def secure(self) -> bool:

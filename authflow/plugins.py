@@ -42,14 +42,18 @@ class Hooks(NamedTuple):
 
 def implemented() -> Hooks:
     """The hooks that somebody implements now: a session settles them when it is made, and asks no more."""
-    callers = (getattr(manager().hook, f"authflow_{name}") for name in Hooks._fields)
-    return _one(Hooks(*(caller if caller.get_hookimpls() else None for caller in callers)))
+    return _hooks(tuple([caller if caller.get_hookimpls() else None for caller in _callers()]))
+
+
+@functools.cache
+def _callers() -> Hooks:
+    return Hooks(*(getattr(manager().hook, f"authflow_{name}") for name in Hooks._fields))
 
 
 @functools.lru_cache(maxsize=64)
-def _one(hooks: Hooks) -> Hooks:
-    """One tuple for all sessions that were made alike."""
-    return hooks
+def _hooks(callers: tuple[Any, ...]) -> Hooks:
+    """One for all sessions that were made alike."""
+    return Hooks(*callers)
 
 
 def converters() -> Mapping[str, Converter]:

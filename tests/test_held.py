@@ -34,12 +34,51 @@ def held(grant: Grant = GRANT, *, plain: bool = True, present: Any = None, **mor
 
 def test_all_is_computed_at_once() -> None:
     ready = held()
-    assert (ready.headers, ready.bearer) == ((("Authorization", "Bearer t"),), "Bearer t")
+    assert (ready.presentation.headers, ready.bearer) == ((("Authorization", "Bearer t"),), "Bearer t")
     assert ready.prefixes == ("https://a.example/", "https://b.example:8443/")
+    assert ready.places == {("https", b"a.example", None, b""), ("https", b"b.example", 8443, b"")}
     assert ready.calm_until == ready.windows.advisory == 1900.0
     assert ready.at(5.0) is ready
     assert ready.valid(1999.0)
     assert not ready.valid(2000.0)
+
+
+@pytest.mark.parametrize(
+    ("travels", "base_url", "declared", "header"),
+    [
+        (False, "https://a.example/", [], "Authorization"),
+        (False, "http://localhost:8080/", [], "Authorization"),
+        (True, "https://a.example/", [], "X-Api-Key"),
+        (True, "https://a.example/", ["https://b.example"], "Authorization"),
+        # Clients go on to https with `Authorization`, and nobody declared that.
+        (True, "http://localhost/", [], "Authorization"),
+    ],
+)
+def test_where_clients_lose_or_keep_more_than_they_may_it_travels(
+    travels: bool, base_url: str, declared: list[str], header: str
+) -> None:
+    given: dict[str, Any] = {"base_url": base_url, "origins": {"present": declared}}
+    assert held(present={"headers": {header: "Bearer {access?}"}}, **given).travels is travels
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    ("url", "there"),
+    [
+        ("https://a.example", True),
+        ("https://A.Example:443/v1?x=https://b.example", True),
+        ("https://b.example:8443/", True),
+        ("https://b.example/", False),
+        ("https://a.example:444/", False),
+        ("http://a.example/", False),
+        ("https://a.example.evil/", False),
+        ("https://user@a.example/", False),
+    ],
+)
+def test_a_place_is_what_httpx_connects_to(library: str, url: str, there: bool) -> None:
+    parsed = pytest.importorskip(library).URL(url)
+    place = parsed.scheme, parsed.raw_host, parsed.port, parsed.userinfo
+    assert (place in held().places) is there
 
 
 @pytest.mark.parametrize(
@@ -58,8 +97,8 @@ def test_a_volatile_value_is_rendered_for_every_request() -> None:
         present={"headers": {"X": "{both}"}}, derive={"stamp": {"now": "epoch_ms"}, "both": {"sha256": "{stamp}"}}
     )
     assert ready.calm_until == -math.inf
-    assert ready.at(5.0).headers != ready.at(6.0).headers
-    assert ready.at(5.0).headers == ready.at(5.0).headers
+    assert ready.at(5.0).presentation.headers != ready.at(6.0).presentation.headers
+    assert ready.at(5.0).presentation.headers == ready.at(5.0).presentation.headers
     assert held(present={"headers": {"X": "{d}"}}, derive={"d": {"sha256": "fixed"}}).calm_until == 1900.0
 
 
@@ -75,7 +114,7 @@ def test_an_idle_grant_lives_on_with_every_good_use() -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert (BARE.headers, BARE.origins, BARE.windows, BARE.calm_until) == ((), frozenset(), NEVER, -math.inf)
+    assert (BARE.presentation.headers, BARE.origins, BARE.windows, BARE.calm_until) == ((), frozenset(), NEVER, -math.inf)
 
 
 def test_two_tokens_are_told_apart_and_not_shown() -> None:

@@ -67,9 +67,13 @@ def _auth_class(library: str) -> type[Any]:
 
         def _calm(self, request: Any, *, in_async: bool) -> Held | None:
             """The hot path: a fresh bearer, laid over a request to a declared origin. None where a walk must begin."""
-            session = self.session
+            session, url = self.session, request.url
             held = session.keeper.held
-            if not (held.bearer and session.clock() < held.calm_until and str(request.url).startswith(held.prefixes)):
+            if (
+                held.bearer is None
+                or session.clock() >= held.calm_until
+                or (url.scheme, url.raw_host, url.port, url.userinfo) not in held.places
+            ):
                 return None
             request.headers["Authorization"] = held.bearer
             if held.travels:

@@ -239,14 +239,15 @@ class Auth:
 
     calm: type[Calm] = Calm
     walk: type[Walk] = Walk
-    #: May the library copy a redirected request before it calls the listener? Then it is followed from the start.
+    #: May the library copy a redirected request before it calls the listener? Then it is followed from the start, where
+    #: the library's own rules will not do.
     follows: bool = False
 
     def __init__(self, library: str, session: AuthSession) -> None:
         self._library = library
         self.session = session
         self._keeper, self._clock = session.keeper, session.clock
-        self._calm, self._follows = self.calm(self, BARE), self.follows
+        self._calm = self.calm(self, BARE)
         self._kind = importlib.import_module(library).PreparedRequest
         self.error = importlib.import_module(library).RequestException
 
@@ -257,29 +258,40 @@ class Auth:
         return adapter, (self._library, self.session)
 
     def __call__(self, request: Any) -> Any:
-        held, clock = self._keeper.held, self._clock
-        if type(request) is self._kind and clock() < held.calm_until and request.url.startswith(held.prefixes):
+        calm = self._calm
+        held = calm.held
+        if (
+            held is self._keeper.held
+            and type(request) is self._kind
+            and self._clock() < held.calm_until
+            and request.url.startswith(held.prefixes)
+        ):
             if held.bearer is not None:
                 request.headers["Authorization"] = held.bearer
             else:
-                for name, value in held.headers:
+                for name, value in held.presentation.headers:
                     request.headers[name] = value
-            calm = self._calm
-            if calm.held is not held:
-                calm = self._calm = self.calm(self, held)
             request.hooks["response"].append(calm.listen)
-            if self._follows:
+            if held.travels and self.follows:
                 follow(request, calm)
             return request
+        return self._begin(request)
+
+    def _begin(self, request: Any) -> Any:
+        """Let a request carry the token where that takes a thought, or a new grant has come since the last one."""
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
+        held = self._keeper.held
+        if self._calm.held is not held and self._clock() < held.calm_until:
+            self._calm = self.calm(self, held)
+            return self(request)
         self.retire(request.hooks["response"])
         walk = self.walk(self, BARE)
         flight = walk.enter(request)
         if flight is not None:
             self._await(walk, request, flight)
         request.hooks["response"].append(walk)
-        if self._follows:
+        if self.follows:
             follow(request, walk)
         return request
 

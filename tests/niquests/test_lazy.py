@@ -205,6 +205,19 @@ def test_another_origin_gets_the_token_only_if_it_is_declared(
     assert (TOKEN in came.everything, "mine=1" in came.target) == (declared, True)
 
 
+def test_a_redirect_to_where_the_token_does_not_go_is_logged(
+    fetch: Fetch, listen_h2: Listen, session_for: Any, presented: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = listen_h2(lambda came: Says(json={"path": came.path}))
+    home = listen_h2(Vendor(lambda: f"{other.url}/landing"))
+    session = session_for(home, presented)
+    session.token()
+    with caplog.at_level("INFO", logger="authflow"):
+        fetch(session, [f"{home.url}/go"])
+    told = [record.getMessage() for record in caplog.records if "a redirect to" in record.getMessage()]
+    assert told == [f"lazy: a redirect to {other.url}, which is not declared, goes without the token"]
+
+
 def test_a_redirect_that_shall_not_be_followed_is_not(fetch: Fetch, listen_h2: Listen, session_for: Any) -> None:
     vendor = Vendor(lambda: "/landing")
     home = listen_h2(vendor)

@@ -194,7 +194,7 @@ def test_of_a_key_that_is_there_twice_one_value_is_taken_everywhere(vendor: Scri
     assert session.token().access == "two"
     entry = session.enter(URL)
     assert entry.held is not None
-    assert dict(entry.held.headers) == {"Authorization": "Bearer two"}
+    assert dict(entry.held.presentation.headers) == {"Authorization": "Bearer two"}
 
 
 _texts = st.text(max_size=30) | st.sampled_from(["a\r\nb", "eyJhbGciOiJub25lIn0.e30.", "1e5", "12", "é"])
@@ -257,7 +257,7 @@ def test_whatever_is_answered_a_token_or_an_error_of_ours_comes_out(ladder: Any,
             assert token.expires_at is None or token.expires_at > vendor.clock.now
             entry = session.enter(URL)
             assert entry.held is not None
-            for name, value in entry.held.headers:
+            for name, value in entry.held.presentation.headers:
                 assert (name + value).isascii()
                 assert not {"\r", "\n", "\0"} & set(value)
         vendor.clock.now += 4000
