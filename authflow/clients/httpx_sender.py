@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
+import os
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +33,8 @@ class HttpxSender:
                 own = copy.copy(self._client)  # with a cookie jar of its own, that what a login sets does not stay
                 own.cookies = {}
                 return self._send(own, request, timeout, deadline)
-            with self._library.Client(trust_env=may_be_proxied(request.url)) as client:
+            proxied = may_be_proxied(request.url)
+            with self._library.Client(verify=_trusted(self._library), trust_env=proxied) as client:
                 return self._send(client, request, timeout, deadline)
 
     def _send(self, client: Any, request: Request, timeout: float, deadline: Deadline) -> Answer:
@@ -67,6 +71,18 @@ class HttpxSender:
         except lib.HTTPError as error:
             lost = no_answer(error, deadline, sent=True)
         raise lost
+
+
+def _trusted(lib: Any) -> ssl.SSLContext:
+    """What servers' certificates are checked against: httpx's own choice, as the environment tells it now."""
+    return _context(lib, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@functools.lru_cache(maxsize=8)
+def _context(lib: Any, *told: str | None) -> ssl.SSLContext:
+    """One for all exchanges: to read the certificates takes longer than all else in a renewal."""
+    context: ssl.SSLContext = lib.create_ssl_context()
+    return context
 
 
 class _Used(Exception):

@@ -8,6 +8,7 @@ import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -82,7 +83,12 @@ def _named(name: str) -> x509.Name:
 @pytest.fixture
 def vendor(papers: Papers) -> Iterator[str]:
     """The URL of a vendor that grants to who shows a certificate of this CA."""
+    with serving(papers, ssl.CERT_REQUIRED) as url:
+        yield url
 
+
+@contextmanager
+def serving(papers: Papers, asks: ssl.VerifyMode) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -102,7 +108,7 @@ def vendor(papers: Papers) -> Iterator[str]:
             """A client without a certificate is none of ours."""
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=papers.ca)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = asks
     context.load_cert_chain(papers.server)
     with Server(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -141,3 +147,25 @@ def test_exchanges_show_the_clients_certificate_to_a_vendor_of_a_private_ca(
             else:
                 with pytest.raises(authflow.VendorUnavailable):
                     session.token()
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_the_environments_certificates_are_heeded_as_it_is_when_an_exchange_begins(
+    library: str, papers: Papers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(library)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+
+    def logged_in(url: str) -> authflow.Token:
+        session = authflow.AuthSession(ladder_at(url), username="u", password="p")
+        assert getattr(session, library)
+        return session.token()
+
+    with serving(papers, ssl.CERT_NONE) as url:
+        with pytest.raises(authflow.VendorUnavailable):
+            logged_in(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(papers.ca))
+        assert logged_in(url).access == "a-token"
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with pytest.raises(authflow.VendorUnavailable):
+            logged_in(url)
