@@ -29,6 +29,11 @@ class Backoff:
     _since: float = _NEVER
     _until: float = _NEVER
 
+    @property
+    def until(self) -> float:
+        """When the next try may begin."""
+        return self._until
+
     def open(self, now: float) -> bool:
         """May the vendor be asked? A clock that was set back opens it too."""
         return not self._since - SLACK < now < self._until

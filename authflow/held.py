@@ -129,6 +129,11 @@ class Held:
         own = self.unsigned
         return replace(self, presentation=presentation, travels=False, _unsigned=own)
 
+    def calm_down(self, until: float) -> None:
+        """Somebody renews it ahead of its end: others need not think of that before `until`, when another may try."""
+        if self.calm_until != NOT_YET:
+            self.calm_until = min(self.windows.mandatory, until)
+
     def used(self, now: float) -> None:
         """A good answer: an idle grant lives on from here."""
         if self._idle is not None:

@@ -236,6 +236,7 @@ class Keeper:
 
     def _renew_ahead(self, slot: Slot, held: Held, now: float) -> None:
         self._ahead = self._ahead.begun(now)
+        held.calm_down(self._ahead.until)
         self._join(slot, held, partial(self._climb, slot, held, None), waits=False)
 
     def _exchanges(self) -> Sender:
@@ -268,21 +269,23 @@ class Keeper:
             grant = watch.climb(cause, waiters, climb)
         except AuthFlowError as error:
             now = self.clock()
-            good = held is not None and held is not BARE and event is None and not restart and held.valid(now)
+            ahead = held is not None and held is not BARE and event is None and not restart and held.valid(now)
+            good = held if ahead else None
             if isinstance(error, CredentialsRefused) and error.retry_after is not None:
                 self._refusal = error, now + error.retry_after
                 if event is not None:
                     self._withdraw(slot)
-            elif isinstance(error, VendorUnavailable | VendorAnswerError) or good:
-                if good:
+            elif isinstance(error, VendorUnavailable | VendorAnswerError) or good is not None:
+                if good is not None:
                     self._ahead = self._ahead.failed(now, error.retry_after, error, random.random())
+                    good.calm_down(self._ahead.until)
                 else:
                     self._backoff = self._backoff.failed(now, error.retry_after, error, random.random())
-                if isinstance(error, VendorUnavailable) and not good and error.retry_after is None:
+                if isinstance(error, VendorUnavailable) and good is None and error.retry_after is None:
                     error.retry_after = self._backoff.error(now).retry_after
-            if good and held is not None:
+            if good is not None:
                 log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
-                return held
+                return good
             raise
         self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
         fresh = self.ready(grant)

@@ -1,9 +1,9 @@
 """What the layer costs, beside a floor and beside every peer: a file per question, each run by `make bench` or singly.
 
-    python -m benchmarks [--short]              all of them, one after another
+    python -m benchmarks [--short]              all of them but the soak, one after another
     python -m benchmarks.hot_path [--short]     one of them
 
-    hot_path      what one authorised request costs              import_time   what an import costs
+    hot_path      what one authorised request costs              import        what an import costs
     contention    the same, many at once, on a good token        template      render and match, growing documents
     storm         many at once, on a token that is no good       accounts      one session to a hundred thousand
     ahead         requests across a renewal                      fleet, soak   many processes; ten bad minutes

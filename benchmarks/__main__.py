@@ -1,4 +1,4 @@
-"""All benchmarks, one after another, each in a process of its own; `--short` tries whether they run."""
+"""All benchmarks but the soak, one after another, each in a process of its own; `--short` tries whether they run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 
-from benchmarks.measure import ROOT, interpreter
+from benchmarks.measure import ROOT, interpreter, parser
 from benchmarks.report import ORDER
 
 
 def main() -> int:
+    parser().parse_args()
     failed = []
     for name in ORDER:
         started = time.monotonic()

@@ -65,7 +65,7 @@ def main() -> None:
     if not all(goal.met for goal in report.goals):
         report.profile += ["opening sessions:", *fresh("accounts", "profile", "open")["lines"]]
         report.profile += ["loading the vendor:", *fresh("accounts", "profile", "load")["lines"]]
-    report.publish()
+    report.publish(keep=not is_short())
 
 
 # --- in a fresh interpreter -------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ is the median of its rounds, and the figure that is reported is the median over 
 
 from __future__ import annotations
 
+import argparse
 import cProfile
+import functools
 import gc
 import json
 import os
@@ -79,9 +81,45 @@ def child_arguments() -> list[str] | None:
     return sys.argv[2:] if sys.argv[1:2] == ["--child"] else None
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line of the benchmark that runs. Those that have contenders can be told which."""
+    main: Any = sys.modules["__main__"]
+    made = argparse.ArgumentParser(
+        prog=f"python -m {main.__spec__.name}",
+        description=main.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--short", action="store_true", help="see that it runs: too little to believe, and not kept")
+    known = {name: None for kind in getattr(main, "CONTENDERS", ()) for name in (kind.name, kind.client)}
+    if known:
+        told = f"only this library or client, and nothing is kept: {', '.join(known)}"
+        made.add_argument("only", nargs="*", metavar="CONTENDER", type=_one_of(list(known)), help=told)
+    return made
+
+
+def _one_of(known: list[str]) -> Callable[[str], str]:
+    def checked(name: str) -> str:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"there is no {name!r}: it takes {', '.join(known)}")
+        return name
+
+    return checked
+
+
+@functools.cache
+def options() -> argparse.Namespace:
+    """What the command line says: `short`, `only`, and what the benchmark itself added to it."""
+    return parser().parse_args()
+
+
 def is_short() -> bool:
     """`--short`: enough to see that everything runs, too little to believe the figures."""
-    return "--short" in sys.argv
+    return bool(options().short)
+
+
+def is_whole() -> bool:
+    """Neither short nor of some contenders only: its figures may be kept."""
+    return not (options().short or options().only)
 
 
 class Compared(NamedTuple):
@@ -93,26 +131,28 @@ class Compared(NamedTuple):
 
 
 def alternate(floor: Batch, contender: Batch, *, rounds: int, batch: int) -> Compared:
-    """Time `batch` calls of each in turn; who goes first changes from round to round."""
+    """Time `batch` calls of each, `rounds` times. A round has both orders, because whoever goes first pays for it: half
+    of its calls come after the other's, and half before.
+    """
+    half = max(1, batch // 2)
     for warm in (floor, contender):
-        warm(max(1, batch // 4))
+        warm(half)
     pairs: list[tuple[float, float]] = []
     gc.collect()
     gc.disable()
     try:
-        for turn in range(rounds):
-            if turn % 2:
-                slow = contender(batch)
-                pairs.append((floor(batch), slow))
-            else:
-                pairs.append((floor(batch), contender(batch)))
+        for _ in range(rounds):
+            before, ours = floor(half), contender(half)
+            gc.collect()
+            ours += contender(half)
+            pairs.append((before + floor(half), ours))
             gc.collect()
     finally:
         gc.enable()
     middle = statistics.median
     return Compared(
-        middle(a for a, _ in pairs) / batch * 1e6,
-        middle(b for _, b in pairs) / batch * 1e6,
+        middle(a for a, _ in pairs) / (2 * half) * 1e6,
+        middle(b for _, b in pairs) / (2 * half) * 1e6,
         middle(b / a for a, b in pairs),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.chart import Bar, bars
-from benchmarks.measure import Row, is_short, machine
+from benchmarks.measure import Row, machine
 
 HOME: Final = Path(__file__).resolve().parent
 RESULTS: Final = HOME / "results"
@@ -24,10 +24,11 @@ ORDER: Final = (
     "ahead",
     "fleet",
     "accounts",
-    "import_time",
+    "import",
     "template",
-    "soak",
 )
+#: Beside them, and not of `make bench`, because its figures want ten minutes.
+SINGLY: Final = ("soak",)
 #: Which of two groups a bar belongs to, by the name of its row.
 OURS: Final = ("authflow", "floor")
 
@@ -70,8 +71,8 @@ class Report:
         """A figure that should be no larger than `limit`."""
         self.goals.append(Goal(what, f"≤ {limit:g}{unit}", f"{found:.3g}{unit}", found <= limit))
 
-    def publish(self, *, keep: bool = True) -> None:
-        """Print it; keep it as JSON with its charts; write README.md anew. A short run is only printed."""
+    def publish(self, *, keep: bool) -> None:
+        """Print it; keep it as JSON with its charts, and write README.md anew, if the run was a whole one."""
         print(f"\n{self.name}: {self.question}\n")
         for table in self.tables:
             print(f"{table.title}\n{_plain(table)}\n")
@@ -79,8 +80,8 @@ class Report:
             print(f"  {'met   ' if goal.met else 'MISSED'} {goal.what}: {goal.wanted}, found {goal.found}")
         for line in [*self.notes, *self.profile]:
             print(f"  {line}")
-        if is_short() or not keep:
-            print("  (a short run: nothing was kept)")
+        if not keep:
+            print("  (not a whole run: nothing was kept)")
             return
         RESULTS.mkdir(exist_ok=True)
         kept = {**asdict(self), "machine": machine()}
@@ -93,15 +94,18 @@ class Report:
 
 def write_readme() -> None:
     """README.md from what was kept."""
-    kept = [json.loads(path.read_text("utf-8")) for name in ORDER if (path := RESULTS / f"{name}.json").exists()]
+    kept = [
+        json.loads(path.read_text("utf-8")) for name in (*ORDER, *SINGLY) if (path := RESULTS / f"{name}.json").exists()
+    ]
     parts = [_HEAD, _summary(kept), *(_section(report) for report in kept)]
     (HOME / "README.md").write_text("\n".join(parts).rstrip() + "\n", "utf-8")
 
 
 _HEAD = """# What the layer costs
 
-Written by the scripts in this folder: `make bench` runs them all, `python -m benchmarks.hot_path` (or another) one of
-them, `--short` tries whether it runs. Each figure comes from one run in which the floor, authflow and the peers take
+Written by the scripts in this folder: `make bench` runs them all (but the soak, which takes ten minutes: `python -m
+benchmarks.soak`), `.venv-peers/bin/python -m benchmarks.hot_path` (or another) one of them, `--short` tries whether it
+runs. Each figure comes from one run in which the floor, authflow and the peers take
 turns; the floor is the least that one can write by hand: an `AuthBase` or `httpx.Auth` that sets a fixed header, and
 does nothing about expiry, origins or 401. Every peer is set up as its documentation recommends (`peers.py`).
 """

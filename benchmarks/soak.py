@@ -28,7 +28,7 @@ import urllib.request
 from collections import Counter
 from typing import Any, Final
 
-from benchmarks.measure import ROOT, is_short, versions
+from benchmarks.measure import ROOT, parser, versions
 from benchmarks.report import Report, Table
 
 THREADS: Final = 50
@@ -132,10 +132,12 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
-    parser.add_argument("--seconds", type=float, default=6.0 if is_short() else WHOLE)
-    parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_known_args()[0]
+    more = parser()
+    more.add_argument("--seconds", type=float, help=f"how long it lasts ({WHOLE:g}; a shorter run is not kept)")
+    more.add_argument("--seed", type=int, default=1, help="what the disturbances are drawn from (1)")
+    given = more.parse_args()
+    given.seconds = given.seconds or (6.0 if given.short else WHOLE)
+    return given
 
 
 def _session(supplier: Supplier, **more: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from benchmarks.endpoint import Endpoint, order
 from benchmarks.hot_path import ready, selected
-from benchmarks.measure import Failed, Row, answer, child_arguments, fresh, is_short, versions
+from benchmarks.measure import Failed, Row, answer, child_arguments, fresh, is_short, is_whole, versions
 from benchmarks.peers import BY_NAME, CONTENDERS, VERSIONED, Contender, floor_of
 from benchmarks.report import Report, Table
 
@@ -56,7 +56,7 @@ def main() -> None:
                 table.rows.append(_worst(runs))
         report.tables.append(table)
         _goals(report, story, table.rows)
-    report.publish()
+    report.publish(keep=is_whole())
 
 
 def _table(story: str) -> Table:

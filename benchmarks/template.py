@@ -46,7 +46,7 @@ def main() -> None:
         report.goal(f"{what}: slowest against the same by hand", GOAL, worst, " × by hand")
         ratios = {line["keys"]: line["ratio"] for line in table.rows}
         report.goal(f"{what}: linear, 10,000 keys against 10", LINEAR, ratios[10_000] / ratios[10], " × the ratio")
-    report.publish()
+    report.publish(keep=not is_short())
 
 
 # --- in a fresh interpreter -------------------------------------------------------------------------------------------

@@ -118,6 +118,23 @@ def test_a_renewal_that_fails_ahead_of_time_is_noticed_by_nobody(vendor: Scripte
     assert session.token().access != before.access
 
 
+def test_requests_need_no_thought_between_the_tries_of_a_renewal_ahead(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    session.token()
+    auth, enter, thoughts = session.requests, session.enter, []
+    vars(session)["enter"] = lambda *request: thoughts.append(vendor.clock.now - started) or enter(*request)
+    started = vendor.clock.now = vendor.clock.now + 921
+    vendor.down = answered(503, {})
+    vendor.names.clear()
+    while vendor.clock.now < started + 68:  # from 69 on, a request waits
+        auth(requests.Request("GET", URL).prepare())
+        landed()
+        vendor.clock.now += 1
+    assert (len(vendor.names), len(thoughts)) == (2, 2)
+    first, second = thoughts
+    assert (first, 24 <= second <= 31) == (0, True)
+
+
 def test_an_outage_at_1000_calls_a_second_costs_few_exchanges(vendor: ScriptedVendor) -> None:
     session = vendor.session()
     vendor.down = answered(503, {})
