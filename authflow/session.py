@@ -94,7 +94,8 @@ class AuthSession(RequestWalk):
         ):
             if value not in allowed:
                 raise ConfigurationError(f"{name}= is {' or '.join(map(repr, allowed))}, not {value!r}")
-        if not timeout > 0:
+        seconds: Any = timeout
+        if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
         self._named, self._stored = vendor, store
         self.vendor = plugins.find_vendor(vendor)

@@ -35,6 +35,11 @@ def write(folder: Path, text: str, name: str = "vendor.toml") -> Path:
     return path
 
 
+def test_it_runs_as_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "authflow", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == run("--version").output
+
+
 # --- check ------------------------------------------------------------------------------------------------------------
 
 

@@ -62,6 +62,7 @@ EDGES = (
     ("demo_page", "commands"),
     ("demo",),
     ("cli",),
+    ("__main__",),
 )
 ORDER = PURE + EDGES
 

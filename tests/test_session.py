@@ -490,6 +490,7 @@ def test_a_pickled_session_has_locks_and_clients_of_its_own(vendor: ScriptedVend
         ({"untrusted": "maybe"}, "untrusted= is 'raise' or 'pass', not 'maybe'"),
         ({"on_store_failure": "cry"}, "on_store_failure= is 'raise' or 'degrade', not 'cry'"),
         ({"timeout": 0}, "timeout= is a number of seconds, not 0"),
+        ({"timeout": "3"}, "timeout= is a number of seconds, not '3'"),
         ({"password": None}, "ladder needs the credential or setting password"),
         ({"pasword": "x"}, "ladder takes no 'pasword': did you mean 'password'?"),
         ({"client": object()}, "client= takes a requests.Session, an httpx.Client or their like"),

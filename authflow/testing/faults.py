@@ -119,6 +119,8 @@ class Fault:
         if name not in names() and not re.fullmatch("[45][0-9][0-9]", name):
             raise ValueError(f"unknown fault {name!r}: there are {', '.join(names())}, and any status from 400 to 599")
         fault = cls(name, None if value is None else _number(value), at)
+        if name == "skew" and fault.value is None:
+            raise ValueError("a clock is wrong by a number of seconds: skew=600")
         if name == "slow" and fault.value is not None and fault.value < 0:
             raise ValueError("an answer is slow by a number of seconds, and not before it was asked for")
         if how is not None and how.startswith("x"):

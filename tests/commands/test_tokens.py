@@ -109,6 +109,7 @@ def test_a_store_that_cannot_be_used(account: Shell, tmp_path: Path) -> None:
         (["token", "sup", "--set", "usernam=demo"], "did you mean 'username'?"),
         (["token", "sup", "--set", "open-sesame"], "NAME=VALUE"),
         (["token", "nobody"], "no account and no vendor"),
+        (["token", "suplier"], "did you mean 'supplier'?"),
         (["login", "sup", "--stdin", "password"], "standard input holds nothing"),
         (["token", "sup", "--store", "redis"], "redis://"),
         (["login", "sup", "--save", "sup"], "already"),

@@ -72,6 +72,9 @@ def test_paths(spec: str | Path, folder: str, home: Path, monkeypatch: pytest.Mo
 def test_file_urls() -> None:
     assert repr(open_store("file:///a%20b/c")) == "FileStore('/a b/c')"
     assert repr(open_store("keyring:///a/b")) == "KeyringStore('/a/b')"
+    for wrong in ("file:/a", "keyring:a", "redis:6379"):
+        with pytest.raises(ConfigurationError, match="has slashes"):
+            open_store(wrong)
     for wrong in ("file://host/a", "file://", "file:///a?b=c", "keyring://a"):
         with pytest.raises(ConfigurationError, match="three slashes"):
             open_store(wrong)

@@ -27,7 +27,7 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "nonsense", "503:1.5", "302", "503@", "503 503", "revoke", "429=soon", "429=1-1", "503:x0",
-     "503:0.1.2", "slow=-1"],
+     "503:0.1.2", "slow=-1", "skew"],
 )  # fmt: skip
 def test_a_fault_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"fault|rate|number"):
@@ -99,7 +99,7 @@ def test_a_clock_that_is_wrong_shows_in_the_answers(simulator: Simulator) -> Non
 
 @pytest.mark.parametrize("name", names())
 def test_every_name_can_be_ordered_and_taken_back(simulator: Simulator, name: str) -> None:
-    simulator.faults.add(f"{name}:0.5")
+    simulator.faults.add(f"{name}:0.5" if name != "skew" else "skew=60:0.5")
     assert len(simulator.faults.ordered) == 1
     simulator.faults.clear()
     ask(simulator)
