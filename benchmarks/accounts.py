@@ -30,7 +30,7 @@ MOST_USED: Final = 10_000
 
 
 def main() -> None:
-    sizes, processes = (SIZES[:3], 1) if is_short() else (SIZES, 5)
+    sizes, processes = (SIZES[:3], 1) if is_short() else (SIZES, 3)
     report = Report(
         "accounts",
         "What does one session more cost: 1 to 100,000 accounts of one vendor in one process?",

@@ -36,7 +36,7 @@ GOAL: Final = 250.0
 
 
 def main() -> None:
-    widths, repeats = (PROCESSES[:3], 1) if is_short() else (PROCESSES, 3)
+    widths, repeats = (PROCESSES[:3], 1) if is_short() else (PROCESSES, 2)
     report = Report(
         "fleet",
         "One token for many processes: who renews, and how long do the rest wait?",

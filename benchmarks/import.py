@@ -48,7 +48,7 @@ ADAPTER_GOAL: Final = 10.0
 
 
 def main() -> None:
-    times = 3 if is_short() else 15
+    times = 3 if is_short() else 11
     report = Report(
         "import",
         "What does `import authflow` cost, and an adapter beyond its client's own import?",

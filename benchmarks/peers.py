@@ -191,6 +191,33 @@ class FloorRequests(_Requests):
         self.session, self.auth = requests_session(self.gate), Floor()
 
 
+class ListeningRequests(FloorRequests):
+    """The floor, and a listener that does nothing: what requests takes for hearing of answers at all, as of a 401."""
+
+    name, minds_expiry = "floor that listens", False
+
+    def make(self) -> None:
+        super().make()
+        self.auth = _listening(self.client)
+
+
+def _listening(library: str) -> Any:
+    base: Any = importlib.import_module(f"{library}.auth").AuthBase
+
+    class Listening(base):  # type: ignore[misc]
+        header = "Bearer " + "0" * 40
+
+        def __call__(self, request: Any) -> Any:
+            request.headers["Authorization"] = self.header
+            request.hooks["response"].append(listen)
+            return request
+
+    def listen(response: Any, **kwargs: Any) -> None:
+        """Nothing is done."""
+
+    return Listening()
+
+
 class FloorHttpx(_Httpx):
     name, renews = "floor", None
 
@@ -717,6 +744,14 @@ class FloorNiquests(_Niquests):
         self.auth = Floor()
 
 
+class ListeningNiquests(FloorNiquests):
+    name, minds_expiry = "floor that listens", False
+
+    def make(self) -> None:
+        super().make()
+        self.auth = _listening(self.client)
+
+
 class AuthflowNiquests(_Niquests):
     name, distribution, renews, logs_in = "authflow", "authflow-http", "refresh, then password", True
 
@@ -727,6 +762,7 @@ class AuthflowNiquests(_Niquests):
 
 CONTENDERS: Final[tuple[type[Contender], ...]] = (
     FloorRequests,
+    ListeningRequests,
     AuthflowRequests,
     AuthlibRequests,
     RequestsOauthlib,
@@ -753,6 +789,7 @@ CONTENDERS: Final[tuple[type[Contender], ...]] = (
     AuthlibHttpx2Async,
     McpProvider,
     FloorNiquests,
+    ListeningNiquests,
     AuthflowNiquests,
 )
 BY_NAME: Final = {kind.__name__: kind for kind in CONTENDERS}

@@ -67,9 +67,10 @@ class Report:
     profile: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
 
-    def goal(self, what: str, limit: float, found: float, unit: str = "") -> None:
-        """A figure that should be no larger than `limit`."""
-        self.goals.append(Goal(what, f"≤ {limit:g}{unit}", f"{found:.3g}{unit}", found <= limit))
+    def goal(self, what: str, limit: float, found: float, unit: str = "", *, at_least: bool = False) -> None:
+        """A figure that should be no larger than `limit`, or no smaller."""
+        met = found >= limit if at_least else found <= limit
+        self.goals.append(Goal(what, f"{'≥' if at_least else '≤'} {limit:g}{unit}", f"{found:.4g}{unit}", met))
 
     def publish(self, *, keep: bool) -> None:
         """Print it; keep it as JSON with its charts, and write README.md anew, if the run was a whole one."""

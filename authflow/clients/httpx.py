@@ -55,6 +55,7 @@ def _auth_class(library: str) -> type[Any]:
 
         def __init__(self, session: AuthSession) -> None:
             self.session = session
+            self._keeper, self._clock = session.keeper, session.clock
 
         def __repr__(self) -> str:
             return f"<{library} auth of {self.session!r}>"
@@ -67,11 +68,10 @@ def _auth_class(library: str) -> type[Any]:
 
         def _calm(self, request: Any, *, in_async: bool) -> Held | None:
             """The hot path: a fresh bearer, laid over a request to a declared origin. None where a walk must begin."""
-            session, url = self.session, request.url
-            held = session.keeper.held
+            held, clock, url = self._keeper.held, self._clock, request.url
             if (
                 held.bearer is None
-                or session.clock() >= held.calm_until
+                or clock() >= held.calm_until
                 or (url.scheme, url.raw_host, url.port, url.userinfo) not in held.places
             ):
                 return None

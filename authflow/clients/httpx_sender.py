@@ -6,15 +6,17 @@ import copy
 import functools
 import importlib
 import os
-import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
 from authflow.clients.deadline import Deadline
 from authflow.clients.httpx_wire import pairs
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class HttpxSender:

@@ -258,12 +258,12 @@ class Auth:
         return adapter, (self._library, self.session)
 
     def __call__(self, request: Any) -> Any:
-        calm = self._calm
+        calm, clock = self._calm, self._clock
         held = calm.held
         if (
             held is self._keeper.held
             and type(request) is self._kind
-            and self._clock() < held.calm_until
+            and clock() < held.calm_until
             and request.url.startswith(held.prefixes)
         ):
             if held.bearer is not None:
