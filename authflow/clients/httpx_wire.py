@@ -136,15 +136,19 @@ async def _after(told: Any) -> Any:
 
 
 def _hand_on(hop: Any, held: Held) -> None:
-    """Give a transport's request the token, if it lacks it and may have it."""
+    """Give a transport's request the token, if it lacks it and may have it; else take it away, which httpx itself does
+    not on the way from http to https at one host.
+    """
     presentation = held.presentation
     url = hop.url
     scheme = url.scheme.decode("ascii")
     scheme = WEBSOCKET.get(scheme, scheme)
     port = url.port if url.port is not None else {"http": 80, "https": 443}.get(scheme, 0)
-    if Origin(scheme, url.host.decode("ascii").lower(), port) not in held.origins:
-        return
     ours = [(name.encode("ascii"), value.encode("utf-8")) for name, value in presentation.headers]
+    if Origin(scheme, url.host.decode("ascii").lower(), port) not in held.origins:
+        spared = {(name.lower(), value) for name, value in ours}
+        hop.headers = [(name, value) for name, value in hop.headers if (name.lower(), value) not in spared]
+        return
     names = {name.lower() for name, _ in ours}
     have = {name.lower(): value for name, value in hop.headers}
     if presentation.cookies:

@@ -1,0 +1,45 @@
+"""The hop of a redirect, as its headers go out: httpx judges it by rules of its own before it is judged here."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from authflow.clients.httpx_wire import onward
+from authflow.grant import Grant
+from authflow.held import Held
+from authflow.vendor import load
+
+VENDOR = load(
+    {
+        "name": "hops",
+        "base_url": "http://localhost/",
+        "start": "in",
+        "answers": {"rejected": {"json": {"a": "{access}"}}},
+        "states": {"in": {"present": {"headers": {"Authorization": "Bearer {access?}"}}}},
+    }
+)
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    ("url", "arrives"),
+    [
+        ("http://localhost/next", True),
+        # httpx keeps `Authorization` from http to https at a host's usual ports, which nobody declared.
+        ("https://localhost/next", False),
+        ("http://localhost:8080/next", False),
+    ],
+)
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_hop_carries_the_token_to_declared_origins_alone(library: str, url: str, arrives: bool, kept: bool) -> None:
+    core = importlib.import_module(pytest.importorskip(library).__name__.replace("x", "core"))
+    request = importlib.import_module(library).Request("GET", "http://localhost/")
+    held = Held.of(VENDOR, {}, Grant("in", {"access": "t"}, 1000.0, 2000.0), 1000.0, 0.0, plain=True)
+    assert held.travels
+    onward(request, held, in_async=False)
+    hop = core.Request("GET", url, headers=[(b"X-Own", b"1"), *([(b"Authorization", b"Bearer t")] if kept else [])])
+    request.extensions["trace"]("http11.send_request_headers.started", {"request": hop})
+    assert [value for name, value in hop.headers if name.lower() == b"authorization"] == [b"Bearer t"] * arrives
+    assert (b"X-Own", b"1") in hop.headers
