@@ -71,6 +71,12 @@ def main() -> None:
                     report.goal(f"{kind.client}, {width:,} {what}", GOAL, row[str(width)], " × floor", at_least=True)
                 report.goal(f"{kind.client}: locks taken on the hot path", 0, max(run["locks"] for run in runs))
         report.tables.append(table)
+    if not all(goal.met for goal in report.goals):
+        report.notes.append(
+            "What is missing to 0.98 is the hook's own time, which does not grow with the width, and no wait: of a "
+            "request that is answered in process, and takes 50 to 100 µs, a hundredth is soon spent (hot_path has the "
+            "profile). Two runs differ by 0.01."
+        )
     report.publish(keep=is_whole())
 
 
