@@ -135,6 +135,27 @@ def test_requests_need_no_thought_between_the_tries_of_a_renewal_ahead(vendor: S
     assert (first, 24 <= second <= 31) == (0, True)
 
 
+@pytest.mark.parametrize(("elapsed", "calm"), [(921, 30), (985, 5)])
+def test_they_are_calm_until_the_next_try_and_never_when_they_must_wait(
+    vendor: ScriptedVendor, elapsed: float, calm: float
+) -> None:
+    session, end = vendor.session(), threading.Event()
+    session.token()
+    vendor.clock.now += elapsed
+
+    def slow(request: Request) -> Answer:
+        end.wait(10)
+        return answered(200, {"access": "new", "in": 1000})
+
+    vendor.says("refresh", slow)
+    session.token()
+    held = session.held
+    assert held.calm_until == vendor.clock.now + calm
+    assert held.calm_until <= held.windows.mandatory
+    end.set()
+    landed()
+
+
 def test_an_outage_at_1000_calls_a_second_costs_few_exchanges(vendor: ScriptedVendor) -> None:
     session = vendor.session()
     vendor.down = answered(503, {})

@@ -41,7 +41,7 @@ def answers(data: bytes) -> None:
             )  # in this thread: that is faster, and instrumented
         except authflow.AuthFlowError:
             continue
-        for name, value in keeper.ready(grant).headers:
+        for name, value in keeper.ready(grant).presentation.headers:
             assert (name + value).isascii()
             assert not {"\r", "\n", "\0"} & set(value)
 

@@ -274,8 +274,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a failed refresh fails requests whose token is good",
         "keeper.py",
-        "            if good and held is not None:\n",
-        "            if good and held is None:\n",
+        "            if good is not None:\n                log.info",
+        "            if good is BARE:\n                log.info",
+    ),
+    Mutant(
+        "requests are calm beyond the instant from which they must wait",
+        "held.py",
+        "            self.calm_until = min(self.windows.mandatory, until)\n",
+        "            self.calm_until = until\n",
+        tests=("tests/test_session.py",),
+    ),
+    Mutant(
+        "a renewal ahead that failed is not tried again",
+        "held.py",
+        "            self.calm_until = min(self.windows.mandatory, until)\n",
+        "            self.calm_until = self.windows.mandatory\n",
+        tests=("tests/test_session.py",),
     ),
     # --- granted means kept -------------------------------------------------------------------------------------------
     Mutant(
