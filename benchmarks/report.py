@@ -104,22 +104,30 @@ def write_readme() -> None:
 
 _HEAD = """# What the layer costs
 
-Written by the scripts in this folder: `make bench` runs them all (but the soak, which takes ten minutes: `python -m
-benchmarks.soak`), `.venv-peers/bin/python -m benchmarks.hot_path` (or another) one of them, `--short` tries whether it
-runs. Each figure comes from one run in which the floor, authflow and the peers take
-turns; the floor is the least that one can write by hand: an `AuthBase` or `httpx.Auth` that sets a fixed header, and
-does nothing about expiry, origins or 401. Every peer is set up as its documentation recommends (`peers.py`).
+Written by the scripts in this folder. `make bench` runs them all, in eleven minutes on two cores, but the soak, which
+takes ten by itself; `.venv-peers/bin/python -m benchmarks.hot_path` (or another) runs one of them, and `--short` tries
+whether it does. Each figure comes from one run in which the floor, authflow and the peers take turns. The floor is the
+least that one can write by hand: an `AuthBase` or `httpx.Auth` that sets a fixed header, and does nothing about expiry,
+origins or 401. Every peer is set up as its documentation recommends (`peers.py`).
 """
 
 
 def _summary(kept: Sequence[dict[str, Any]]) -> str:
-    lines = ["| question | goal | wanted | found | |", "|---|---|---|---|---|"]
+    lines = ["| | question | goals met | missed |", "|---|---|--:|---|"]
     for report in kept:
-        for goal in report["goals"]:
-            mark = "met" if goal["met"] else "**missed**"
-            cells = f"[{report['name']}](#{report['name']})", goal["what"], goal["wanted"], goal["found"], mark
-            lines.append(f"| {' | '.join(cells)} |")
+        goals = report["goals"]
+        missed = "; ".join(f"{goal['what']} {goal['found']} ({goal['wanted']})" for goal in goals if not goal["met"])
+        met = f"{sum(goal['met'] for goal in goals)} of {len(goals)}"
+        lines.append(f"| [{report['name']}](#{report['name']}) | {report['question']} | {met} | {missed} |")
     return "\n".join(lines) + "\n"
+
+
+def _goals(goals: Sequence[dict[str, Any]]) -> list[str]:
+    rows = [
+        f"| {goal['what']} | {goal['wanted']} | {goal['found']} | {'met' if goal['met'] else '**missed**'} |"
+        for goal in goals
+    ]
+    return ["| goal | wanted | found | |", "|---|--:|--:|---|", *rows, ""] if rows else []
 
 
 def _section(report: dict[str, Any]) -> str:
@@ -129,6 +137,7 @@ def _section(report: dict[str, Any]) -> str:
         lines += [f"**{table.title}**", "", _markdown(table), ""]
         if table.chart:
             lines += [f"![{table.title}](results/{report['name']}-{index}.svg)", ""]
+    lines += _goals(report["goals"])
     lines += [f"- {note}" for note in report["notes"]] + ([""] if report["notes"] else [])
     if report["profile"]:
         lines += ["```", *report["profile"], "```", ""]
