@@ -130,7 +130,9 @@ class Held:
         return replace(self, presentation=presentation, travels=False, _unsigned=own)
 
     def calm_down(self, until: float) -> None:
-        """Somebody renews it ahead of its end: others need not think of that before `until`, when another may try."""
+        """Somebody renews it ahead of its end: others need not think of that before `until`, when another may try. A
+        clock that is set back meanwhile puts that off; from the mandatory instant on all think again.
+        """
         if self.calm_until != NOT_YET:
             self.calm_until = min(self.windows.mandatory, until)
 

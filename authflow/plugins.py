@@ -47,7 +47,8 @@ def implemented() -> Hooks:
 
 @functools.cache
 def _callers() -> Hooks:
-    return Hooks(*(getattr(manager().hook, f"authflow_{name}") for name in Hooks._fields))
+    relay = manager().hook
+    return Hooks(*(getattr(relay, f"authflow_{name}") for name in Hooks._fields))
 
 
 @functools.lru_cache(maxsize=64)

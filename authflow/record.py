@@ -18,7 +18,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -26,7 +26,7 @@ from authflow import clients
 from authflow.clients.base import NoAnswer, Sender, TooLarge
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.flow import Transition
-from authflow.held import BARE, Held
+from authflow.held import BARE, NOT_YET, Held
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Request, resolve, without_query
 from authflow.record_masks import Masks
 from authflow.vendor import Vendor
@@ -269,7 +269,9 @@ class _Tap:
         self._sender, self._plain, self._statuses = session.keeper.sender, session.keeper.plain, session.statuses
         # Every request shall ask, and every answer be shown: no short cut for plain ones.
         session.keeper.plain, session.statuses = False, ANY_STATUS
-        session.held.calm_until = -float("inf")
+        with session.keeper.flights.lock:
+            if session.held is not BARE:
+                session.keeper.held = replace(session.held, calm_until=NOT_YET)
         session.keeper.sender = self
         places = {"enter": self.enter, "hear": self.hear, "hear_again": self.hear_again}
         vars(session).update(places)

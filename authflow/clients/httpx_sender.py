@@ -6,8 +6,9 @@ import copy
 import functools
 import importlib
 import os
+import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
 from authflow.clients.deadline import Deadline
@@ -15,8 +16,8 @@ from authflow.clients.httpx_wire import pairs
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
 
-if TYPE_CHECKING:
-    import ssl
+#: Trusts no certificate at all: for plain http to this machine.
+NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class HttpxSender:
@@ -36,8 +37,14 @@ class HttpxSender:
                 own.cookies = {}
                 return self._send(own, request, timeout, deadline)
             proxied = may_be_proxied(request.url)
-            with self._library.Client(verify=_trusted(self._library), trust_env=proxied) as client:
-                return self._send(client, request, timeout, deadline)
+            try:
+                trusted = _trusted(self._library) if proxied or request.url.startswith("https:") else NOBODY
+            except OSError as error:
+                unread = no_answer(error, deadline, sent=False)
+            else:
+                with self._library.Client(verify=trusted, trust_env=proxied) as client:
+                    return self._send(client, request, timeout, deadline)
+        raise unread
 
     def _send(self, client: Any, request: Request, timeout: float, deadline: Deadline) -> Answer:
         lib = self._library
@@ -76,12 +83,23 @@ class HttpxSender:
 
 
 def _trusted(lib: Any) -> ssl.SSLContext:
-    """What servers' certificates are checked against: httpx's own choice, as the environment tells it now."""
-    return _context(lib, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    """What servers' certificates are checked against: httpx's own choice, as the environment tells it now. Raises
+    OSError.
+    """
+    return _context(lib, *(_as_it_is(os.environ.get(name)) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+
+def _as_it_is(path: str | None) -> tuple[Any, ...]:
+    """A file's name, and what changes when it is another or written anew."""
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        found = None
+    return (path, found.st_ino, found.st_mtime_ns, found.st_size) if found is not None else (path,)
 
 
 @functools.lru_cache(maxsize=8)
-def _context(lib: Any, *told: str | None) -> ssl.SSLContext:
+def _context(lib: Any, *told: tuple[Any, ...]) -> ssl.SSLContext:
     """One for all exchanges: to read the certificates takes longer than all else in a renewal."""
     context: ssl.SSLContext = lib.create_ssl_context()
     return context

@@ -137,8 +137,11 @@ async def _after(told: Any) -> Any:
 
 def _hand_on(hop: Any, held: Held) -> None:
     """Give a transport's request the token, if it lacks it and may have it; else take it away, which httpx itself does
-    not on the way from http to https at one host.
+    not on the way from http to https at one host. What a proxy is to forward names its target, and goes as httpx made
+    it: the URL here is the proxy's.
     """
+    if hop.url.target.startswith((b"http://", b"https://")):
+        return
     presentation = held.presentation
     url = hop.url
     scheme = url.scheme.decode("ascii")

@@ -17,7 +17,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import niquests
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from authflow.session import AuthSession
 
 C = TypeVar("C", bound=type)
-_read: Final = object.__getattribute__
 
 
 def adapter(library: str, session: AuthSession) -> Any:
@@ -95,7 +94,7 @@ class NiquestsCalm(Calm):
 
     def __call__(self, response: Any, **kwargs: Any) -> None:
         # A response asks, whenever it is read, whether it has come yet. When it is shown to a listener, it has.
-        if _read(response, "status_code") in self.noteworthy or _read(response, "history"):
+        if object.__getattribute__(response, "status_code") in self.noteworthy:
             self.walk(response.request)
 
 
@@ -117,10 +116,7 @@ class NiquestsWalk(Walk):
         if promise is None:
             return seen
         for earlier in seen.history:
-            self.take_back(earlier.request)
             earlier.url = earlier.request.url
-        if seen.history and not self.auth.session.trusts(self._held, seen.request.url):
-            self.auth.session.goes_bare(seen.request.url)
         return response
 
     def _resent(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:

@@ -21,7 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 from authflow.clients.base import Sender, wrong_adapter
 from authflow.clients.requests_sender import RequestsSender
-from authflow.clients.requests_wire import URL, follow, lay_over, pairs, peek, replayable, rewound, take_back, view
+from authflow.clients.requests_wire import (
+    URL,
+    follow,
+    following,
+    lay_over,
+    pairs,
+    peek,
+    replayable,
+    rewound,
+    take_back,
+    view,
+)
 from authflow.errors import AuthFlowError, as_also
 from authflow.flight import Flight
 from authflow.held import BARE, Held
@@ -239,8 +250,7 @@ class Auth:
 
     calm: type[Calm] = Calm
     walk: type[Walk] = Walk
-    #: May the library copy a redirected request before it calls the listener? Then it is followed from the start, where
-    #: the library's own rules will not do.
+    #: May the library copy a redirected request before it calls the listener? Then it is followed from the start.
     follows: bool = False
 
     def __init__(self, library: str, session: AuthSession) -> None:
@@ -249,6 +259,7 @@ class Auth:
         self._keeper, self._clock = session.keeper, session.clock
         self._calm = self.calm(self, BARE)
         self._kind = importlib.import_module(library).PreparedRequest
+        self._following = following(self._kind) if self.follows else None
         self.error = importlib.import_module(library).RequestException
 
     def __repr__(self) -> str:
@@ -272,8 +283,8 @@ class Auth:
                 for name, value in held.presentation.headers:
                     request.headers[name] = value
             request.hooks["response"].append(calm.listen)
-            if held.travels and self.follows:
-                follow(request, calm)
+            if self._following is not None:
+                request._walk, request.__class__ = calm, self._following
             return request
         return self._begin(request)
 

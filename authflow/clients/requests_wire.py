@@ -117,11 +117,12 @@ def follow(request: Any, walk: Any) -> None:
     history be clean.
     """
     request._walk = walk
-    request.__class__ = _following(request.__class__)
+    request.__class__ = following(request.__class__)
 
 
 @functools.cache
-def _following(cls: Any) -> Any:
+def following(cls: Any) -> Any:
+    """The class of a request that is followed, made of its own."""
     return cls if issubclass(cls, Following) else _mixed(Following, cls)
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from authflow.errors import ConfigurationError, StoreError
+from authflow.stores.base import LockTimeout
 from authflow.stores.encrypted import KEY_VARIABLE, EncryptedStore, Keys, new_key
 from authflow.stores.file import FileStore
 from authflow.stores.private import state_folder
@@ -57,7 +59,16 @@ class KeyringKey:
 
     def __call__(self) -> Keys:
         """The key, as the only one of a list."""
-        with self._files.lock(_LOCK, limit=120, wait=120):
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._files.lock(_LOCK, limit=120, wait=120))
+            except LockTimeout:
+                raise
+            except StoreError:  # a folder that may only be read
+                found = self._find()
+                if found is None:
+                    raise
+                return [found]
             return [self._find() or self._make()]
 
     def _find(self) -> str | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+import authflow
 from authflow.clients.httpx_wire import onward
 from authflow.grant import Grant
 from authflow.held import Held
 from authflow.vendor import load
+from tests.servers import Came, Listener, Says
 
 VENDOR = load(
     {
@@ -43,3 +48,24 @@ def test_a_hop_carries_the_token_to_declared_origins_alone(library: str, url: st
     request.extensions["trace"]("http11.send_request_headers.started", {"request": hop})
     assert [value for name, value in hop.headers if name.lower() == b"authorization"] == [b"Bearer t"] * arrives
     assert (b"X-Own", b"1") in hop.headers
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("header", ["Authorization", "X-Api-Key"])
+def test_a_forward_proxy_is_handed_the_token_with_the_request(
+    listen: Callable[[Callable[[Came], Says]], Listener], library: str, header: str
+) -> None:
+    lib: Any = pytest.importorskip(library)
+    vendor = {
+        **VENDOR.raw,
+        "base_url": "http://localhost/api/",
+        "origins": {"present": ["https://b.example"]},
+        "states": {"in": {"present": {"headers": {header: "{access?}"}}}},
+    }
+    session = authflow.AuthSession(vendor)
+    session.keeper.held = session.keeper.ready(Grant("in", {"access": "s3cret"}, time.time(), None))
+    proxy = listen(lambda came: Says(json={"path": came.target}))
+    with lib.Client(proxy=proxy.url, auth=getattr(session, library), trust_env=False) as client:
+        assert client.get("http://localhost/api/x").json() == {"path": "http://localhost/api/x"}
+    (came,) = proxy.seen()
+    assert came.headers[header.lower()] == "s3cret"

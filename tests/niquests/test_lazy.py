@@ -205,6 +205,25 @@ def test_another_origin_gets_the_token_only_if_it_is_declared(
     assert (TOKEN in came.everything, "mine=1" in came.target) == (declared, True)
 
 
+@pytest.mark.parametrize("lenient", [False, True])
+def test_the_clients_own_rules_are_not_relied_on(
+    fetch: Fetch, listen_h2: Listen, session_for: Any, presented: Any, lenient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lenient:
+        for kind in (niquests.Session, niquests.AsyncSession):
+            monkeypatch.setattr(kind, "should_strip_auth", lambda self, old, new: False)
+    vendor = Vendor()
+    home = listen_h2(vendor)
+    other = listen_h2(lambda came: Says(302, {}, {"Location": f"{home.url}/landing"}))
+    vendor.onward = lambda: f"{other.url}/on"
+    session = session_for(home, presented)
+    session.token()
+    (one,) = fetch(session, [f"{home.url}/go"])
+    assert (one.status, one.json["path"], vendor.logins) == (200, "/landing", 1)
+    (came,) = other.seen()
+    assert TOKEN not in came.everything
+
+
 def test_a_redirect_to_where_the_token_does_not_go_is_logged(
     fetch: Fetch, listen_h2: Listen, session_for: Any, presented: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -74,6 +74,18 @@ def test_processes_that_start_at_once_make_one_key(
         assert found.data == b"1"
 
 
+def test_a_folder_that_may_only_be_read_is_read(keyring_store: KeyringStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    revision = keyring_store.save(KEY, b"1", None)
+
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise StoreError("Tokens cannot be written here")
+
+    monkeypatch.setattr(FileStore, "lock", refuse)
+    assert KeyringStore(keyring_store.folder).load(KEY) == (b"1", revision)
+    with pytest.raises(StoreError, match="cannot be written here"):
+        KeyringStore(keyring_store.folder.parent / "new").save(KEY, b"1", None)
+
+
 def test_a_key_that_was_lost_is_an_error_and_the_record_stays(keyring_here: Any, keyring_store: KeyringStore) -> None:
     keyring_store.save(KEY, b"1", None)
     before = FileStore(keyring_store.folder).load(KEY)

@@ -28,9 +28,10 @@ LIBRARIES = sorted({driver.library for driver in DRIVERS})
 
 @dataclass(frozen=True)
 class Papers:
-    """Files of certificates, in PEM: the CA's own; the server's and the client's, each with its key."""
+    """Files of certificates, in PEM: the CA's own, and another's; the server's and the client's, each with its key."""
 
     ca: Path
+    stranger: Path
     server: Path
     client: Path
 
@@ -66,6 +67,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("server", "client")}
     return Papers(
         write("ca", sign(ca_name, ca_key, is_ca=True), None),
+        write("stranger", sign(ca_name, ec.generate_private_key(ec.SECP256R1()), is_ca=True), None),
         *(write(name, sign(_named(name), key, is_ca=False), key) for name, key in keys.items()),
     )
 
@@ -151,7 +153,7 @@ def test_exchanges_show_the_clients_certificate_to_a_vendor_of_a_private_ca(
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_the_environments_certificates_are_heeded_as_it_is_when_an_exchange_begins(
-    library: str, papers: Papers, monkeypatch: pytest.MonkeyPatch
+    library: str, papers: Papers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(library)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -161,11 +163,15 @@ def test_the_environments_certificates_are_heeded_as_it_is_when_an_exchange_begi
         assert getattr(session, library)
         return session.token()
 
+    bundle = tmp_path / "bundle.pem"
     with serving(papers, ssl.CERT_NONE) as url:
-        with pytest.raises(authflow.VendorUnavailable):
+        with pytest.raises(authflow.VendorUnavailable, match="certificate"):
             logged_in(url)
-        monkeypatch.setenv("SSL_CERT_FILE", str(papers.ca))
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        with pytest.raises(authflow.VendorUnavailable, match="FileNotFoundError"):
+            logged_in(url)
+        bundle.write_bytes(papers.ca.read_bytes())
         assert logged_in(url).access == "a-token"
-        monkeypatch.delenv("SSL_CERT_FILE")
-        with pytest.raises(authflow.VendorUnavailable):
+        bundle.write_bytes(papers.stranger.read_bytes())
+        with pytest.raises(authflow.VendorUnavailable, match="certificate"):
             logged_in(url)
