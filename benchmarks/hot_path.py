@@ -113,8 +113,8 @@ def _explain(report: Report, client: str, rows: dict[type[Contender], Row]) -> N
         )
     if client == "niquests":
         report.notes.append(
-            "niquests copies a request whose lazy answer redirects before any listener is called, and what its own rules "
-            "would send along is not left to them: so each request is given another class at once."
+            "niquests copies a request whose lazy answer redirects before any listener is called, and its own rules "
+            "for what goes along are not relied on: so each request is given another class at once."
         )
     kind = next(kind for kind in rows if kind.name == "authflow" and kind.client == client)
     report.profile += [f"{client}, where the hook's time goes:", *_profile(kind)]
