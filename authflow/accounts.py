@@ -209,10 +209,10 @@ def find_account(name: str, settings: Mapping[str, str] | None = None, store: st
     account = known.get(name) or Account(name, name)
     if name not in known and not (name.endswith(".toml") or os.sep in name) and name not in plugins.vendors():
         close = difflib.get_close_matches(name, {*known, *plugins.vendors()}, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = f": did you mean {close[0]!r}?" if close else ""
         have = f"accounts: {', '.join(sorted(known)) or 'none'}; vendors: {', '.join(sorted(plugins.vendors()))}"
         raise ConfigurationError(
-            f"there is no account and no vendor {name!r}: {hint}({have}); a vendor file is named by its path"
+            f"there is no account and no vendor {name!r}{hint} ({have}); a vendor file is named by its path"
         )
     settings = settings or {}
     secret = {key for key, entry in (account.find_vendor().inputs.items() if settings else ()) if entry.secret}

@@ -20,23 +20,18 @@ _NEVER: Final = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """After some failures in a row; one that has met none is open."""
+    """After some failures in a row; one that has met none is open. From `until` on the next try may begin."""
 
     first: float = 1.0
     most: float = 30.0
     failures: int = 0
     last: AuthFlowError | None = None
     _since: float = _NEVER
-    _until: float = _NEVER
-
-    @property
-    def until(self) -> float:
-        """When the next try may begin."""
-        return self._until
+    until: float = _NEVER
 
     def open(self, now: float) -> bool:
         """May the vendor be asked? A clock that was set back opens it too."""
-        return not self._since - SLACK < now < self._until
+        return not self._since - SLACK < now < self.until
 
     def failing(self, now: float) -> bool:
         """Did the last try fail, and is it too early for the next?"""
@@ -44,16 +39,16 @@ class Backoff:
 
     def begun(self, now: float) -> Backoff:
         """While a try is under way, since it is open: no second one before the first step has passed."""
-        return replace(self, _since=now, _until=now + self.first)
+        return replace(self, _since=now, until=now + self.first)
 
     def failed(self, now: float, retry_after: float | None, error: AuthFlowError, jitter: float) -> Backoff:
         """After one failure more. `jitter` (0 to 1) takes a fifth off the step at most."""
         step = min(self.first * 2.0 ** min(self.failures, 30), self.most) * (1 - 0.2 * jitter)
         until = now + max(step, retry_after or 0.0)
-        return replace(self, failures=self.failures + 1, last=error, _since=now, _until=until)
+        return replace(self, failures=self.failures + 1, last=error, _since=now, until=until)
 
     def error(self, now: float) -> AuthFlowError:
         """What the last try met, with the seconds that remain."""
         error = self.last.copy() if self.last is not None else VendorUnavailable("the vendor did not answer")
-        error.retry_after = max(0.0, self._until - now)
+        error.retry_after = max(0.0, self.until - now)
         return error

@@ -1,8 +1,7 @@
 """A grant made ready: what a request carries, until when, and to where.
 
 Everything that a request needs is computed once, when the grant is published. An adapter on its hot path compares the
-clock with `calm_until` and the URL with `prefixes` or `places`, and lays the headers over
-the request.
+clock with `calm_until` and the URL with `prefixes` or `places`, and lays the headers over the request.
 """
 
 from __future__ import annotations

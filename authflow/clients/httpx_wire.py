@@ -140,17 +140,16 @@ def _hand_on(hop: Any, held: Held) -> None:
     not on the way from http to https at one host. What a proxy is to forward names its target, and goes as httpx made
     it: the URL here is the proxy's.
     """
-    if hop.url.target.startswith((b"http://", b"https://")):
+    presentation, url = held.presentation, hop.url
+    if url.target.startswith((b"http://", b"https://")):
         return
-    presentation = held.presentation
-    url = hop.url
     scheme = url.scheme.decode("ascii")
     scheme = WEBSOCKET.get(scheme, scheme)
     port = url.port if url.port is not None else {"http": 80, "https": 443}.get(scheme, 0)
     ours = [(name.encode("ascii"), value.encode("utf-8")) for name, value in presentation.headers]
     if Origin(scheme, url.host.decode("ascii").lower(), port) not in held.origins:
-        spared = {(name.lower(), value) for name, value in ours}
-        hop.headers = [(name, value) for name, value in hop.headers if (name.lower(), value) not in spared]
+        taken = {(name.lower(), value) for name, value in ours}
+        hop.headers = [(name, value) for name, value in hop.headers if (name.lower(), value) not in taken]
         return
     names = {name.lower() for name, _ in ours}
     have = {name.lower(): value for name, value in hop.headers}

@@ -283,7 +283,7 @@ class Auth:
                 for name, value in held.presentation.headers:
                     request.headers[name] = value
             request.hooks["response"].append(calm.listen)
-            if self._following is not None:
+            if self._following is not None:  # `follow`, with the class at hand
                 request._walk, request.__class__ = calm, self._following
             return request
         return self._begin(request)

@@ -86,7 +86,7 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
         return EncryptedStore(open_store(inner, factories=factories))
     if not mark and (word := spec.partition(":")[0]) != spec and word in known:
         raise ConfigurationError(
-            f"A store's URL has slashes behind its scheme: {word}://…, and the path of a folder ///."
+            f"A store's URL has slashes behind its scheme ({word}://…), and three before a path (file:///folder)."
         )
     if not mark and (spec.startswith(("~", ".")) or "/" in spec or os.sep in spec):
         return _folder(spec)
