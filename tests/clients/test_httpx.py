@@ -69,3 +69,32 @@ def test_a_forward_proxy_is_handed_the_token_with_the_request(
         assert client.get("http://localhost/api/x").json() == {"path": "http://localhost/api/x"}
     (came,) = proxy.seen()
     assert came.headers[header.lower()] == "s3cret"
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    ("url", "goes"),
+    [
+        ("https://a.example/x", True),
+        ("https://A.example:443?x=https://b.example", True),
+        ("http://a.example/x", False),
+        ("https://a.example:444/x", False),
+        ("https://b.a.example/x", False),
+        ("https://a.example.evil/x", False),
+        ("https://user@a.example/x", False),
+        ("https://a.example@b.example/x", False),
+    ],
+)
+def test_the_short_way_is_for_the_declared_origin_alone(library: str, url: str, goes: bool) -> None:
+    lib: Any = pytest.importorskip(library)
+    session = authflow.AuthSession({**VENDOR.raw, "base_url": "https://a.example/"})
+    session.keeper.held = session.keeper.ready(Grant("in", {"access": "t"}, time.time(), time.time() + 1000))
+    assert time.time() < session.held.calm_until
+    request = lib.Request("GET", url)
+    flow = getattr(session, library).sync_auth_flow(request)
+    if goes:
+        assert next(flow).headers["Authorization"] == "Bearer t"
+    else:
+        with pytest.raises(authflow.UntrustedOrigin):
+            next(flow)
+        assert "Authorization" not in request.headers
