@@ -12,8 +12,11 @@ PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 demo: $(READY)
 	@$(BIN)/authflow demo
 
+# One more worker than there are cores: many tests wait for a server or a deadline.
+WORKERS := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -214,7 +214,7 @@ def test_a_read_only_home(tmp_path: Path, child: StartChild) -> None:
                 verb()
             assert isinstance(caught.value.__cause__, PermissionError)
 
-    for folder in (home, *tmp_path.parents[:2], tmp_path):
+    for folder in (home, *tmp_path.parents[:3], tmp_path):
         folder.chmod(0o555 if folder == home else 0o755)
     assert child(user).wait() == 0
 
