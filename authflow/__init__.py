@@ -5,9 +5,9 @@
     httpx.Client(auth=session.httpx)                 # and AsyncClient; session.httpx2 likewise
     session.token().access                           # for all else; in a shell: authflow token supplier
 
-A vendor is a file: states, exchanges and two-way templates (`authflow.vendor`). What can go wrong is one tree of errors
-(`authflow.errors`), and each is the client's own error too. Tokens are kept in memory, unless `store=` says otherwise
-(`authflow.stores`). Who writes vendor files tests them with `authflow.testing`. The README has the rest.
+A vendor is a file: states, exchanges and two-way templates (`authflow.vendors`). What can go wrong is one tree of
+errors (`authflow.errors`), and each is the client's own error too. Tokens are kept in memory, unless `store=` says
+otherwise (`authflow.stores`). Who writes vendor files tests them with `authflow.testing`. The README has the rest.
 
 Names are imported when they are first used, so that `import authflow` stays light.
 """
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
         VendorFileError,
         VendorUnavailable,
     )
-    from authflow.hooks import hookimpl
+    from authflow.manager import Token
+    from authflow.plugins import hookimpl
     from authflow.session import AuthSession, Status
-    from authflow.token import Token
-    from authflow.vendor import Vendor
+    from authflow.vendors import Vendor
 
 _HOMES = {
     "AuthFlowError": "errors",
@@ -40,13 +40,13 @@ _HOMES = {
     "CredentialsRefused": "errors",
     "Status": "session",
     "StoreError": "errors",
-    "Token": "token",
+    "Token": "manager",
     "UntrustedOrigin": "errors",
-    "Vendor": "vendor",
+    "Vendor": "vendors",
     "VendorAnswerError": "errors",
     "VendorFileError": "errors",
     "VendorUnavailable": "errors",
-    "hookimpl": "hooks",
+    "hookimpl": "plugins",
 }
 
 __all__ = [

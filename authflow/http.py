@@ -9,15 +9,17 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
-from authflow.converters import read_http_date
+from authflow.sealed import Sealed, sealed_value
 
 Pairs = tuple[tuple[str, str], ...]
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -27,8 +29,8 @@ ANY_STATUS: Final = range(1000)
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+@sealed_value
+class Request(Sealed):
     """One request of an exchange, ready to be sent: `body` in bytes, or None."""
 
     method: str
@@ -40,35 +42,51 @@ class Request:
         return f"<{self.method} {without_query(self.url)}>"
 
 
-@dataclass(frozen=True)
-class Answer:
+@sealed_value
+class Answer(Sealed):
     """What came back. `body` is bytes, or a callable that reads it once; `received` is in epoch seconds."""
 
     status: int
     headers: Pairs = ()
     body: bytes | Callable[[], bytes] = b""
     received: float = 0.0
+    _read: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}>"
 
-    @cached_property
-    def content(self) -> bytes:
-        return self.body() if callable(self.body) else self.body
+    def replace(self, **changes: Any) -> Self:
+        return Sealed.replace(self, **{"_read": {}, **changes})
 
-    @cached_property
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Answer, (self.status, self.headers, self.content, self.received)
+
+    def _once(self, name: str, read: Callable[[], Any]) -> Any:
+        if name not in self._read:
+            self._read[name] = read()
+        return self._read[name]
+
+    @property
+    def content(self) -> bytes:
+        content: bytes = self._once("content", lambda: self.body() if callable(self.body) else self.body)
+        return content
+
+    @property
     def text(self) -> str:
         return self.content.decode("utf-8", "replace")
 
-    @cached_property
+    @property
     def json(self) -> Any:
         """The body as JSON, whatever its content type. Raises ValueError."""
+        return self._once("json", self._json)
+
+    def _json(self) -> Any:
         try:
             return msgspec.json.decode(self.content.removeprefix(b"\xef\xbb\xbf"))
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise ValueError("the body is not JSON") from error
 
-    @cached_property
+    @property
     def form(self) -> Pairs:
         """The body as `application/x-www-form-urlencoded`."""
         return tuple(parse_qsl(self.text, keep_blank_values=True))
@@ -78,7 +96,7 @@ class Answer:
         name = name.lower()
         return [value for key, value in self.headers if key.lower() == name]
 
-    @cached_property
+    @property
     def cookies(self) -> dict[str, str]:
         """What `Set-Cookie` sets; a cookie that it deletes is absent (RFC 6265 §5.2)."""
         jar: dict[str, str] = {}
@@ -93,7 +111,7 @@ class Answer:
                 jar[name] = value
         return jar
 
-    @cached_property
+    @property
     def challenges(self) -> list[dict[str, str]]:
         return [challenge for line in self.all("www-authenticate") for challenge in parse_challenges(line)]
 
@@ -113,6 +131,22 @@ class Answer:
             if when is not None:
                 return max(0.0, when - (self.date or self.received))
         return None
+
+
+def instant(when: datetime) -> int | float:
+    """Epoch seconds; a time that names no zone is taken to be UTC."""
+    seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def read_http_date(value: Any) -> int | float:
+    """An HTTP date in any of its three spellings (RFC 9110 §5.6.7), in epoch seconds. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("an HTTP date is wanted")
+    try:
+        return instant(parsedate_to_datetime(value))
+    except (TypeError, IndexError, OverflowError) as error:
+        raise ValueError("an HTTP date is wanted") from error
 
 
 def _epoch(text: str) -> float | None:
@@ -318,8 +352,8 @@ def form_quote(text: str) -> str:
     return quote(text, safe="*-._").replace("~", "%7E").replace("%20", "+")
 
 
-@dataclass(frozen=True, slots=True)
-class Presentation:
+@sealed_value
+class Presentation(Sealed):
     """What a state lays over a caller's own request."""
 
     headers: Pairs = ()

@@ -1,9 +1,7 @@
-"""AuthSession: the session manager that every client asks.
+"""AuthSession: what users make and call. It has a session manager, which the adapters ask.
 
-It is made from what a user types, gives each library its adapter, and gives out tokens. What the adapters ask on a
-request's walk is answered by `RequestWalk`, and what is held is kept by the `Keeper`.
-
-What a session holds is published in one assignment and never changed in place; no lock is held while anybody waits.
+It checks what a user typed, puts the parts together, gives each library its adapter, and gives out tokens. All that
+thinks is in `manager`.
 """
 
 from __future__ import annotations
@@ -14,25 +12,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from authflow import clients, plugins
-from authflow.bag import Sealed
-from authflow.clients.base import cookie_header
+from authflow.clients import cookie_header
 from authflow.errors import ConfigurationError, sealed
-from authflow.held import BARE
-from authflow.identity import complete
-from authflow.keeper import Keeper
-from authflow.signing import Signer
-from authflow.stores import open_store
-from authflow.stores.memory import MemoryStore
-from authflow.token import Token
-from authflow.trust import check_settings
-from authflow.walk import RequestWalk, flight_of, statuses_of
+from authflow.manager import ANONYMOUS, Environment, SessionManager, Signer, Token, check_settings, complete
+from authflow.stores import MemoryStore, open_store
+from authflow.vendors import Given
 
 if TYPE_CHECKING:
     import os
 
-    from authflow.record import Recording
-    from authflow.stores.base import Store
-    from authflow.vendor import Vendor
+    from httpx import Auth as HttpxAuth
+    from httpx2 import Auth as Httpx2Auth
+    from niquests.auth import AuthBase as NiquestsAuth
+    from requests.auth import AuthBase as RequestsAuth
+
+    from authflow.recording import Recording
+    from authflow.stores import Store
+    from authflow.vendors import Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Status:
     store: str
 
 
-class AuthSession(RequestWalk):
+class AuthSession:
     """Logs in and stays logged in, for every client, thread and task that it is given to.
 
         session = authflow.AuthSession("supplier", username="…", password="…", store="file")
@@ -63,7 +59,7 @@ class AuthSession(RequestWalk):
     client            a synchronous client that sends the exchanges, with its proxies and certificates; left out: a new
                       one, of the library in use
     clock             a function that returns epoch seconds
-    timeout           seconds that one climb may take: a login or a refresh, with all its exchanges
+    timeout           seconds that one renewal may take: a login or a refresh, with all its exchanges
     untrusted         what a request to an undeclared origin does: "raise" UntrustedOrigin, or "pass" without the token
     on_store_failure  "raise" StoreError, or "degrade": go on without the store
 
@@ -71,7 +67,7 @@ class AuthSession(RequestWalk):
     it, asked when it is needed. A callable may be called in another thread.
 
     Nothing is sent before the first request. Sessions may be shared by threads and event loops, made before a fork, and
-    pickled. `enter`, `hear`, `admit` and their like are the adapters' side; you need the others.
+    pickled.
 
     Raises ConfigurationError and VendorFileError when it is made, other `AuthFlowError`s when it is used.
     """
@@ -97,88 +93,86 @@ class AuthSession(RequestWalk):
         seconds: Any = timeout
         if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
-        self._named, self._stored = vendor, store
+        self._named, self._stored, self._timeout, self._clock = vendor, store, timeout, clock
+        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure}
         self.vendor = plugins.find_vendor(vendor)
-        self.clock = clock
-        given, settings_and_credentials = Sealed(settings_and_credentials), {}  # a traceback shows the one that is left
+        given, settings_and_credentials = Given(settings_and_credentials), {}  # a traceback shows the one that is left
         with sealed():
             self._given = complete(self.vendor, given)
             check_settings(self.vendor, self._given)
-        self._passes = untrusted == "pass"
-        self._requests = self._httpx = self._httpx2 = self._niquests = None
         hooks = plugins.implemented()
-        self._signer = None if hooks.sign is None else Signer(self.vendor, hooks.sign)
-        self._rewrite = hooks.rewrite_url
-        #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
-        plain = not (self.vendor.rewrites or self.vendor.public or self.vendor.vary or self._rewrite or self._signer)
-        self.statuses, self.noteworthy = statuses_of(self.vendor)
-        #: What is held, and what renews it.
-        self.keeper = Keeper(
-            self.vendor,
-            self._given,
-            MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores()),
-            clients.sender_for(client) if client is not None else None,
-            self._signer,
+        environment = Environment(
             hooks,
+            clients.default_sender,
+            clients.sender_for(client) if client is not None else None,
+            Signer(self.vendor, hooks.sign) if hooks.sign is not None else None,
             clock,
             timeout,
-            degrade=on_store_failure == "degrade",
-            plain=plain,
+            on_store_failure == "degrade",
         )
+        kept = MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores())
+        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=untrusted == "pass")
+        self._adapters: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
-        if "keeper" not in vars(self):
+        if "_manager" not in vars(self):
             return "<AuthSession that was not made>"
-        state = self.held.grant.state if self.held is not BARE else self.vendor.flow.start
+        grant = self._manager.grants.current
+        state = grant.record.state if grant is not ANONYMOUS else self.vendor.flow.start
         return f"<AuthSession {self.vendor.name}: {state}>"
 
-    # --- the four adapters --------------------------------------------------------------------------------------------
+    # --- the adapters -------------------------------------------------------------------------------------------------
 
     @property
-    def requests(self) -> Any:
+    def requests(self) -> RequestsAuth:
         """`auth=` for requests: a `requests.auth.AuthBase`. Raises ConfigurationError if that is not installed."""
-        return self._adapter("requests")
+        adapter: RequestsAuth = self._adapter("requests")
+        return adapter
 
     @property
-    def httpx(self) -> Any:
+    def httpx(self) -> HttpxAuth:
         """`auth=` for httpx: an `httpx.Auth`, for `Client` and `AsyncClient`. Raises ConfigurationError."""
-        return self._adapter("httpx")
+        adapter: HttpxAuth = self._adapter("httpx")
+        return adapter
 
     @property
-    def httpx2(self) -> Any:
+    def httpx2(self) -> Httpx2Auth:
         """`auth=` for httpx2: an `httpx2.Auth`, for `Client` and `AsyncClient`. Raises ConfigurationError."""
-        return self._adapter("httpx2")
+        adapter: Httpx2Auth = self._adapter("httpx2")
+        return adapter
 
     @property
-    def niquests(self) -> Any:
+    def niquests(self) -> NiquestsAuth:
         """`auth=` for niquests: for `Session` and `AsyncSession`. Raises ConfigurationError."""
-        return self._adapter("niquests")
+        adapter: NiquestsAuth = self._adapter("niquests")
+        return adapter
 
-    def __call__(self, request: object) -> Any:
-        """Clients call what they were given as `auth=`: that is an adapter, no session. Raises ConfigurationError."""
-        theirs = type(request).__module__.partition(".")[0]
-        right = f"session.{theirs}" if theirs in clients.ADAPTERS else "session.requests, session.httpx or their like"
-        raise ConfigurationError(f"auth= was given the session itself: write auth={right}")
+    if not TYPE_CHECKING:  # type checkers shall refuse a session as `auth=`; at run time the error names what to write
+
+        def __call__(self, request: object) -> Any:
+            """Clients call what they were given as `auth=`: that is an adapter, no session."""
+            theirs = type(request).__module__.partition(".")[0]
+            known = (
+                f"session.{theirs}" if theirs in clients.ADAPTERS else "session.requests, session.httpx or their like"
+            )
+            raise ConfigurationError(f"auth= was given the session itself: write auth={known}")
 
     def _adapter(self, library: str) -> Any:
-        adapter = getattr(self, f"_{library}")
-        if adapter is None:
-            adapter = clients.adapter(library, self)
-            setattr(self, f"_{library}", adapter)
-            self.keeper.library = self.keeper.library or library
-        return adapter
+        adapters = self._adapters or {}
+        if library not in adapters:
+            adapters = self._adapters = {**adapters, library: clients.adapter(library, self._manager, self)}
+            self._manager.grants.library = self._manager.grants.library or library
+        return adapters[library]
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
     def token(self) -> Token:
         """The token, fresh: renewed or logged in for first if need be. Raises AuthFlowError."""
-        entry = self.enter(None)
-        return (entry.held or flight_of(entry).wait()).grant.token
+        return self._manager.authorize(None).wait().record.token
 
     async def atoken(self) -> Token:
         """`token` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
-        entry = self.enter(None)
-        return (entry.held or await flight_of(entry).wait_async()).grant.token
+        return (await self._manager.authorize(None).wait_async()).record.token
 
     def headers(self, url: str) -> dict[str, str]:
         """The headers, cookies included, that a request to `url` must carry: for tools that take no `auth=`.
@@ -189,9 +183,9 @@ class AuthSession(RequestWalk):
         Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented, ConfigurationError if
         this vendor wants it in the query or the body.
         """
-        entry = self.enter(url)
-        held = entry.held or self.admit(flight_of(entry).wait(), entry.url)
-        presentation = held.presentation
+        authorization = self._manager.authorize(url)
+        grant = authorization.grant or self._manager.admit(authorization.wait(), authorization.url)
+        presentation = grant.presentation
         if presentation.query or presentation.json or presentation.form:
             raise ConfigurationError(
                 f"{self.vendor.title}: the token travels in the query or the body, and not in headers alone: "
@@ -203,31 +197,30 @@ class AuthSession(RequestWalk):
 
     def login(self) -> Token:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
-        return self.keeper.login().grant.token
+        return self._manager.grants.login().record.token
 
     def logout(self) -> None:
         """Forget the token here and in the store, and tell the vendor if the file says how. Raises AuthFlowError."""
-        self._slots.clear()
-        self.keeper.logout()
+        self._manager.logout()
 
     def status(self) -> Status:
         """What is known now; asks neither the vendor nor the store."""
-        held = self.held
-        grant = held.grant if held is not BARE else None
+        grants = self._manager.grants
+        record = grants.current.record if grants.current is not ANONYMOUS else None
         return Status(
             self.vendor.name,
-            self.keeper.account,
-            grant.state if grant else self.vendor.flow.start,
-            grant.issued_at if grant else None,
-            grant.expires_at if grant else None,
-            type(self.keeper.store).__name__,
+            grants.account,
+            record.state if record else self.vendor.flow.start,
+            record.issued_at if record else None,
+            record.expires_at if record else None,
+            type(grants.store).__name__,
         )
 
     def record(self, title: str = "") -> Recording:
         """Write down what happens, for a page: `with session.record() as seen: …`, then `seen.save("login.html")`."""
-        from authflow.record import Recording
+        from authflow.recording import Recording
 
-        return Recording(self, title)
+        return Recording(self._manager, title)
 
     def close(self) -> None:
         """Nothing is kept open between requests; this is for symmetry with clients."""
@@ -242,10 +235,9 @@ class AuthSession(RequestWalk):
         options = {
             "vendor": self._named,
             "store": self._stored,
-            "clock": self.clock,
-            "timeout": self.keeper.timeout,
-            "untrusted": "pass" if self._passes else "raise",
-            "on_store_failure": "degrade" if self.keeper.degrade else "raise",
+            "clock": self._clock,
+            "timeout": self._timeout,
+            **self._options,
         }
         inputs = self.vendor.inputs
         given = {

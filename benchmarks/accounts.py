@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _vendor() -> Any:
-    from authflow.plugins import find_vendor
+    from authflow.plugins.discovery import find_vendor
 
     return find_vendor("supplier")
 
@@ -131,7 +131,8 @@ def sessions(size: int) -> dict[str, float | None]:
 def load() -> dict[str, float]:
     from importlib import resources
 
-    from authflow import plugins, vendor
+    from authflow import plugins
+    from authflow.vendors import loading as vendor
 
     plugins.manager()
     path = resources.files("authflow_supplier") / "supplier.toml"

@@ -1,7 +1,7 @@
 """What do callers notice of a renewal? Four threads send without a pause while tokens of six seconds come and go.
 
 A request is *across* a renewal if any part of it lay between the arrival of the exchange at the endpoint and its
-answer, with a few milliseconds on both sides; all others are *calm*. Both come from the same run, so that the machine
+answer, with a few milliseconds on both sides; all others are *fresh*. Both come from the same run, so that the machine
 is the same for both. Contenders that can be told their leeway are told one second, a sixth of the token's life.
 """
 
@@ -43,11 +43,11 @@ def main() -> None:
             ("contender", "", 0),
             ("renewals", "exchanges", 0),
             ("failed", "failed calls", 0),
-            ("calm_p50", "p50, calm", 3),
+            ("fresh_p50", "p50, fresh", 3),
             ("across_p50", "p50, across", 3),
-            ("calm_p99", "p99, calm", 2),
+            ("fresh_p99", "p99, fresh", 2),
             ("across_p99", "p99, across", 2),
-            ("ratio", "p99 across × calm", 2),
+            ("ratio", "p99 across × fresh", 2),
             ("longest", "longest across", 1),
         ),
         chart="longest",
@@ -103,19 +103,19 @@ def run(kind: type[Contender], base_url: str, seconds: float) -> None:
     sent, failed = _send(contender, seconds)
     instants = order(base_url)["instants"]
     across: list[float] = []
-    calm: list[float] = []
+    fresh: list[float] = []
     for started, took in sent:
         meets = any(started < instant + LATENCY + MARGIN and instant - MARGIN < started + took for instant in instants)
-        (across if meets else calm).append(took * 1000)
+        (across if meets else fresh).append(took * 1000)
     answer(
         {
             "renewals": len(instants),
             "failed": failed,
-            "calm_p50": statistics.median(calm),
+            "fresh_p50": statistics.median(fresh),
             "across_p50": statistics.median(across),
-            "calm_p99": _percentile(calm, 99),
+            "fresh_p99": _percentile(fresh, 99),
             "across_p99": _percentile(across, 99),
-            "ratio": _percentile(across, 99) / _percentile(calm, 99),
+            "ratio": _percentile(across, 99) / _percentile(fresh, 99),
             "longest": max(across),
         }
     )

@@ -267,10 +267,10 @@ def _left_behind(session: Any, store: Any) -> int:
     """Does the store's lock, or a flight, stay with somebody?"""
     try:
         with store.lock(session.status().account, limit=1.0, wait=1.0):
-            held = 0
+            grant = 0
     except Exception:
-        held = 1
-    return held + len(session.keeper.flights._under_way)
+        grant = 1
+    return grant + len(session._manager.grants.flights._under_way)
 
 
 def _wrong_password(supplier: Supplier, seconds: float) -> int:

@@ -1,6 +1,6 @@
 """Is rendering and matching linear in the document, and how far is it from the same work written by hand?
 
-The document is an object of n keys, every other of them nested, each with a hole that stands alone or inside a text.
+The document is an object of n keys, every other of them nested, each with a placeholder alone or inside a text.
 The work by hand makes the same checks: every key must be there, every literal must fit, every value is collected.
 """
 
@@ -53,11 +53,11 @@ def main() -> None:
 
 
 def _template(size: int) -> Document:
-    """What vendors write: names of keys, a literal here and there, holes of both kinds."""
+    """What vendors write: names of keys, a literal here and there, placeholders of both kinds."""
     made: Document = {}
     for index in range(size):
-        hole = f"{{v{index}}}" if index % 3 else f"Bearer {{v{index}}}"
-        made[f"key{index}"] = {"type": "bearer", "value": hole} if index % 2 else hole
+        placeholder = f"{{v{index}}}" if index % 3 else f"Bearer {{v{index}}}"
+        made[f"key{index}"] = {"type": "bearer", "value": placeholder} if index % 2 else placeholder
     return made
 
 
@@ -109,7 +109,7 @@ def _match_by_hand(size: int) -> Callable[[Document], Document]:
 
 
 def run(rounds: int) -> None:
-    from authflow import template as t
+    from authflow.templates import documents as t
 
     row: Document = {}
     for size in SIZES:

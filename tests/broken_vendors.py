@@ -206,42 +206,42 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         '"{username}", password',
         '"{username", password',
         [
-            "exchanges.login.request.json.username: { is no hole: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{username}", password',
         '"{}", password',
         [
-            "exchanges.login.request.json.username: {} is no hole: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: {} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{username}", password',
         '"{user name}", password',
         [
-            "exchanges.login.request.json.username: {user name} is no hole: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: {user name} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{username}", password',
         '"{1st}", password',
         [
-            "exchanges.login.request.json.username: {1st} is no hole: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: {1st} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{access:jwt}"',
         '"{access\uff1ajwt}"',
         [
-            "exchanges.login.answers.granted.json.token: {access：jwt} is no hole: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.answers.granted.json.token: {access：jwt} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{access:jwt}"',
         '"{acc\u200bess:jwt}"',
         [
-            "exchanges.login.answers.granted.json.token: {acc\\u200bess:jwt} is no hole: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.answers.granted.json.token: {acc\\u200bess:jwt} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
@@ -265,7 +265,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'denied = "signed_out"',
         'denied = "stale"',
         [
-            "states.stale: a climb could send for ever: stale → stale (let one outcome end in a state that presents or fails)",
+            "states.stale: a renewal could send for ever: stale → stale (let one outcome end in a state that presents or fails)",
             'exchanges.refresh.request.json.refresh: {refresh} is not bound on every path to the state stale ({refresh?}, or missing = "…" in the state stale)',
         ],
     ),
@@ -273,7 +273,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'granted = "signed_in"\ndenied = "refused"',
         'granted = "stale"\ndenied = "refused"',
         [
-            "states.signed_out: a climb could send for ever: signed_out → stale → signed_out (let one outcome end in a state that presents or fails)"
+            "states.signed_out: a renewal could send for ever: signed_out → stale → signed_out (let one outcome end in a state that presents or fails)"
         ],
     ),
     (
@@ -575,7 +575,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'fail = "Refused."',
         'fail = "Refused."\n[[rewrites]]\nfrom = "{id}/a"\nto = "b/{id}"',
-        ['rewrites.0.from: a hole at the very start is a whole URL, and {id} is not known before ("./{id}…")'],
+        ['rewrites.0.from: a placeholder at the very start is a whole URL, and {id} is not known before ("./{id}…")'],
     ),
     (
         'fail = "Refused."',

@@ -1,8 +1,8 @@
 # ruff: noqa: E501 -- vendor files keep their lines
-"""Vendors of every kind that the notation must hold, as an author would write them, each with a first climb.
+"""Vendors of every kind that the notation must hold, as an author would write them, each with a first renewal.
 
 A story is what the user gives, what the vendor answers in turn, what was asked of it, and what the caller's requests
-then carry. `start` captures are what an event of the caller's own request brought before the climb.
+then carry. `start` captures are what an event of the caller's own request brought before the renewal.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import authflow
-from authflow.held import Held
 from authflow.http import Answer, Request
-from authflow.walk import Entry
+from authflow.manager.grants import Grant
+from authflow.manager.manager import Authorization
 
 LIFETIME = 1000.0
 URL = "https://vendor.example/api/things/1"
@@ -112,7 +112,7 @@ def body_of(request: Request) -> Any:
     return json.loads(request.body or b"null")
 
 
-def landed() -> None:
+def finished() -> None:
     """Wait until no flight is under way."""
     for thread in threading.enumerate():
         if thread.name == "authflow":
@@ -123,17 +123,17 @@ def landed() -> None:
 # --- a walk, as an adapter would ask ----------------------------------------------------------------------------------
 
 
-def served(entry: Entry | None) -> Held:
+def served(entry: Authorization | None) -> Grant:
     """What the request carries in the end."""
     assert entry is not None
-    if entry.held is not None:
-        return entry.held
+    if entry.grant is not None:
+        return entry.grant
     assert entry.flight is not None
     return entry.flight.wait()
 
 
-def bearer(held: Held) -> str:
-    return dict(held.presentation.headers).get("Authorization", "")
+def bearer(grant: Grant) -> str:
+    return dict(grant.presentation.headers).get("Authorization", "")
 
 
 #: A vendor that wants a token for each repository.
@@ -167,8 +167,8 @@ REGISTRY: dict[str, Any] = {
 def pull(session: authflow.AuthSession, repository: str) -> str:
     """One request as a client would walk it, at a registry that wants a token for each repository."""
     url = f"https://registry.example/v2/{repository}/manifests/latest"
-    held = served(session.enter(url))
-    if not bearer(held):
+    grant = served(session._manager.authorize(url))
+    if not bearer(grant):
         challenge = Answer(401, (("WWW-Authenticate", f'Bearer realm="r", scope="repository:{repository}:pull"'),))
-        held = served(session.hear(held, url, challenge))
-    return bearer(held)
+        grant = served(session._manager.on_response(grant, url, challenge))
+    return bearer(grant)

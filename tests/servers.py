@@ -61,7 +61,7 @@ class Supplier:
         """Order a fault: the next call of `path` (times=1) fails in the manner of `kind`, or with `status`."""
         self.control(fault={"path": path, **how})
 
-    def calm(self) -> None:
+    def fresh(self) -> None:
         """As freshly started, except for the tokens that it knows and the time that has passed."""
         self.control(lifetime=LIFETIME, latency=0, unlock=True)
         for path in _PATHS:

@@ -1,6 +1,7 @@
-"""The rules of the house: which way imports run, what stays light, what is public, how long a module is, no secrets.
+"""The rules of the house: which way imports run, what rooms may touch, what stays light, what is public, no secrets.
 
-A new module needs a place in `ORDER`: below all that import it, above all that it imports.
+The order of the rooms is the table below, and the map of a room stands in its door (`__init__`). A test that fails says
+what to do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import pydoc
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,72 +30,62 @@ from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor, answered
 
 PACKAGE = Path(authflow.__file__).parent
 
-#: From the bottom to the top; a module imports only from rows below its own. A package stands for all its modules,
-#: unless one of them has a place of its own.
-PURE = (
-    ("errors", "converters", "notation"),
-    ("holes", "http", "token", "derive", "extends"),
-    ("template", "backoff", "masking", "grant"),
-    ("fields",),
-    ("urls", "bodies"),
-    ("exchange",),
-    ("flow",),
-    ("model",),
-    ("bag", "compiler", "proofs"),
-    ("trust", "identity", "verify"),
-    ("vendor", "held"),
-)
-EDGES = (
-    ("clients.deadline",),
-    ("flight", "hooks", "stores.base", "clients.base"),
-    ("stores", "clients", "signing", "verification"),
-    ("plugins", "exchanger"),
-    ("ascent",),
-    ("climber", "observe", "record_diagram", "record_masks", "sources"),
-    ("record_page",),
-    ("record",),
-    ("keeper",),
-    ("walk",),
+#: From the bottom up: a room imports only from rooms in rows before its own, and only from their doors.
+ORDER = (
+    ("errors",),
+    ("sealed",),
+    ("http",),
+    ("masking",),
+    ("templates",),
+    ("vendors",),
+    ("stores",),
+    ("plugins",),
+    ("manager",),
+    ("recording",),
+    ("clients",),
     ("session",),
-    ("accounts", "draw", "scaffold", "schema"),
     ("testing",),
-    ("demo_page", "commands"),
-    ("demo",),
     ("cli",),
     ("__main__",),
 )
-ORDER = PURE + EDGES
+RANK = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
 
-#: Imports inside functions that go up, or stay in their row: a package's front door opens its rooms when asked.
-LAZY_UP: frozenset[tuple[str, str]] = frozenset()
-
-#: What a pure module may not touch: the clock, threads, the network, other processes, chance.
+#: Rooms that think and do nothing else: no clock, no threads, no network, no other processes, no chance.
+PURE = ("errors", "sealed", "http", "masking", "templates", "vendors")
 WORLD = {"asyncio", "concurrent", "httpx", "multiprocessing", "random", "requests", "select", "socket", "subprocess"}
 WORLD |= {"threading", "time", "trio", "urllib.request", "http.client", "ssl"}
 
-#: Packages that only these modules import when they are imported themselves.
+#: Packages that are imported at once by these modules alone: everywhere else, an import inside a function.
 ONLY_IN = {
-    "requests": {"clients.requests", "demo"},
+    "requests": {"cli.demo"},
     "niquests": {"clients.niquests"},
-    "httpx": {"demo"},
-    "click": {"commands"},
-    "rich": {"commands", "demo_page"},
+    "httpx": {"cli.demo"},
+    "click": {"cli"},
+    "rich": {"cli"},
     "cryptography": {"stores.encrypted"},
     "keyring": {"stores.keyring"},
     "redis": {"stores.redis"},
     "jwt": set[str](),
-    "pluggy": {"hooks", "plugins"},
+    "pluggy": {"plugins"},
 }
 
 
 @dataclass
 class Module:
-    """A module and what it imports: when it is imported itself, and later, inside functions."""
+    """A module and what it imports: when it is imported itself, and later, inside functions or for type checkers."""
 
     name: str
     path: Path
     at_once: set[str] = field(default_factory=set)
     later: set[str] = field(default_factory=set)
+
+    @property
+    def room(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def all(self) -> set[str]:
+        return self.at_once | self.later
 
 
 @functools.cache
@@ -110,16 +100,16 @@ def modules() -> dict[str, Module]:
 
 def _read(module: Module, node: ast.AST, *, later: bool) -> None:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
         names = [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
         if isinstance(child, ast.ImportFrom):
-            assert child.level == 0, f"{module.name} imports relatively"
+            assert child.level == 0, f"{module.name} imports relatively: write the whole name"
             assert child.module is not None
             inside = [f"{child.module}.{alias.name}" for alias in child.names]
             names = [name if _is_module(name) else child.module for name in inside]
         (module.later if later else module.at_once).update(names)
-        _read(module, child, later=later or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+        for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or for_types
+        _read(module, child, later=later or lazy)
 
 
 def _is_module(name: str) -> bool:
@@ -132,69 +122,79 @@ def ours(names: set[str]) -> set[str]:
     return {name.removeprefix("authflow.") for name in names if name.startswith("authflow.")}
 
 
-def place(name: str) -> int:
-    """The row of a module, or of the package that stands for it."""
-    while name:
-        for number, row in enumerate(ORDER):
-            if name in row:
-                return number
-        name = name.rpartition(".")[0]
-    return len(ORDER)
-
-
-def package_of(name: str) -> str:
-    """What stands for a module in the order."""
-    while name and not any(name in row for row in ORDER):
-        name = name.rpartition(".")[0]
-    return name
-
-
-def upward(name: str, imported: set[str]) -> Iterator[str]:
-    for other in sorted(ours(imported)):
-        if package_of(other) != package_of(name) and place(other) >= place(name):
-            yield f"{name} imports {other}"
+def within(room: str, module: Module) -> set[str]:
+    """The modules of its own room that a module imports."""
+    return {name for name in ours(module.all) if name.partition(".")[0] == room}
 
 
 # --- imports ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_module_has_one_place_and_every_place_a_module() -> None:
-    rows = [name for row in ORDER for name in row]
-    assert len(rows) == len(set(rows))
-    assert [name for name in modules() if name and place(name) == len(ORDER)] == [], "give these a place in ORDER"
-    assert [name for name in rows if name not in modules()] == [], "these have gone: take them out of ORDER"
+def test_every_room_has_a_place() -> None:
+    rooms = {module.room for module in modules().values() if module.name}
+    missing, gone = rooms - RANK.keys(), RANK.keys() - rooms
+    assert not missing, f"{', '.join(missing)}: give each a row in ORDER, above all that it imports"
+    assert not gone, f"{', '.join(gone)}: there is no such room, take it out of ORDER"
 
 
-def test_imports_run_downward_only() -> None:
-    wrong = [line for module in modules().values() for line in upward(module.name, module.at_once)]
-    assert wrong == []
-
-
-def test_imports_inside_functions_run_downward_too_but_for_those_that_are_listed() -> None:
-    wrong = {
-        (module.name, other)
+def test_imports_run_downward() -> None:
+    """Those inside functions, and those for type checkers, too."""
+    wrong = [
+        f"{module.name} imports {other}, which is above it: let it be handed in, or move what is needed down"
         for module in modules().values()
         if module.name
-        for other in ours(module.later)
-        if package_of(other) != package_of(module.name) and place(other) >= place(module.name)
-    }
-    assert wrong == LAZY_UP
+        for other in sorted(ours(module.all))
+        if RANK[other.partition(".")[0]] > RANK[module.room]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_other_rooms_are_entered_by_their_doors() -> None:
+    wrong = [
+        f"{module.name} imports {other}: import from authflow.{other.partition('.')[0]}, and give its door the name"
+        for module in modules().values()
+        if module.name
+        for other in sorted(ours(module.all))
+        if "." in other and other.partition(".")[0] != module.room and other != "vendors.drawing"
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_imports_go_round_in_a_circle() -> None:
-    graph = {name: ours(module.at_once) & modules().keys() - {name} for name, module in modules().items()}
-    list(graphlib.TopologicalSorter(graph).static_order())
+    """Not even those inside functions and for type checkers; a door may be imported by nothing in its own room."""
+    graph = {name: ours(module.all) & modules().keys() - {name} for name, module in modules().items()}
+    doors = {module.room for module in modules().values() if "." in module.name}
+    for name, needs in graph.items():
+        inside = [door for door in doors & needs if name.startswith(f"{door}.")]
+        assert not inside, f"{name} imports its own door, {inside[0]}: import the module that has the name"
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"{' → '.join(reversed(error.args[1]))}: move what both need into a module below them")
+
+
+def test_a_door_names_all_that_is_in_its_room() -> None:
+    """Who looks for a thing reads the door: every module stands in its map."""
+    for name, module in modules().items():
+        if module.path.name != "__init__.py" or not name or "." in name or name == "testing":
+            continue
+        told = ast.get_docstring(ast.parse(module.path.read_text("utf-8"))) or ""
+        inside = {path.stem if path.is_file() else path.name for path in module.path.parent.iterdir()}
+        inside = {each for each in inside if each not in ("__init__", "__pycache__") and f"{name}.{each}" in modules()}
+        silent = sorted(each for each in inside if not re.search(rf"\b{each}\b", told))
+        assert not silent, f"authflow/{name}/__init__.py does not say what is in {', '.join(silent)}: add it to the map"
 
 
 def test_the_front_door_imports_nothing_at_once() -> None:
-    assert ours(modules()[""].at_once) == set()
+    at_once = ours(modules()[""].at_once)
+    assert not at_once, f"import authflow would import {', '.join(at_once)} too: name it in _HOMES instead"
 
 
-@pytest.mark.parametrize("name", sorted(name for name in modules() if name and place(name) < len(PURE)))
-def test_the_pure_half_does_not_touch_the_world(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(name for name, module in modules().items() if module.room in PURE))
+def test_the_pure_rooms_do_not_touch_the_world(name: str) -> None:
     module = modules()[name]
-    touched = {other for other in module.at_once | module.later if other in WORLD or other.split(".")[0] in WORLD}
-    assert touched == set()
+    touched = {other for other in module.all if other in WORLD or other.split(".")[0] in WORLD}
+    assert not touched, f"{name} imports {', '.join(touched)}: what it needs of that is to be handed in as a value"
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
@@ -202,7 +202,8 @@ def test_a_package_is_imported_at_once_only_by_its_edge(package: str) -> None:
     importers = {
         module.name for module in modules().values() if package in {name.split(".")[0] for name in module.at_once}
     }
-    assert {name for name in importers if not {name, name.split(".")[0]} & ONLY_IN[package]} == set()
+    wrong = {name for name in importers if not {name, name.split(".")[0]} & ONLY_IN[package]}
+    assert not wrong, f"{', '.join(wrong)}: import {package} inside the function that needs it"
 
 
 HEAVY = "requests", "httpx", "httpx2", "niquests", "jwt", "cryptography", "click", "rich", "redis", "keyring", "trio"
@@ -219,7 +220,7 @@ HEAVY = "requests", "httpx", "httpx2", "niquests", "jwt", "cryptography", "click
 def test_nothing_is_imported_before_it_is_needed(code: str) -> None:
     ask = f"import sys; {code}; print(*sorted(set({HEAVY!r}) & sys.modules.keys()))"
     said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=60)
-    assert said.stdout.split() == []
+    assert said.stdout.split() == [], f"{code} imports {said.stdout.strip()}: import that inside a function"
 
 
 # --- names and sizes --------------------------------------------------------------------------------------------------
@@ -240,8 +241,8 @@ PUBLIC = [
     "hookimpl",
 ]
 SESSION = [
-    *("atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "requests", "status", "token"),
-    *("record", "vendor", "clock"),
+    *("atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "record", "requests", "status"),
+    *("token", "vendor"),
 ]
 #: What users call that cannot fail.
 SAFE = {"close", "record", "status"}
@@ -259,9 +260,9 @@ def test_the_public_names() -> None:
     assert authflow.__version__
 
 
-def test_a_session_has_the_names_that_users_type() -> None:
-    session = ScriptedVendor().session()
-    assert [name for name in SESSION if name not in dir(session)] == []
+def test_a_session_shows_what_users_type_and_nothing_else() -> None:
+    shown = [name for name in dir(ScriptedVendor().session()) if not name.startswith("_")]
+    assert shown == sorted(SESSION), "what adapters and recordings ask belongs to the session manager"
 
 
 def test_help_tells_a_stranger_what_to_give_and_what_is_raised() -> None:
@@ -282,9 +283,11 @@ def test_help_tells_a_stranger_what_to_give_and_what_is_raised() -> None:
 @pytest.mark.parametrize("name", modules(), ids=lambda name: name or "authflow")
 def test_a_module_opens_with_why_and_can_be_read_at_a_sitting(name: str) -> None:
     source = modules()[name].path.read_text("utf-8")
-    assert source.count("\n") <= 500
-    assert ast.get_docstring(ast.parse(source)) or not source.strip()
-    assert not {"util", "utils", "helper", "helpers", "common", "misc"} & set(name.split("."))
+    lines = source.count("\n")
+    assert lines <= 500, f"{name} has {lines} lines: find the two things that it does, and give each a module"
+    assert ast.get_docstring(ast.parse(source)), f"{name} says nothing of what it is for: begin with a docstring"
+    vague = {"util", "utils", "helper", "helpers", "common", "misc"} & set(name.split("."))
+    assert not vague, f"{name}: name a module by what it does"
 
 
 def test_every_module_can_be_imported_by_itself() -> None:
@@ -364,7 +367,7 @@ def test_no_object_shows_a_secret() -> None:
         session.token()
     assert SECRETS["refresh"] not in f"{caught.value!r} {caught.value}"
     vendor.clock.now += 2
-    entry = session.enter(URL)
+    entry = session._manager.authorize(URL)
     found += exposed("at the end")
     assert entry is not None
     assert token.access == SECRETS["access"]

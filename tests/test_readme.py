@@ -16,9 +16,9 @@ import anyio
 import pytest
 
 import authflow
-from authflow import draw
-from authflow.plugins import find_vendor
-from authflow.vendor import load
+from authflow.plugins.discovery import find_vendor
+from authflow.vendors import drawing as draw
+from authflow.vendors.loading import load
 from tests.readme.conftest import home, supplier, supplier_file
 from tests.readme.snippets import BASE_URL, README, TEXT, Snippet, run, snippets
 from tests.servers import PASSWORD, USERNAME, Supplier

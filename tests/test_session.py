@@ -14,9 +14,10 @@ import pytest
 import requests
 
 import authflow
-from authflow.held import BARE
 from authflow.http import Answer, Request
-from authflow.keeper import MOST_GRANTS
+from authflow.manager.cache import MOST_GRANTS
+from authflow.manager.grants import ANONYMOUS
+from authflow.manager.manager import SessionManager
 from authflow.stores.memory import MemoryStore
 from tests.scripted import (
     LADDER,
@@ -28,7 +29,7 @@ from tests.scripted import (
     answered,
     bearer,
     body_of,
-    landed,
+    finished,
     pull,
     served,
 )
@@ -59,15 +60,15 @@ WINDOWS = [
 @pytest.mark.parametrize(("elapsed", "waits", "renews"), WINDOWS)
 def test_what_a_request_carries(vendor: ScriptedVendor, elapsed: float, waits: bool, renews: bool) -> None:
     session = vendor.session()
-    first = served(session.enter(URL))
+    first = served(session._manager.authorize(URL))
     assert vendor.names == ["login"]
     vendor.clock.now += elapsed
-    entry = session.enter(URL)
-    assert (entry.held is None) == waits
+    entry = session._manager.authorize(URL)
+    assert (entry.grant is None) == waits
     assert (bearer(served(entry)) != bearer(first)) == waits
-    landed()
+    finished()
     assert vendor.names == (["refresh"] if renews else [])
-    assert (bearer(served(session.enter(URL))) != bearer(first)) == renews
+    assert (bearer(served(session._manager.authorize(URL))) != bearer(first)) == renews
 
 
 def test_the_advisory_window_is_jittered(vendor: ScriptedVendor) -> None:
@@ -75,7 +76,7 @@ def test_the_advisory_window_is_jittered(vendor: ScriptedVendor) -> None:
     for _ in range(30):
         session = vendor.session()
         session.token()
-        starts.append(session.held.windows.advisory - vendor.clock.now)
+        starts.append(session._manager.grants.current.windows.advisory - vendor.clock.now)
     assert 900 <= min(starts) < max(starts) <= 920
 
 
@@ -91,7 +92,7 @@ def test_in_the_advisory_window_one_renewal_starts_and_nobody_waits(vendor: Scri
     vendor.says("refresh", slow)
     assert {session.token().access for _ in range(100)} == {before.access}
     end.set()
-    landed()
+    finished()
     assert session.token().access == "new"
     assert vendor.names == ["login", "refresh"]
 
@@ -107,7 +108,7 @@ def test_a_renewal_that_fails_ahead_of_time_is_noticed_by_nobody(vendor: Scripte
     vendor.sent.clear()
     while vendor.clock.now < started + 70:
         assert session.token().access == before.access
-        landed()
+        finished()
         tries += [vendor.clock.now - started] * len(vendor.names)
         vendor.clock.now += 1
     first, second = tries
@@ -118,26 +119,33 @@ def test_a_renewal_that_fails_ahead_of_time_is_noticed_by_nobody(vendor: Scripte
     assert session.token().access != before.access
 
 
-def test_requests_need_no_thought_between_the_tries_of_a_renewal_ahead(vendor: ScriptedVendor) -> None:
+def test_requests_need_no_thought_between_the_tries_of_a_renewal_ahead(
+    vendor: ScriptedVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = vendor.session()
     session.token()
-    auth, enter, thoughts = session.requests, session.enter, []
-    vars(session)["enter"] = lambda *request: thoughts.append(vendor.clock.now - started) or enter(*request)
+    auth, authorize, thoughts = session.requests, SessionManager.authorize, []
+
+    def thinking(manager: SessionManager, *request: Any) -> Any:
+        thoughts.append(vendor.clock.now - started)
+        return authorize(manager, *request)
+
+    monkeypatch.setattr(SessionManager, "authorize", thinking)
     started = vendor.clock.now = vendor.clock.now + 921
     vendor.down = answered(503, {})
     vendor.names.clear()
     while vendor.clock.now < started + 68:  # from 69 on, a request waits
         auth(requests.Request("GET", URL).prepare())
-        landed()
+        finished()
         vendor.clock.now += 1
     assert (len(vendor.names), len(thoughts)) == (2, 2)
     first, second = thoughts
     assert (first, 24 <= second <= 31) == (0, True)
 
 
-@pytest.mark.parametrize(("elapsed", "calm"), [(921, 30), (985, 5)])
-def test_they_are_calm_until_the_next_try_and_never_when_they_must_wait(
-    vendor: ScriptedVendor, elapsed: float, calm: float
+@pytest.mark.parametrize(("elapsed", "fresh"), [(921, 30), (985, 5)])
+def test_they_are_fresh_until_the_next_try_and_never_when_they_must_wait(
+    vendor: ScriptedVendor, elapsed: float, fresh: float
 ) -> None:
     session, end = vendor.session(), threading.Event()
     session.token()
@@ -149,11 +157,11 @@ def test_they_are_calm_until_the_next_try_and_never_when_they_must_wait(
 
     vendor.says("refresh", slow)
     session.token()
-    held = session.held
-    assert held.calm_until == vendor.clock.now + calm
-    assert held.calm_until <= held.windows.mandatory
+    grant = session._manager.grants.current
+    assert grant.fresh_until == vendor.clock.now + fresh
+    assert grant.fresh_until <= grant.windows.mandatory
     end.set()
-    landed()
+    finished()
 
 
 def test_an_outage_at_1000_calls_a_second_costs_few_exchanges(vendor: ScriptedVendor) -> None:
@@ -198,7 +206,7 @@ def test_a_clock_set_back_does_not_close_the_session_for_good(vendor: ScriptedVe
 def test_an_undeclared_origin_is_refused_and_names_the_declared_ones(vendor: ScriptedVendor) -> None:
     session = vendor.session()
     with pytest.raises(authflow.UntrustedOrigin, match=r"It goes to https://vendor\.example;"):
-        session.enter("https://elsewhere.example/x?secret=1")
+        session._manager.authorize("https://elsewhere.example/x?secret=1")
     assert vendor.sent == []
 
 
@@ -217,17 +225,17 @@ def test_an_undeclared_origin_is_refused_and_names_the_declared_ones(vendor: Scr
 def test_a_url_that_only_looks_like_the_vendors_gets_nothing(vendor: ScriptedVendor, url: str) -> None:
     session = vendor.session(untrusted="pass")
     session.token()
-    assert session.enter(url).held is BARE
+    assert session._manager.authorize(url).grant is ANONYMOUS
     with pytest.raises(authflow.UntrustedOrigin):
-        vendor.session().enter(url)
+        vendor.session()._manager.authorize(url)
 
 
 def test_public_requests_go_bare_and_cost_no_login(vendor: ScriptedVendor) -> None:
     session = vendor.session({**LADDER, "public": [{"method": "GET", "path": "status"}]})
     url = "https://vendor.example/api/status"
-    assert session.enter(url, lambda: Request("GET", url)).held is BARE
+    assert session._manager.authorize(url, lambda: Request("GET", url)).grant is ANONYMOUS
     assert vendor.sent == []
-    assert bearer(served(session.enter(url, lambda: Request("POST", url)))).startswith("Bearer ")
+    assert bearer(served(session._manager.authorize(url, lambda: Request("POST", url)))).startswith("Bearer ")
 
 
 # --- hear -------------------------------------------------------------------------------------------------------------
@@ -236,32 +244,32 @@ def test_public_requests_go_bare_and_cost_no_login(vendor: ScriptedVendor) -> No
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 403, 404, 429, 500, 503])
 def test_an_answer_that_is_no_event_is_the_callers(vendor: ScriptedVendor, status: int) -> None:
     session = vendor.session()
-    held = served(session.enter(URL))
-    assert session.hear(held, URL, answered(status)) is None
-    landed()
+    grant = served(session._manager.authorize(URL))
+    assert session._manager.on_response(grant, URL, answered(status)) is None
+    finished()
     assert vendor.names == ["login"]
 
 
-def test_a_rejection_climbs(vendor: ScriptedVendor) -> None:
+def test_a_rejection_renewals(vendor: ScriptedVendor) -> None:
     session = vendor.session()
-    held = served(session.enter(URL))
-    assert bearer(served(session.hear(held, URL, answered(401)))) == "Bearer access-2"
+    grant = served(session._manager.authorize(URL))
+    assert bearer(served(session._manager.on_response(grant, URL, answered(401)))) == "Bearer access-2"
     assert vendor.names == ["login", "refresh"]
 
 
 def test_the_rejection_of_an_older_token_is_answered_with_the_newer(vendor: ScriptedVendor) -> None:
     session = vendor.session()
-    old = served(session.enter(URL))
-    new = served(session.hear(old, URL, answered(401)))
-    entry = session.hear(old, URL, answered(401))
+    old = served(session._manager.authorize(URL))
+    new = served(session._manager.on_response(old, URL, answered(401)))
+    entry = session._manager.on_response(old, URL, answered(401))
     assert entry is not None
-    assert entry.held is new
+    assert entry.grant is new
     assert vendor.names == ["login", "refresh"]
 
 
 def test_what_cannot_be_sent_again_is_not_and_the_next_request_waits_for_the_new_token(vendor: ScriptedVendor) -> None:
     session = vendor.session()
-    held = served(session.enter(URL))
+    grant = served(session._manager.authorize(URL))
     go = threading.Event()
 
     def slow(request: Request) -> Answer:
@@ -269,8 +277,8 @@ def test_what_cannot_be_sent_again_is_not_and_the_next_request_waits_for_the_new
         return answered(200, {"access": "access-2", "in": 1000})
 
     vendor.says("refresh", slow)
-    assert session.hear(held, URL, answered(401), replayable=False) is None
-    entry = session.enter(URL)
+    assert session._manager.on_response(grant, URL, answered(401), replayable=False) is None
+    entry = session._manager.authorize(URL)
     go.set()
     assert bearer(served(entry)) == "Bearer access-2"
     assert vendor.names == ["login", "refresh"]
@@ -278,36 +286,36 @@ def test_what_cannot_be_sent_again_is_not_and_the_next_request_waits_for_the_new
 
 def test_what_cannot_be_sent_again_gets_its_own_answer_in_an_outage_too(vendor: ScriptedVendor) -> None:
     session = vendor.session()
-    held = served(session.enter(URL))
+    grant = served(session._manager.authorize(URL))
     vendor.down = answered(503, {})
     with pytest.raises(authflow.VendorUnavailable):
-        served(session.hear(held, URL, answered(401)))
-    assert session.hear(held, URL, answered(401), replayable=False) is None
+        served(session._manager.on_response(grant, URL, answered(401)))
+    assert session._manager.on_response(grant, URL, answered(401), replayable=False) is None
     with pytest.raises(authflow.VendorUnavailable):
-        session.hear(held, URL, answered(401))
+        session._manager.on_response(grant, URL, answered(401))
 
 
 def test_forbidden_is_not_expired_for_a_minute(vendor: ScriptedVendor) -> None:
     session = vendor.session()
-    held = served(session.hear(served(session.enter(URL)), URL, answered(401)))
-    session.hear_again(held, URL, answered(401))
+    grant = served(session._manager.on_response(served(session._manager.authorize(URL)), URL, answered(401)))
+    session._manager.on_second_response(grant, URL, answered(401))
     vendor.names.clear()
     vendor.sent.clear()
-    assert session.hear(held, URL + "?page=2", answered(401)) is None
+    assert session._manager.on_response(grant, URL + "?page=2", answered(401)) is None
     vendor.clock.now += 59
-    assert session.hear(held, URL, answered(401)) is None
+    assert session._manager.on_response(grant, URL, answered(401)) is None
     assert vendor.names == []
-    assert session.hear(held, URL + "/other", answered(401)) is not None
-    landed()
+    assert session._manager.on_response(grant, URL + "/other", answered(401)) is not None
+    finished()
     assert vendor.names == ["refresh"]
 
 
 def test_forbidden_is_forgotten_after_a_minute(vendor: ScriptedVendor) -> None:
     session = vendor.session()
-    held = served(session.hear(served(session.enter(URL)), URL, answered(401)))
-    session.hear_again(held, URL, answered(401))
+    grant = served(session._manager.on_response(served(session._manager.authorize(URL)), URL, answered(401)))
+    session._manager.on_second_response(grant, URL, answered(401))
     vendor.clock.now += 61
-    assert session.hear(held, URL, answered(401)) is not None
+    assert session._manager.on_response(grant, URL, answered(401)) is not None
 
 
 def test_a_second_answer_that_leads_to_a_failing_state_is_an_error(vendor: ScriptedVendor) -> None:
@@ -317,10 +325,10 @@ def test_a_second_answer_that_leads_to_a_failing_state_is_an_error(vendor: Scrip
         "states": {**LADDER["states"], "signed_in": {"locked": "shut"}, "shut": {"fail": "The account is locked."}},
     }
     session = vendor.session(locked)
-    held = served(session.enter(URL))
-    session.hear_again(held, URL, answered(401))
+    grant = served(session._manager.authorize(URL))
+    session._manager.on_second_response(grant, URL, answered(401))
     with pytest.raises(authflow.CredentialsRefused, match=r"^The account is locked\.$"):
-        session.hear_again(held, URL, answered(423))
+        session._manager.on_second_response(grant, URL, answered(423))
 
 
 def test_an_event_may_lead_back_to_its_own_state(vendor: ScriptedVendor) -> None:
@@ -332,13 +340,13 @@ def test_an_event_may_lead_back_to_its_own_state(vendor: ScriptedVendor) -> None
         "answers": {"conflict": {"status": 409, "headers": {"X-Session-Id": "{sid}"}}},
     }
     session = authflow.AuthSession(daemon, client=vendor, clock=vendor.clock)
-    first = served(session.enter(URL))
+    first = served(session._manager.authorize(URL))
     assert first.presentation.headers == ()
     conflict = Answer(409, (("X-Session-Id", "s-1"),))
-    second = served(session.hear(first, URL, conflict))
+    second = served(session._manager.on_response(first, URL, conflict))
     assert second.presentation.headers == (("X-Session-Id", "s-1"),)
-    assert served(session.enter(URL)) is second
-    third = served(session.hear(second, URL, Answer(409, (("X-Session-Id", "s-2"),))))
+    assert served(session._manager.authorize(URL)) is second
+    third = served(session._manager.on_response(second, URL, Answer(409, (("X-Session-Id", "s-2"),))))
     assert third.presentation.headers == (("X-Session-Id", "s-2"),)
     assert vendor.sent == []
 
@@ -362,8 +370,8 @@ def test_the_least_recently_granted_is_dropped_beyond_64(vendor: ScriptedVendor)
     session = vendor.session(REGISTRY)
     for number in range(MOST_GRANTS + 6):
         pull(session, f"repository-{number}")
-    assert len(session.keeper.grants) == MOST_GRANTS == 64
-    kept = {slot[0] for slot in session.keeper.grants}
+    assert len(session._manager.grants.by_slot) == MOST_GRANTS == 64
+    kept = {slot[0] for slot in session._manager.grants.by_slot}
     assert "repository:repository-5:pull" not in kept
     assert "repository:repository-6:pull" in kept
 
@@ -541,7 +549,7 @@ def test_threads_on_an_expired_token_share_one_exchange_and_its_failure(vendor: 
 
     def call() -> None:
         try:
-            entry = session.enter(URL)
+            entry = session._manager.authorize(URL)
             if next(begun) == 16:
                 all_begun.set()
             served(entry)
@@ -563,13 +571,13 @@ def test_threads_on_an_expired_token_share_one_exchange_and_its_failure(vendor: 
 def test_the_walk_of_a_plain_request_needs_no_lock(vendor: ScriptedVendor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steady state: no store, no flight, no hook; only the clock."""
     session = vendor.session()
-    held = served(session.enter(URL))
+    grant = served(session._manager.authorize(URL))
     untouched: Callable[..., Any] = None  # type: ignore[assignment]
     for name in ("store", "flights", "_backoff", "_ahead", "_refusal"):
-        monkeypatch.setattr(session.keeper, name, untouched)
+        monkeypatch.setattr(session._manager.grants, name, untouched)
     for _ in range(3):
-        assert served(session.enter(URL)) is held
-        assert session.hear(held, URL, answered(200)) is None
+        assert served(session._manager.authorize(URL)) is grant
+        assert session._manager.on_response(grant, URL, answered(200)) is None
 
 
 def test_an_outage_says_from_the_first_when_to_try_again(vendor: ScriptedVendor) -> None:
@@ -609,10 +617,10 @@ class Gate:
         self._go.set()
 
 
-def test_logout_is_not_undone_by_a_climb_that_is_under_way(vendor: ScriptedVendor) -> None:
+def test_logout_is_not_undone_by_a_renewal_that_is_under_way(vendor: ScriptedVendor) -> None:
     session, gate = vendor.session(), Gate(200, {"access": "late", "in": 1000})
     vendor.says("login", gate)
-    waiting = session.enter(URL).flight
+    waiting = session._manager.authorize(URL).flight
     gate.reached()
     leaving = threading.Thread(target=session.logout)
     leaving.start()
@@ -620,13 +628,13 @@ def test_logout_is_not_undone_by_a_climb_that_is_under_way(vendor: ScriptedVendo
     assert waiting is not None
     assert bearer(waiting.wait()) == "Bearer late"  # who waited for it is served
     leaving.join(10)
-    landed()
+    finished()
     assert session.status().state == "signed_out"
     session.token()
     assert vendor.names == ["login", "login"]
 
 
-def test_what_a_failing_store_did_not_take_is_not_lost_by_another_climb(vendor: ScriptedVendor) -> None:
+def test_what_a_failing_store_did_not_take_is_not_lost_by_another_renewal(vendor: ScriptedVendor) -> None:
     class Failing(MemoryStore):
         down = False
 
@@ -643,7 +651,7 @@ def test_what_a_failing_store_did_not_take_is_not_lost_by_another_climb(vendor: 
     vendor.says("login", 503, {})
     vendor.clock.now += LIFETIME - 1
     store.down = True
-    waiting = session.enter(URL).flight
+    waiting = session._manager.authorize(URL).flight
     gate.reached()
     heard: list[BaseException] = []
 
@@ -679,16 +687,15 @@ def test_a_refusal_of_one_scope_leaves_the_accounts_own_good_token_alone(vendor:
     }
     store = MemoryStore()
     session = vendor.session(file, store=store)
-    held = served(session.enter(URL))
+    grant = served(session._manager.authorize(URL))
     vendor.says("login", 403, {})
     with pytest.raises(authflow.CredentialsRefused):
-        served(session.hear(held, URL, answered(403, {}, {"X-Need": "orders"})))
-    assert served(vendor.session(file, store=store).enter("https://vendor.example/api/others")).grant.captured == (
-        held.grant.captured
-    )
+        served(session._manager.on_response(grant, URL, answered(403, {}, {"X-Need": "orders"})))
+    another = vendor.session(file, store=store)._manager.authorize("https://vendor.example/api/others")
+    assert served(another).record.captured == grant.record.captured
     # Its password is not sent again, not even when that token has ended and cannot be renewed.
     vendor.says("refresh", 403, {})
     vendor.clock.now += 30
     with pytest.raises(authflow.CredentialsRefused):
-        served(session.hear(held, URL, answered(403, {}, {"X-Need": "parcels"})))
+        served(session._manager.on_response(grant, URL, answered(403, {}, {"X-Need": "parcels"})))
     assert vendor.names == ["login", "login"]

@@ -1,8 +1,12 @@
 """The edges: for each HTTP library, how to give it the token, and how to send an exchange through it.
 
-An adapter lays a grant over the caller's requests and shows the session their answers. A sender sends the requests of
-an exchange. Both know their library and nothing of states; the session knows nothing of libraries. Each module is
-imported only when its library is in use.
+    requests, httpx, niquests          `auth=`: lays a grant over the caller's requests, shows the manager their answers
+    requests_wire, httpx_wire          the request and the response of each library, taken apart
+    requests_sender, httpx_sender      exchanges through each library
+    base, deadline, quiet              what all senders have in common
+
+They know their library and nothing of states; the session manager knows nothing of libraries. Each module is imported
+only when its library is in use. A new client is a module like these and a row in `ADAPTERS`.
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import importlib
 import importlib.util
 from typing import Any, Final
 
-from authflow.clients.base import NoAnswer, Sender
+from authflow.clients.base import cookie_header
 from authflow.errors import ConfigurationError
+from authflow.manager import Sender, SessionManager
 
-__all__ = ["ADAPTERS", "NoAnswer", "Sender", "adapter", "default_sender", "sender_for"]
+__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "sender_for"]
 
 #: library → the module here that knows it
 ADAPTERS: Final = {"requests": "requests", "httpx": "httpx", "httpx2": "httpx", "niquests": "niquests"}
@@ -25,10 +30,12 @@ def _module(library: str) -> Any:
     return importlib.import_module(f"authflow.clients.{ADAPTERS[library]}")
 
 
-def adapter(library: str, session: Any) -> Any:
-    """The `auth=` object for a library. Raises ConfigurationError if it is not installed."""
+def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
+    """The `auth=` object for a library. A pickled one is asked of its `owner` again. Raises ConfigurationError if the
+    library is not installed.
+    """
     try:
-        return _module(library).adapter(library, session)
+        return _module(library).adapter(library, manager, owner)
     except ImportError as error:
         if error.name != library:
             raise

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import ConfigurationError
-from authflow.http import Answer, Pairs, Request
+from authflow.http import Pairs, Request
+from authflow.manager import NoAnswer, TooLarge
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.
 MAX_ANSWER: Final = 1 << 20
@@ -17,14 +18,6 @@ MAX_ANSWER: Final = 1 << 20
 MAX_PEEK: Final = 1 << 16
 #: Seconds in which a connection must stand.
 CONNECT: Final = 10.0
-
-
-class NoAnswer(Exception):
-    """No whole answer came. `sent`: the request may have reached the vendor and may have been acted upon."""
-
-    def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__(reason)
-        self.sent = sent
 
 
 def may_be_proxied(url: str) -> bool:
@@ -48,19 +41,6 @@ def no_answer(error: BaseException, deadline: Deadline, *, sent: bool) -> NoAnsw
         inner = (getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args)
         cause = next((part for part in inner if isinstance(part, BaseException)), None)
     return NoAnswer(f"{kind}: {system}" if system else kind, sent=sent)
-
-
-class TooLarge(Exception):
-    """The answer is larger than `MAX_ANSWER`."""
-
-
-@runtime_checkable
-class Sender(Protocol):
-    """Sends one request of an exchange: no redirects, no cookie jar, no auth, within `timeout` seconds in all."""
-
-    def exchange(self, request: Request, timeout: float) -> Answer:
-        """Raises NoAnswer, TooLarge."""
-        ...
 
 
 def wire_headers(request: Request, agent: str) -> dict[str, str]:

@@ -16,16 +16,15 @@ import importlib
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.clients.base import Sender, wrong_adapter
+from authflow.clients.base import wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view, without
 from authflow.errors import AuthFlowError, as_also
-from authflow.flight import Flight
-from authflow.held import BARE, Held
 from authflow.http import Answer
+from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
-    from authflow.session import AuthSession
+    from authflow.manager import SessionManager
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -37,8 +36,8 @@ class _Peek:
         self.response = response
 
 
-def adapter(library: str, session: AuthSession) -> Any:
-    return _auth_class(library)(session)
+def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
+    return _auth_class(library)(manager, owner)
 
 
 def sender(library: str, client: Any) -> Sender:
@@ -53,49 +52,49 @@ def _auth_class(library: str) -> type[Any]:
     class HttpxAuth(lib.Auth):  # type: ignore[misc]
         """`auth=` of one session. Raises `AuthFlowError`s that are the client's `RequestError`s too."""
 
-        def __init__(self, session: AuthSession) -> None:
-            self.session = session
-            self._keeper, self._clock = session.keeper, session.clock
+        def __init__(self, manager: SessionManager, owner: Any) -> None:
+            self.manager, self._owner = manager, owner
+            self._grants, self._clock = manager.grants, manager.clock
 
         def __repr__(self) -> str:
-            return f"<{library} auth of {self.session!r}>"
+            return f"<{library} auth of {self._owner!r}>"
 
         def __reduce__(self) -> tuple[Any, ...]:
-            return adapter, (library, self.session)
+            return getattr, (self._owner, library)
 
         def __call__(self, request: object) -> Any:
             raise wrong_adapter(library, request)
 
-        def _calm(self, request: Any, *, in_async: bool) -> Held | None:
+        def _fresh(self, request: Any, *, in_async: bool) -> Grant | None:
             """The hot path: a fresh bearer, laid over a request to a declared origin. None where a walk must begin."""
-            held, clock, url = self._keeper.held, self._clock, request.url
+            grant, clock, url = self._grants.current, self._clock, request.url
             if (
-                held.bearer is None
-                or clock() >= held.calm_until
-                or (url.scheme, url.raw_host, url.port, url.userinfo) not in held.places
+                grant.bearer is None
+                or clock() >= grant.fresh_until
+                or (url.scheme, url.raw_host, url.port, url.userinfo) not in grant.places
             ):
                 return None
-            request.headers["Authorization"] = held.bearer
-            if held.travels:
-                onward(request, held, in_async=in_async)
-            return held
+            request.headers["Authorization"] = grant.bearer
+            if grant.travels:
+                onward(request, grant, in_async=in_async)
+            return grant
 
         def _settled(self, response: Any) -> bool:
             """Is the answer surely no event, and nothing to be judged on its way?"""
-            return not response.history and response.status_code not in self.session.statuses
+            return not response.history and response.status_code not in self.manager.statuses
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             response = None
-            held = self._calm(request, in_async=False)
-            if held is not None:
+            grant = self._fresh(request, in_async=False)
+            if grant is not None:
                 response = yield request
                 if self._settled(response):
                     return
-            walk = self._walk(request, held, response, in_async=False)
+            steps = self._steps(request, grant, response, in_async=False)
             answer: Any = None
             try:
                 while True:
-                    step = walk.send(answer)
+                    step = steps.send(answer)
                     if isinstance(step, Flight):
                         answer = step.wait()
                     elif isinstance(step, _Peek):
@@ -109,16 +108,16 @@ def _auth_class(library: str) -> type[Any]:
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
             response = None
-            held = self._calm(request, in_async=True)
-            if held is not None:
+            grant = self._fresh(request, in_async=True)
+            if grant is not None:
                 response = yield request
                 if self._settled(response):
                     return
-            walk = self._walk(request, held, response, in_async=True)
+            steps = self._steps(request, grant, response, in_async=True)
             answer: Any = None
             try:
                 while True:
-                    step = walk.send(answer)
+                    step = steps.send(answer)
                     if isinstance(step, Flight):
                         answer = await step.wait_async()
                     elif isinstance(step, _Peek):
@@ -130,24 +129,24 @@ def _auth_class(library: str) -> type[Any]:
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
 
-        def _walk(
-            self, request: Any, held: Held | None = None, response: Any = None, *, in_async: bool
+        def _steps(
+            self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool
         ) -> Generator[Any, Any, None]:
-            """One request's walk, from its start, or from the answer to a request that carried `held`."""
-            session = self.session
+            """One request's walk, from its start, or from the answer to a request that carried `grant`."""
+            manager = self.manager
             laid = Laid(lib, carrier, request)
-            if held is None:
-                entry = session.enter(str(request.url), functools.partial(view, request))
-                held = entry.held
-                if held is None:
-                    landed = yield entry.flight
-                    held = session.admit(landed, entry.url)
+            if grant is None:
+                entry = manager.authorize(str(request.url), functools.partial(view, request))
+                grant = entry.grant
+                if grant is None:
+                    finished = yield entry.flight
+                    grant = manager.admit(finished, entry.url)
                 if entry.url != str(request.url):
                     laid.move(entry.url)
-                held = session.signed(held, functools.partial(view, request))
-                laid.over(request, held, session)
-                if held.travels:
-                    onward(request, held, in_async=in_async)
+                grant = manager.signed(grant, functools.partial(view, request))
+                laid.over(request, grant, manager)
+                if grant.travels:
+                    onward(request, grant, in_async=in_async)
                 response = yield request
             trail: list[Any] = []
             rejected: list[Any] = []
@@ -155,53 +154,53 @@ def _auth_class(library: str) -> type[Any]:
             while True:
                 hop = response.request
                 url = laid.plain_url(hop)
-                if held is BARE:
+                if grant is ANONYMOUS:
                     break
-                if not session.trusts(held, url):
-                    session.goes_bare(url)
+                if not manager.trusts(grant, url):
+                    manager.goes_without(url)
                     break
-                if hop is not request and not laid.carries(hop, held) and _worth_sending(session, hop, response):
+                if hop is not request and not laid.carries(hop, grant) and _worth_sending(manager, hop, response):
                     trail += _new(response.history, trail, rejected)
                     rejected.append(response)
                     request = hop
                     laid = Laid(lib, carrier, request)
-                    held = session.signed(held, functools.partial(view, request))
-                    laid.over(request, held, session)
+                    grant = manager.signed(grant, functools.partial(view, request))
+                    laid.over(request, grant, manager)
                     response = yield request
                     continue
-                if response.status_code not in session.statuses:
+                if response.status_code not in manager.statuses:
                     break
                 body = b""
-                if session.needs_body:
+                if manager.needs_body:
                     body = yield _Peek(response)
-                answer = Answer(response.status_code, pairs(response.headers), body, session.clock())
+                answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
                 if again:
-                    session.hear_again(held, url, answer)
+                    manager.on_second_response(grant, url, answer)
                     break
-                heard = session.hear(held, url, answer, replayable=replayable(lib, hop))
+                heard = manager.on_response(grant, url, answer, replayable=replayable(lib, hop))
                 if heard is None:
                     break
-                new = heard.held
+                new = heard.grant
                 if new is None:
-                    landed = yield heard.flight
-                    new = session.admit(landed, url)
+                    finished = yield heard.flight
+                    new = manager.admit(finished, url)
                 again = True
                 trail += _new(response.history, trail, rejected)
                 rejected.append(response)
                 if hop is not request:
                     request, laid = hop, Laid(lib, carrier, hop)
-                laid.take_back(held)
-                held = session.signed(new, functools.partial(view, request))
-                laid.over(request, held, session)
-                if held.travels:
-                    onward(request, held, in_async=in_async)
+                laid.take_back(grant)
+                grant = manager.signed(new, functools.partial(view, request))
+                laid.over(request, grant, manager)
+                if grant.travels:
+                    onward(request, grant, in_async=in_async)
                 response = yield request
             response.history = [*trail, *_new(response.history, trail, rejected)]
             for earlier in response.history:
-                for name, _ in held.presentation.headers:
+                for name, _ in grant.presentation.headers:
                     earlier.request.headers.pop(name, None)
-                if held.presentation.query:
-                    earlier.request.url = lib.URL(without(str(earlier.request.url), held.presentation.query))
+                if grant.presentation.query:
+                    earlier.request.url = lib.URL(without(str(earlier.request.url), grant.presentation.query))
 
     return HttpxAuth
 
@@ -211,6 +210,6 @@ def _new(responses: list[Any], *known: list[Any]) -> list[Any]:
     return [response for response in responses if not any(response is other for list_ in known for other in list_)]
 
 
-def _worth_sending(session: AuthSession, request: Any, response: Any) -> bool:
+def _worth_sending(manager: SessionManager, request: Any, response: Any) -> bool:
     """A hop that came without the token is asked for again if that is safe, or if it was turned away for it."""
-    return request.method in SAFE or response.status_code in session.statuses
+    return request.method in SAFE or response.status_code in manager.statuses

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.base import MAX_PEEK, cookie_header
 from authflow.errors import ConfigurationError
-from authflow.held import Held
 from authflow.http import WEBSOCKET, Origin, Pairs, Request, add_query, merge_fields
+from authflow.manager import Grant
 
 if TYPE_CHECKING:
-    from authflow.session import AuthSession
+    from authflow.manager import SessionManager
 
 #: The request extension in which a hop notes that it was given a token.
 MARK: Final = "authflow"
@@ -38,8 +38,8 @@ class Laid:
         self._request.url = self._lib.URL(url)
         self._request.headers["Host"] = self._request.url.netloc.decode("ascii")
 
-    def over(self, request: Any, held: Held, session: AuthSession) -> None:
-        presentation = held.presentation
+    def over(self, request: Any, grant: Grant, manager: SessionManager) -> None:
+        presentation = grant.presentation
         carried = []
         for name, value in presentation.headers:
             if name.lower() == "authorization":
@@ -54,32 +54,32 @@ class Laid:
             self._url = request.url
             request.url = self._lib.URL(add_query(str(request.url), presentation.query))
         if presentation.json or presentation.form:
-            self._merge(request, held, session)
+            self._merge(request, grant, manager)
 
-    def _merge(self, request: Any, held: Held, session: AuthSession) -> None:
+    def _merge(self, request: Any, grant: Grant, manager: SessionManager) -> None:
         try:
             body = request.content
         except self._lib.RequestNotRead:
             return
-        presentation = held.presentation
+        presentation = grant.presentation
         kind = request.headers.get("Content-Type") or (
             "application/json" if presentation.json else "application/x-www-form-urlencoded"
         )
         try:
             merged = merge_fields(kind, body, presentation.json, presentation.form)
         except ValueError as error:
-            raise ConfigurationError(f"{session.vendor.title}: {error}", vendor=session.vendor.name) from None
+            raise ConfigurationError(f"{manager.vendor.title}: {error}", vendor=manager.vendor.name) from None
         self._body = request.stream, body, request.headers.get("Content-Length")
         request.headers["Content-Type"] = kind
         request.headers["Content-Length"] = str(len(merged))
         request.stream = once_class(self._lib)(merged)
         request._content = merged
 
-    def take_back(self, held: Held) -> None:
+    def take_back(self, grant: Grant) -> None:
         request = self._request
         if isinstance(request.headers, Carrier):
             request.headers = request.headers.plain()
-        for name, _ in held.presentation.headers:
+        for name, _ in grant.presentation.headers:
             request.headers.pop(name, None)
         if self._url is not None:
             request.url, self._url = self._url, None
@@ -93,10 +93,10 @@ class Laid:
         return str(self._url if self._url is not None and request is self._request else request.url)
 
     @staticmethod
-    def carries(request: Any, held: Held) -> bool:
-        if request.extensions.get(MARK) == held.token_id:
+    def carries(request: Any, grant: Grant) -> bool:
+        if request.extensions.get(MARK) == grant.token_id:
             return True
-        presentation = held.presentation
+        presentation = grant.presentation
         return all(request.headers.get(name) == value for name, value in presentation.headers) and not (
             presentation.cookies or presentation.query
         )
@@ -105,7 +105,7 @@ class Laid:
 # --- hops -------------------------------------------------------------------------------------------------------------
 
 
-def onward(request: Any, held: Held, *, in_async: bool) -> None:
+def onward(request: Any, grant: Grant, *, in_async: bool) -> None:
     """Let the hops of a redirected request carry the token to declared origins.
 
     A hop is built inside httpx, where no auth is asked; its headers go out through the transport, which tells the
@@ -113,20 +113,20 @@ def onward(request: Any, held: Held, *, in_async: bool) -> None:
     """
     before = request.extensions.get("trace")
     before = before.before if isinstance(before, _Onward) else before
-    request.extensions = {**request.extensions, "trace": _Onward(held, before, in_async)}
+    request.extensions = {**request.extensions, "trace": _Onward(grant, before, in_async)}
 
 
 class _Onward:
     """A trace that hands the token on, and tells the caller's own trace as well."""
 
-    __slots__ = ("_held", "_in_async", "before")
+    __slots__ = ("_grant", "_in_async", "before")
 
-    def __init__(self, held: Held, before: Callable[[str, Any], Any] | None, in_async: bool) -> None:
-        self._held, self.before, self._in_async = held, before, in_async
+    def __init__(self, grant: Grant, before: Callable[[str, Any], Any] | None, in_async: bool) -> None:
+        self._grant, self.before, self._in_async = grant, before, in_async
 
     def __call__(self, name: str, info: dict[str, Any]) -> Any:
         if name.endswith("send_request_headers.started"):
-            _hand_on(info["request"], self._held)
+            _hand_on(info["request"], self._grant)
         told = self.before(name, info) if self.before is not None else None
         return _after(told) if self._in_async else told
 
@@ -135,19 +135,19 @@ async def _after(told: Any) -> Any:
     return await told if told is not None else None
 
 
-def _hand_on(hop: Any, held: Held) -> None:
+def _hand_on(hop: Any, grant: Grant) -> None:
     """Give a transport's request the token, if it lacks it and may have it; else take it away, which httpx itself does
     not on the way from http to https at one host. What a proxy is to forward names its target, and goes as httpx made
     it: the URL here is the proxy's.
     """
-    presentation, url = held.presentation, hop.url
+    presentation, url = grant.presentation, hop.url
     if url.target.startswith((b"http://", b"https://")):
         return
     scheme = url.scheme.decode("ascii")
     scheme = WEBSOCKET.get(scheme, scheme)
     port = url.port if url.port is not None else {"http": 80, "https": 443}.get(scheme, 0)
     ours = [(name.encode("ascii"), value.encode("utf-8")) for name, value in presentation.headers]
-    if Origin(scheme, url.host.decode("ascii").lower(), port) not in held.origins:
+    if Origin(scheme, url.host.decode("ascii").lower(), port) not in grant.origins:
         taken = {(name.lower(), value) for name, value in ours}
         hop.headers = [(name, value) for name, value in hop.headers if (name.lower(), value) not in taken]
         return
@@ -162,7 +162,7 @@ def _hand_on(hop: Any, held: Held) -> None:
     if presentation.query:
         target = add_query(without(url.target.decode("ascii"), presentation.query), presentation.query)
         hop.url = type(url)(scheme=url.scheme, host=url.host, port=url.port, target=target)
-    hop.extensions[MARK] = held.token_id
+    hop.extensions[MARK] = grant.token_id
 
 
 def without(url: str, query: Pairs) -> str:

@@ -21,20 +21,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import niquests
 
-from authflow.clients.base import Sender
-from authflow.clients.requests import Auth, Calm, Steps, Walk, auth_class, settle
+from authflow.clients.requests import Auth, FreshHook, RequestHook, Steps, auth_class, settle
 from authflow.clients.requests_sender import RequestsSender
-from authflow.flight import Flight
-from authflow.held import Held
+from authflow.manager import Flight, Grant, Sender
 
 if TYPE_CHECKING:
-    from authflow.session import AuthSession
+    from authflow.manager import SessionManager
 
 C = TypeVar("C", bound=type)
 
 
-def adapter(library: str, session: AuthSession) -> Any:
-    return auth_class(library, NiquestsAuth)(library, session)
+def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
+    return auth_class(library, NiquestsAuth)(library, manager, owner)
 
 
 def sender(library: str, client: Any) -> Sender:
@@ -70,9 +68,9 @@ def awaited(cls: C) -> C:
 class Pending:
     """The wait for a token, put off until the request is sent."""
 
-    def __init__(self, walk: Walk, flight: Flight[Held]) -> None:
-        self._walk = walk
-        self._flight: Flight[Held] | None = flight
+    def __init__(self, hook: RequestHook, flight: Flight[Grant]) -> None:
+        self._hook = hook
+        self._flight: Flight[Grant] | None = flight
 
     def __call__(self, request: Any, **kwargs: Any) -> Any:
         steps = self._steps(request)
@@ -82,24 +80,24 @@ class Pending:
     def _steps(self, request: Any) -> Steps:
         flight, self._flight = self._flight, None
         if flight is not None:
-            yield from self._walk.land(request, flight)
+            yield from self._hook.finish(request, flight)
         return request
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._walk.__reduce__()
+        return self._hook.__reduce__()
 
 
-class NiquestsCalm(Calm):
+class NiquestsFreshHook(FreshHook):
     __slots__ = ()
 
     def __call__(self, response: Any, **kwargs: Any) -> None:
         # A response asks, whenever it is read, whether it has come yet. When it is shown to a listener, it has.
         if object.__getattribute__(response, "status_code") in self.noteworthy:
-            self.walk(response.request)
+            self.hook(response.request)
 
 
 @awaited
-class NiquestsWalk(Walk):
+class NiquestsRequestHook(RequestHook):
     __slots__ = ()
 
     def __call__(self, response: Any, **kwargs: Any) -> Any:
@@ -110,7 +108,7 @@ class NiquestsWalk(Walk):
         promise = _promise(response)
         seen = response if promise is None else promise.get_parameter("niquests_response")
         if self.concerns(seen):
-            seen = yield from self.hear(seen, kwargs)
+            seen = yield from self.on_response(seen, kwargs)
         else:
             seen = self.passed(seen)
         if promise is None:
@@ -153,17 +151,14 @@ class NiquestsAuth(Auth):
     too.
     """
 
-    calm = NiquestsCalm
-    walk = NiquestsWalk
+    fresh = NiquestsFreshHook
+    hook = NiquestsRequestHook
     follows = True
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return adapter, (self._library, self.session)
-
-    def _await(self, walk: Walk, request: Any, flight: Flight[Held]) -> None:
+    def _await(self, hook: RequestHook, request: Any, flight: Flight[Grant]) -> None:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            super()._await(walk, request, flight)
+            super()._await(hook, request, flight)
         else:
-            request.hooks["pre_request"].append(Pending(walk, flight))
+            request.hooks["pre_request"].append(Pending(hook, flight))

@@ -59,7 +59,7 @@ class RequestsSender:
 
 
 def _as_it_comes(response: Any) -> Iterator[bytes]:
-    """The body in the pieces that arrive: who waits for full ones waits beyond the time-out for a body that drips."""
+    """The body in the pieces that arrive: who waits for full ones waits beyond the time-out for a slow body."""
     if not hasattr(response.raw, "read1"):
         yield from response.raw.stream(1, decode_content=False)  # urllib3 before its version 2
         return

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from authflow.clients.base import MAX_PEEK, cookie_header
 from authflow.errors import ConfigurationError
-from authflow.held import Held
 from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
+from authflow.manager import Grant
 
 if TYPE_CHECKING:
-    from authflow.session import AuthSession
+    from authflow.manager import SessionManager
 
 #: Where a request keeps what it was before its URL, or its body, was given the token.
 URL, BODY = "_url_without_token", "_body_without_token"
@@ -36,9 +36,9 @@ def _mixed(mixin: Any, cls: Any) -> Any:
 # --- the request ------------------------------------------------------------------------------------------------------
 
 
-def lay_over(request: Any, held: Held, session: AuthSession) -> None:
+def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
     """Let a request carry the token. Raises ConfigurationError."""
-    presentation, own = held.presentation, vars(request)
+    presentation, own = grant.presentation, vars(request)
     is_hop = isinstance(request, Hop)
     if is_hop:
         request.headers = _mixed(Kept, request.headers.__class__)(request.headers, presentation)
@@ -51,26 +51,26 @@ def lay_over(request: Any, held: Held, session: AuthSession) -> None:
         own[URL] = request.url
         own["url"] = add_query(request.url, presentation.query)
     if (presentation.json or presentation.form) and (request.body is None or isinstance(request.body, str | bytes)):
-        _merge(request, presentation, session)
+        _merge(request, presentation, manager)
 
 
-def _merge(request: Any, presentation: Presentation, session: AuthSession) -> None:
+def _merge(request: Any, presentation: Presentation, manager: SessionManager) -> None:
     before = {name: request.headers.get(name) for name in ("Content-Type", "Content-Length")}
     kind = before["Content-Type"] or ("application/json" if presentation.json else "application/x-www-form-urlencoded")
     body = request.body.encode() if isinstance(request.body, str) else request.body or b""
     try:
         merged = merge_fields(kind, body, presentation.json, presentation.form)
     except ValueError as error:
-        raise ConfigurationError(f"{session.vendor.title}: {error}", vendor=session.vendor.name) from None
+        raise ConfigurationError(f"{manager.vendor.title}: {error}", vendor=manager.vendor.name) from None
     vars(request)[BODY] = request.body, merged, before
     request.body = merged
     request.headers["Content-Type"] = kind
     request.headers["Content-Length"] = str(len(merged))
 
 
-def take_back(request: Any, held: Held) -> None:
+def take_back(request: Any, grant: Grant) -> None:
     """Remove from a request what `lay_over` gave it."""
-    presentation, own = held.presentation, vars(request)
+    presentation, own = grant.presentation, vars(request)
     if isinstance(request.headers, Kept):
         request.headers = request.headers.released()
     for name, _ in presentation.headers:
@@ -112,11 +112,11 @@ def rewound(request: Any) -> Any:
 # --- redirects --------------------------------------------------------------------------------------------------------
 
 
-def follow(request: Any, walk: Any) -> None:
+def follow(request: Any, hook: Any) -> None:
     """Let the hops of a redirected request be judged by `walk` (or the one that begins by then), and its place in the
     history be clean.
     """
-    request._walk = walk
+    request._hook = hook
     request.__class__ = following(request.__class__)
 
 
@@ -132,16 +132,16 @@ class Following:
     _plain_class: type
 
     def copy(self) -> Any:
-        walk = vars(self)["_walk"].walk(self)
-        walk.take_back(self)
+        hook = vars(self)["_hook"].hook(self)
+        hook.take_back(self)
         hop = super().copy()  # type: ignore[misc]
         hop.__class__ = _mixed(Hop, hop.__class__)
-        vars(hop)["_walk"] = walk
+        vars(hop)["_hook"] = hook
         hop.url = hop.url
         return hop
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_walk", URL, BODY)}
+        state = {name: value for name, value in vars(self).items() if name not in ("_hook", URL, BODY)}
         return _restored, (self._plain_class, state)
 
 
@@ -154,10 +154,10 @@ class Hop(Following):
 
     @url.setter
     def url(self, url: str) -> None:
-        walk = vars(self)["_walk"]
-        walk.take_back(self)
+        hook = vars(self)["_hook"]
+        hook.take_back(self)
         vars(self)["url"] = url
-        walk.judge(self)
+        hook.judge(self)
 
 
 def _restored(cls: Any, state: Mapping[str, Any]) -> Any:

@@ -7,8 +7,12 @@
     "encrypted+" before any of these      encrypted with the key in the environment variable AUTHFLOW_KEY
     "scheme://…" of a plugin, or an object of the `Store` protocol
 
-A store's libraries are imported when the first one of its kind is opened. No message shows a URL: it may hold a
-password.
+    base                                      what a store is: load, save, delete, lock; read this first
+    memory, file, keyring, encrypted, redis   a store each
+    turns, private                            whose turn it is between processes; files that nobody else may read
+
+A store never looks into its records. Its libraries are imported when the first one of its kind is opened. No message
+shows a URL: it may hold a password.
 """
 
 from __future__ import annotations

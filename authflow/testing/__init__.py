@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from authflow.testing.exploration import Exploration, explore
     from authflow.testing.faults import Fault, Faults
     from authflow.testing.machine import FlowMachine, flow_machine
-    from authflow.testing.serve import serving
+    from authflow.testing.serve import serving, unreached
     from authflow.testing.simulator import Call, Simulator
     from authflow.testing.store_contract import StoreContract
     from authflow.testing.transports import SimulatedSender, httpx_transport, requests_adapter
@@ -37,6 +37,7 @@ __all__ = [
     "httpx_transport",
     "requests_adapter",
     "serving",
+    "unreached",
 ]
 
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
     "httpx_transport": "transports",
     "requests_adapter": "transports",
     "serving": "serve",
+    "unreached": "serve",
 }
 
 

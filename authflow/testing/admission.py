@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from authflow.exchange import Exchange
-from authflow.flow import Presenting, spends_refresh
 from authflow.http import Request
+from authflow.templates import Exchange
 from authflow.testing import derived
 from authflow.testing.answering import Answering
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Refused
 from authflow.testing.signatures import Signatures
-from authflow.vendor import Vendor
+from authflow.vendors import Presenting, Vendor, spends_refresh
 
 
 class Admission(Answering):
@@ -154,4 +153,4 @@ def _secret(vendor: Vendor, name: str) -> bool:
 
 
 def _names(state: Presenting) -> list[str]:
-    return [hole.name for hole in state.present.holes() if hole.name != "_"]
+    return [placeholder.name for placeholder in state.present.placeholders() if placeholder.name != "_"]

@@ -7,19 +7,16 @@ what is new, which the ledger hands out and remembers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
-from authflow.exchange import AnswerPattern, Exchange, judge
-from authflow.flow import UNAVAILABLE, Failing, Sending, refusals, spends_refresh
 from authflow.http import Answer
-from authflow.template import Hole
+from authflow.templates import AnswerPattern, Exchange, Placeholder, judge
 from authflow.testing import samples
 from authflow.testing.keys import Keys
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Ledger
-from authflow.vendor import Vendor
+from authflow.vendors import UNAVAILABLE, Failing, Sending, Vendor, refusals, spends_refresh
 
 #: The status that says why, where the pattern leaves a choice.
 STATUS: Final = {"malformed": 400, "locked": 403, "forbidden": 403}
@@ -74,8 +71,8 @@ class Answering:
         filled = self._fill(pattern, values, family, account, exchange)
         answer = pattern.render(filled, status_for(pattern, why))
         if not pattern.needs_body:
-            told = replace(plain(answer.status, why or "ok"), status=answer.status)
-            told = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
+            told = plain(answer.status, why or "ok").replace(status=answer.status)
+            told = answer.replace(headers=(*answer.headers, *told.headers), body=told.body)
             verdict, _ = judge(exchange.answers, told)
             if verdict is not None and verdict.name == outcome:
                 return told
@@ -89,12 +86,14 @@ class Answering:
         account: Account | None,
         exchange: Exchange | None,
     ) -> dict[str, Any]:
-        """A value for every hole of an answer; what is new is handed out, and remembered."""
-        holes = {hole.name: hole for hole in pattern.holes() if hole.name != "_"}
+        """A value for every placeholder of an answer; what is new is handed out, and remembered."""
+        placeholders = {
+            placeholder.name: placeholder for placeholder in pattern.placeholders() if placeholder.name != "_"
+        }
         known = {**self._settings, **(account.values if account is not None else {}), "base_url": self.base_url}
-        filled = {name: known[name] for name in holes if name in known}
+        filled = {name: known[name] for name in placeholders if name in known}
         now = self.now()
-        for name, hole in holes.items():
+        for name, placeholder in placeholders.items():
             if name in filled:
                 continue
             if name in ("expires_in", "expires_at", "retry_after"):
@@ -103,35 +102,37 @@ class Answering:
             elif name in self._urls:
                 filled[name] = self._urls[name]
             elif name == REFRESH and exchange is not None:
-                if not (hole.optional and spends_refresh(exchange) and not self.rotate):
+                if not (placeholder.optional and spends_refresh(exchange) and not self.rotate):
                     family = family or self.ledger.found(account)
                     serial, text = self.ledger.secret(name)
-                    filled[name] = self._token(text, family, now) if hole.kind == "jwt" else text
+                    filled[name] = self._token(text, family, now) if placeholder.kind == "jwt" else text
                     self.ledger.replace_refresh(family, filled[name], serial)
             elif name in values:
                 filled[name] = values[name]
             elif exchange is None and name != ACCESS:
-                filled[name] = self._shown(name, hole, values)
+                filled[name] = self._shown(name, placeholder, values)
             if name == ACCESS or (name not in filled and name != REFRESH):
                 family = family or self.ledger.found(account)
-                filled[name] = self._hand_out(name, hole, family, values, now)
+                filled[name] = self._hand_out(name, placeholder, family, values, now)
         return filled
 
-    def _shown(self, name: str, hole: Hole, values: Mapping[str, Any]) -> Any:
+    def _shown(self, name: str, placeholder: Placeholder, values: Mapping[str, Any]) -> Any:
         """A value for anybody to see: the part of the data that a request asked for, or a nonce."""
         where = values.get("_scope")
         text = f"{name}-{where}" if name in self.vendor.vary and where else self.ledger.secret(name)[1]
-        value = samples.captured(hole, text)
+        value = samples.captured(placeholder, text)
         self.ledger.open.add((name, str(value)))
         return value
 
-    def _hand_out(self, name: str, hole: Hole, family: Family, values: Mapping[str, Any], now: float) -> Any:
+    def _hand_out(
+        self, name: str, placeholder: Placeholder, family: Family, values: Mapping[str, Any], now: float
+    ) -> Any:
         serial, text = self.ledger.secret(name)
         if name != ACCESS:
-            value = samples.captured(hole, text)
+            value = samples.captured(placeholder, text)
             self.ledger.hand_out(name, value, family, serial)
             return value
-        if hole.kind == "jwt" or self.vendor.verify is not None:
+        if placeholder.kind == "jwt" or self.vendor.verify is not None:
             text = self._token(text, family, now)
         scope = {key: str(values[key]) for key in self.vendor.vary if key in values}
         self.ledger.hand_out(name, text, family, serial, ends=now + self.lifetime, scope=scope)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from authflow import draw
-from authflow.flow import EXPIRED, LOST, UNAVAILABLE, Presenting, Sending, next_rung, refusals, rotates
-from authflow.vendor import Vendor
+from authflow.vendors import EXPIRED, LOST, UNAVAILABLE, Presenting, Sending, Vendor, next_step, refusals, rotates
+from authflow.vendors import drawing as draw
 
 Cell = tuple[str, str]
 
@@ -41,9 +40,14 @@ def cells(vendor: Vendor) -> list[Cell]:
 def _expires(vendor: Vendor) -> bool:
     """Does anything tell when a token ends?"""
     patterns = [pattern for exchange in vendor.flow.exchanges.values() for _, pattern in exchange.answers]
-    holes = [hole for pattern in (*patterns, *(item for _, item in vendor.answers)) for hole in pattern.holes()]
+    placeholders = [
+        placeholder
+        for pattern in (*patterns, *(item for _, item in vendor.answers))
+        for placeholder in pattern.placeholders()
+    ]
     told = any(
-        hole.name in ("expires_in", "expires_at") or (hole.name, hole.kind) == ("access", "jwt") for hole in holes
+        placeholder.name in ("expires_in", "expires_at") or (placeholder.name, placeholder.kind) == ("access", "jwt")
+        for placeholder in placeholders
     )
     return told or vendor.lifetime is not None or vendor.idle is not None
 
@@ -91,5 +95,5 @@ def after(vendor: Vendor, state: str, outcome: str) -> str:
     if outcome in following:
         return str(following[outcome])
     if isinstance(here, Sending) and outcome in (LOST, "missing"):
-        return next_rung(here, vendor.flow.exchanges[here.send])
+        return next_step(here, vendor.flow.exchanges[here.send])
     return state

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from authflow.bag import Bag
-from authflow.template import ABSENT, Mismatch, Unbound, Unfit
-from authflow.vendor import Derived, Vendor
+from authflow.templates import ABSENT, Mismatch, Unbound, Unfit
+from authflow.vendors import Derived, Given, Values, Vendor
 
 _FREE: Final = frozenset({"now", "uuid4", "random"})
 #: Volatile, and yet they can be checked.
@@ -55,9 +54,9 @@ def fits(vendor: Vendor, name: str, values: Mapping[str, Any], given: Mapping[st
     row = vendor.derive[name]
     if row.function_name in _FREE or not provable(row):
         return True
-    bag = Bag(vendor, given, {key: value for key, value in values.items() if key != name}, now)
+    known = Values(vendor, Given(dict(given)), {key: value for key, value in values.items() if key != name}, now)
     try:
-        argument = row.argument.render(bag)
+        argument = row.argument.render(known)
         if argument is ABSENT:
             return False
         if row.function_name == "jwt":

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from authflow.http import Answer
 
 if TYPE_CHECKING:
-    from authflow.testing.simulator import Simulator
+    from authflow.testing.keys import Keys
+    from authflow.testing.ledger import Ledger
+    from authflow.vendors import Vendor
 
 
 class Broken(Exception):
@@ -41,31 +44,47 @@ BROKEN: Final[dict[str, tuple[str, bool, bool]]] = {
     "half": ("half", True, True),
 }
 
-_Order = Callable[["Simulator", float], None]
+
+class Faulty(Protocol):
+    """What faults befall: a simulator, as far as they reach into it."""
+
+    ledger: Ledger
+    counts: Counter[str]
+    skew: float
+
+    @property
+    def vendor(self) -> Vendor: ...
+    @property
+    def keys(self) -> Keys: ...
+    def now(self) -> float: ...
+    def delay(self, seconds: float) -> None: ...
 
 
-def _lock(simulator: Simulator, value: float) -> None:
+_Order = Callable[["Faulty", float], None]
+
+
+def _lock(simulator: Faulty, value: float) -> None:
     from authflow.testing.ledger import WRONG_PASSWORDS
 
     for account in simulator.ledger.accounts:
         account.wrong = WRONG_PASSWORDS
 
 
-def _refuse(simulator: Simulator, value: float) -> None:
+def _refuse(simulator: Faulty, value: float) -> None:
     for account in simulator.ledger.accounts:
         account.refused = True
 
 
-def _unlock(simulator: Simulator, value: float) -> None:
+def _unlock(simulator: Faulty, value: float) -> None:
     for account in simulator.ledger.accounts:
         account.refused, account.wrong = False, 0
 
 
-def _forge(simulator: Simulator, value: float) -> None:
+def _forge(simulator: Faulty, value: float) -> None:
     simulator.keys.forging = True
 
 
-def _skew(simulator: Simulator, value: float) -> None:
+def _skew(simulator: Faulty, value: float) -> None:
     simulator.skew = value
 
 
@@ -148,7 +167,7 @@ def _number(text: str) -> float:
 class Faults:
     """The faults of one simulator, in their order. `slept` is told how long a slow answer takes."""
 
-    simulator: Simulator
+    simulator: Faulty
     random: random.Random = field(default_factory=lambda: random.Random(0))
     ordered: list[Fault] = field(default_factory=list)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authflow.http import Answer
-from authflow.vendor import Vendor
+from authflow.vendors import Vendor
 
 
 class Keys:

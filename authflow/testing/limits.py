@@ -8,23 +8,35 @@ code        a plugin's `authflow_exchange` sends requests that no file describes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from authflow import plugins
-from authflow.bag import Bag
-from authflow.exchange import Exchange, judge
-from authflow.flow import Presenting
 from authflow.http import Request
-from authflow.signing import laid_over
-from authflow.template import Unbound, Unfit
+from authflow.manager import laid_over
+from authflow.templates import Exchange, Unbound, Unfit, judge
 from authflow.testing import derived
+from authflow.vendors import Given, Presenting, Values
 
 if TYPE_CHECKING:
     from authflow.http import Answer
-    from authflow.testing.simulator import Simulator
+    from authflow.vendors import Vendor
 
 
-def found(simulator: Simulator) -> Iterator[str]:
+class Simulated(Protocol):
+    """A simulator, as far as its limits hang on it."""
+
+    base_url: str
+    inputs: dict[str, Any]
+
+    @property
+    def vendor(self) -> Vendor: ...
+    @property
+    def parts(self) -> Mapping[str, Any]: ...
+    def now(self) -> float: ...
+    def answer(self, exchange: str, outcome: str) -> Answer: ...
+
+
+def found(simulator: Simulated) -> Iterator[str]:
     """The limits of a simulator, a line each; what has a hand-written part has none."""
     yield from _derived(simulator)
     for exchange in simulator.vendor.flow.exchanges.values():
@@ -33,11 +45,11 @@ def found(simulator: Simulator) -> Iterator[str]:
             yield from _answers(simulator, exchange)
 
 
-def _derived(simulator: Simulator) -> Iterator[str]:
-    vendor, bag = simulator.vendor, _bag(simulator)
+def _derived(simulator: Simulated) -> Iterator[str]:
+    vendor, values = simulator.vendor, _values(simulator)
     for name, row in vendor.derive.items():
         try:
-            bag.get(name)
+            values.get(name)
         except Unfit as error:
             yield f"derive.{name}: {error} from what is made up here: give inputs"
         users = [exchange.name for exchange in vendor.flow.exchanges.values() if name in _names(exchange)]
@@ -45,7 +57,7 @@ def _derived(simulator: Simulator) -> Iterator[str]:
             yield f"derive.{name}: {row.function_name} gives another value each time, so that any is let pass"
 
 
-def _in_code(simulator: Simulator, exchange: Exchange) -> Iterator[str]:
+def _in_code(simulator: Simulated, exchange: Exchange) -> Iterator[str]:
     class Sent(Exception):
         pass
 
@@ -57,15 +69,15 @@ def _in_code(simulator: Simulator, exchange: Exchange) -> Iterator[str]:
     if request is None:
         return
     try:
-        bag = _bag(simulator)
-        if hook(vendor=simulator.vendor, exchange=exchange.name, request=request, values=bag, send=send) is None:
+        values = _values(simulator)
+        if hook(vendor=simulator.vendor, exchange=exchange.name, request=request, values=values, send=send) is None:
             return
     except Sent:
         pass
     yield f"exchanges.{exchange.name}: a plugin's authflow_exchange sends it in its own way"
 
 
-def _answers(simulator: Simulator, exchange: Exchange) -> Iterator[str]:
+def _answers(simulator: Simulated, exchange: Exchange) -> Iterator[str]:
     for outcome in exchange.outcomes:
         where = f"exchanges.{exchange.name}.answers.{outcome}"
         try:
@@ -78,30 +90,34 @@ def _answers(simulator: Simulator, exchange: Exchange) -> Iterator[str]:
             yield f"{where}: its answer is taken for {what}"
 
 
-def sample(simulator: Simulator) -> tuple[Request | None, Mapping[str, Any]]:
+def sample(simulator: Simulated) -> tuple[Request | None, Mapping[str, Any]]:
     """A request such as a session signs, and the values that it was rendered with."""
-    bag = _bag(simulator)
+    values = _values(simulator)
     for exchange in simulator.vendor.flow.exchanges.values():
         if (request := _rendered(simulator, exchange)) is not None:
-            return request, dict(bag)
+            return request, _known(values)
     bare = Request("GET", simulator.base_url)
     for state in simulator.vendor.flow.states.values():
         if isinstance(state, Presenting):
             try:
-                return laid_over(bare, state.present.render(bag), simulator.vendor), dict(bag)
+                return laid_over(bare, state.present.render(values), simulator.vendor), _known(values)
             except (Unbound, Unfit):
                 continue
     return None, {}
 
 
-def _rendered(simulator: Simulator, exchange: Exchange) -> Request | None:
+def _known(values: Values) -> dict[str, Any]:
+    return {name: value for name in values.names if (value := values.get(name)) is not None}
+
+
+def _rendered(simulator: Simulated, exchange: Exchange) -> Request | None:
     try:
-        return exchange.request.render(_bag(simulator), simulator.base_url)
+        return exchange.request.render(_values(simulator), simulator.base_url)
     except (Unbound, Unfit):
         return None
 
 
-def _bag(simulator: Simulator) -> Bag:
+def _values(simulator: Simulated) -> Values:
     """What a session would have after every exchange: each captured value is some text."""
     captures = {
         name
@@ -110,10 +126,13 @@ def _bag(simulator: Simulator) -> Bag:
         for pattern in exchange.patterns(outcome)
         for name in pattern.may_capture
     }
-    return Bag(
-        simulator.vendor, simulator.inputs, dict.fromkeys(sorted(captures - {"base_url"}), "sample"), simulator.now()
+    return Values(
+        simulator.vendor,
+        Given(simulator.inputs),
+        dict.fromkeys(sorted(captures - {"base_url"}), "sample"),
+        simulator.now(),
     )
 
 
 def _names(exchange: Exchange) -> set[str]:
-    return {hole.name for hole in exchange.request.holes()}
+    return {placeholder.name for placeholder in exchange.request.placeholders()}

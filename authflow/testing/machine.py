@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from authflow import plugins
-from authflow.flow import Presenting
 from authflow.http import resolve
 from authflow.testing import samples
 from authflow.testing.clock import Clock
@@ -33,7 +32,7 @@ from authflow.testing.shared_store import SharedStore
 from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Stage
 from authflow.testing.story import numbered
-from authflow.vendor import Vendor
+from authflow.vendors import Presenting, Vendor
 
 PROCESSES = 3
 WHO = st.integers(0, PROCESSES - 1)
@@ -207,8 +206,8 @@ class FlowMachine(RuleBasedStateMachine):
     def a_renewal(self, how: str, fault: str | None, where: str, who: list[int], plan: list[int]) -> None:
         """Tokens go bad at the vendor or by the clock, and the exchanges that follow may meet a fault."""
         if how in AGED:
-            held = self._alive(who[0]).session.held.grant
-            ends = held.expires_at if held.expires_at is not None else self.clock() + self.simulator.lifetime
+            grant = self._alive(who[0]).session._manager.grants.current.record
+            ends = grant.expires_at if grant.expires_at is not None else self.clock() + self.simulator.lifetime
             self._pass(max(0.0, ends - self.simulator.lifetime * AGED[how] - self.clock()))
         else:
             self._order(how)
@@ -257,7 +256,7 @@ class FlowMachine(RuleBasedStateMachine):
 
     @rule(who=WHO, pauses=st.integers(0, 6), plan=PLANS)
     def is_killed_midway(self, who: int, pauses: int, plan: list[int]) -> None:
-        """A process is killed in the middle of a climb; another takes its place when it is needed."""
+        """A process is killed in the middle of a renewal; another takes its place when it is needed."""
         player = self._alive(who)
         player.process.dies_in = pauses
         self._begin(who, "get")

@@ -12,18 +12,17 @@ import importlib.util
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.clients.base import NoAnswer
 from authflow.errors import AuthFlowError, ConfigurationError
-from authflow.exchange import Exchange, judge
-from authflow.flow import Transition
 from authflow.http import Answer, Request, origin_of
-from authflow.proofs import closure
+from authflow.manager import NoAnswer
 from authflow.session import AuthSession
+from authflow.templates import Exchange, judge
 from authflow.testing.faults import Broken
 from authflow.testing.promises import Errand, Watcher, usable
 from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Process, Stage, StagedFlights
 from authflow.testing.transports import httpx_response
+from authflow.vendors import Transition, closure
 
 if TYPE_CHECKING:
     from authflow.testing.clock import Clock
@@ -68,7 +67,7 @@ class WatchedSender:
             raise NoAnswer(broken.kind, sent=broken.connected) from None
         finally:
             if not process.dead:
-                watcher.landed(key)
+                watcher.finished(key)
         if exchange is not None:
             outcome, _ = judge(exchange.answers, answer)
             unavailable = answer.status in (408, 425, 429) or answer.status >= 500
@@ -118,9 +117,9 @@ class Player:
             **inputs,
         )
         over = self._over
-        self.session.keeper.flights = StagedFlights(stage, self.process, over)
+        self.session._manager.grants.flights = StagedFlights(stage, self.process, over)
         self._walked = walked
-        self.session.keeper.listeners += (self,)
+        self.session._manager.grants.listeners += (self,)
         self._library = client_library()
         lib: Any = importlib.import_module(self._library)
         self.error: type[Exception] = lib.RequestError
@@ -138,7 +137,9 @@ class Player:
         """The secrets that an exchange proves: those in it, those in what is derived in it, those that sign it."""
         vendor = self.simulator.vendor
         names = (
-            set(closure(vendor, [hole.name for hole in exchange.request.holes()])) if exchange is not None else set()
+            set(closure(vendor, [placeholder.name for placeholder in exchange.request.placeholders()]))
+            if exchange is not None
+            else set()
         )
         signs = self.simulator.signatures.wanted
         secret = [name for name, entry in vendor.inputs.items() if entry.secret and (signs or name in names)]
@@ -146,29 +147,29 @@ class Player:
         return {name: value() if callable(value) else value for name, value in given.items() if value is not None}
 
     def _over(self, error: BaseException | None) -> None:
-        self.watcher.climbed(self.process, error)
+        self.watcher.renewed(self.process, error)
 
-    # --- climbs (`authflow.observe.Listener`) -------------------------------------------------------------------------
+    # --- renewals (`authflow.manager.Listener`) -----------------------------------------------------------------------
 
-    def climb_begins(self, cause: str) -> None: ...
+    def renewal_begins(self, cause: str) -> None: ...
 
-    def walked(self, transition: Transition, exchange: str, seconds: float | None) -> None:
+    def moved(self, transition: Transition, exchange: str, seconds: float | None) -> None:
         self._walked(transition.before, transition.event)
-        self.watcher.walked(self.process, *transition)
+        self.watcher.moved(self.process, *transition)
 
-    def climb_ends(self, state: str, expires_at: float | None, waiters: int, error: str) -> None: ...
+    def renewal_ends(self, state: str, expires_at: float | None, waiters: int, error: str) -> None: ...
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def begin(self, errand: Errand, url: str, body: str) -> None:
         """Start a request and let it take its first step."""
-        held = self.session.held
+        grant = self.session._manager.grants.current
         now = self.clock()
-        known = bool(held.grant.state) and not self.simulator.vendor.vary
-        idle = (max(self.used_at, held.grant.issued_at), self.simulator.lifetime)
-        ready = known and usable(held.grant, now, idle if self.simulator.vendor.idle is not None else None)
-        if known and held.valid(now):
-            errand.good_at_start = str(held.grant.captured.get("access", "")) or None
+        known = bool(grant.record.state) and not self.simulator.vendor.vary
+        idle = (max(self.used_at, grant.record.issued_at), self.simulator.lifetime)
+        ready = known and usable(grant.record, now, idle if self.simulator.vendor.idle is not None else None)
+        if known and grant.valid(now):
+            errand.good_at_start = str(grant.record.captured.get("access", "")) or None
         task = self.stage.create_task(self._run(errand, url, body))
         self.errands.append((errand, task))
         self.stage.act(-1)

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.errors import AuthFlowError, UntrustedOrigin
-from authflow.exchange import Exchange, Outcome
-from authflow.flow import UNAVAILABLE, Failing, Presenting, Sending, rotates, spends_refresh
-from authflow.grant import Grant
 from authflow.http import Request, origin_of
+from authflow.manager import Record, presents_at, sends_to
+from authflow.templates import Exchange, Outcome
 from authflow.testing.ledger import ACCESS, REFRESH, Refused
-from authflow.trust import presents_at, sends_to
+from authflow.vendors import UNAVAILABLE, Failing, Given, Presenting, Sending, rotates, spends_refresh
 
 if TYPE_CHECKING:
     from authflow.testing.clock import Clock
@@ -50,17 +49,17 @@ MANDATORY, MANDATORY_PART = 10.0, 0.05
 ADVISORY_PART = 0.1
 
 
-def usable(grant: Grant, now: float, idle: tuple[float, float] | None = None) -> bool:
+def usable(record: Record, now: float, idle: tuple[float, float] | None = None) -> bool:
     """May a request carry this grant, without waiting for another? `idle`: its last good use, and for how many seconds
     it lives from there.
     """
-    begins, ends = (grant.issued_at, grant.expires_at) if idle is None else (idle[0], sum(idle))
+    begins, ends = (record.issued_at, record.expires_at) if idle is None else (idle[0], sum(idle))
     return ends is None or now < ends - min(MANDATORY, (ends - begins) * MANDATORY_PART)
 
 
-def fresh(grant: Grant, now: float) -> bool:
+def fresh(record: Record, now: float) -> bool:
     """Is it too early to renew this grant?"""
-    return grant.expires_at is None or now < grant.expires_at - (grant.expires_at - grant.issued_at) * ADVISORY_PART
+    return record.expires_at is None or now < record.expires_at - (record.expires_at - record.issued_at) * ADVISORY_PART
 
 
 @dataclass(slots=True, eq=False)
@@ -106,11 +105,11 @@ class Watcher:
         self._in_flight: dict[str, Process] = {}
         self._sent_credentials: dict[Process, dict[str, Any]] = {}
         self._granted: dict[Process, str] = {}
-        self._last: dict[str, Grant] = {}
+        self._last: dict[str, Record] = {}
         self._omitted: dict[Process, str] = {}
         self._failed: dict[Process, _Refusal] = {}
         self._forced: set[Process] = set()
-        self._climb_sends: Counter[Process] = Counter()
+        self._renewal_sends: Counter[Process] = Counter()
 
     def breaks(self, number: int, how: str) -> None:
         line = f"promise {number} ({PROMISES[number]}): {how}"
@@ -136,10 +135,10 @@ class Watcher:
         if key in self._in_flight:
             self.breaks(1, f"{process} sends {exchange} while {self._in_flight[key]} still waits for an answer")
         self._in_flight[key] = process
-        self._climb_sends[process] += 1
+        self._renewal_sends[process] += 1
         most = sum(1 for state in self.vendor.flow.states.values() if isinstance(state, Sending)) + 1
-        if self._climb_sends[process] > most:
-            self.breaks(5, f"{process} sends a {self._climb_sends[process]}th exchange in one climb")
+        if self._renewal_sends[process] > most:
+            self.breaks(5, f"{process} sends a {self._renewal_sends[process]}th exchange in one renewal")
         if exchange != self.vendor.on_logout:
             self._needless(process, exchange, key)
         refresh = values.get(REFRESH)
@@ -158,7 +157,7 @@ class Watcher:
             ):
                 wait = before.until - self.clock()
                 self.breaks(3, f"{process} sends {exchange} with what was refused, {wait:.0f} s too early")
-        if not sends_to(self.vendor, self.simulator.inputs, self._captured_urls(), request.url):
+        if not sends_to(self.vendor, Given(self.simulator.inputs), self._captured_urls(), request.url):
             self.breaks(4, f"{process} sends {exchange} to {origin_of(request.url)}")
         return key
 
@@ -172,22 +171,22 @@ class Watcher:
     def _needless(self, process: Process, exchange: str, key: str) -> None:
         """Was there a fresh token in the store, which nobody had rejected?"""
         assert self.store is not None
-        grant = self._stored(key)
-        if grant is None or process in self._forced or self._climb_sends[process] > 1:
+        record = self._stored(key)
+        if record is None or process in self._forced or self._renewal_sends[process] > 1:
             return
         if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
-        access = str(grant.captured.get(ACCESS, ""))
-        if access in self.rejected or not isinstance(self.vendor.flow.states.get(grant.state), Presenting):
+        access = str(record.captured.get(ACCESS, ""))
+        if access in self.rejected or not isinstance(self.vendor.flow.states.get(record.state), Presenting):
             return
-        if fresh(grant, self.clock()) and self._good(access):
+        if fresh(record, self.clock()) and self._good(access):
             self.breaks(1, f"{process} sends {exchange} although the store holds a fresh token of another's flight")
 
-    def _stored(self, key: str) -> Grant | None:
+    def _stored(self, key: str) -> Record | None:
         assert self.store is not None
         record = self.store.records.get(key)
         try:
-            return Grant.from_bytes(record.data) if record is not None else None
+            return Record.from_bytes(record.data) if record is not None else None
         except ValueError:
             return None
 
@@ -198,7 +197,7 @@ class Watcher:
             return False
         return True
 
-    def landed(self, key: str) -> None:
+    def finished(self, key: str) -> None:
         """An exchange is over, whether its answer came or not."""
         self._in_flight.pop(key, None)
 
@@ -235,8 +234,8 @@ class Watcher:
         self._granted.pop(process, None)
         self._omitted.pop(process, None)
 
-    def walked(self, process: Process, before: str, event: str, after: str) -> None:
-        """A climb of `process` went along an edge of the flow."""
+    def moved(self, process: Process, before: str, event: str, after: str) -> None:
+        """A renewal of `process` went along an edge of the flow."""
         self.tell(f"{process}: {before} --{event}--> {after}")
         if isinstance(self.vendor.flow.states[after], Failing) and process in self._sent_credentials:
             now, credentials = self.clock(), self._sent_credentials[process]
@@ -260,22 +259,22 @@ class Watcher:
 
     def saved(self, process: Process, key: str, data: bytes) -> None:
         """A record was kept."""
-        grant = Grant.from_bytes(data)
+        record = Record.from_bytes(data)
         self.spent |= self.unsaved.pop(process, set())
-        self.saved_access.add(str(grant.captured.get(ACCESS, "")))
-        brought = {str(value) for value in grant.captured.values()}  # a vendor may hand a credential out again
+        self.saved_access.add(str(record.captured.get(ACCESS, "")))
+        brought = {str(value) for value in record.captured.values()}  # a vendor may hand a credential out again
         for value in self.secrets():
             if value.encode() in data and value not in self._tokens() | brought:
                 self.breaks(4, f"{process} keeps a credential in the store")
-        before, self._last[key] = self._last.get(key), grant
+        before, self._last[key] = self._last.get(key), record
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
-        if had is not None and grant.captured.get(REFRESH) is None and had not in self.spent:
+        if had is not None and record.captured.get(REFRESH) is None and had not in self.spent:
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
-        if (refresh := self._omitted.pop(process, None)) is not None and grant.captured.get(REFRESH) != refresh:
+        if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
-        if isinstance(self.vendor.flow.states.get(grant.state), Failing) and process in self._failed:
+        if isinstance(self.vendor.flow.states.get(record.state), Failing) and process in self._failed:
             self.refusals[key] = self._failed.pop(process)
-        elif isinstance(self.vendor.flow.states.get(grant.state), Presenting):
+        elif isinstance(self.vendor.flow.states.get(record.state), Presenting):
             self.refusals.pop(key, None)
 
     def store_failed(self, process: Process, kind: str) -> None:
@@ -292,21 +291,21 @@ class Watcher:
         self.refusals.clear()
         self._last.clear()
 
-    # --- climbs -------------------------------------------------------------------------------------------------------
+    # --- renewals -----------------------------------------------------------------------------------------------------
 
     def forced(self, process: Process, *, on: bool) -> None:
         """The user asked `process` to log in, whatever is known."""
         self._forced.add(process) if on else self._forced.discard(process)
-        self._climb_sends[process] = 0
+        self._renewal_sends[process] = 0
 
-    def climbed(self, process: Process, error: BaseException | None) -> None:
-        """A climb of a living process is over."""
+    def renewed(self, process: Process, error: BaseException | None) -> None:
+        """A renewal of a living process is over."""
         granted = self._granted.pop(process, None)
         if error is None and granted is not None and granted not in self.saved_access:
             self.breaks(7, f"{process} was granted a token and did not keep it")
         if error is not None and not isinstance(error, AuthFlowError):
-            self.breaks(10, f"a climb of {process} ended with {type(error).__name__}: {error}")
-        self._climb_sends[process] = 0
+            self.breaks(10, f"a renewal of {process} ended with {type(error).__name__}: {error}")
+        self._renewal_sends[process] = 0
         self._omitted.pop(process, None)
 
     def died(self, process: Process) -> None:
@@ -323,7 +322,7 @@ class Watcher:
             table.pop(process, None)
         self._in_flight = {key: holder for key, holder in self._in_flight.items() if holder is not process}
         self._forced.discard(process)
-        self._climb_sends[process] = 0
+        self._renewal_sends[process] = 0
 
     # --- the caller's requests ----------------------------------------------------------------------------------------
 
@@ -340,7 +339,7 @@ class Watcher:
             self.breaks(7, f"{errand} carries a token that is in no store")
         if access in self.simulator.keys.forged:
             self.breaks(10, f"{errand} carries a token that does not verify, and nobody was told")
-        if origin_of(request.url) not in presents_at(self.vendor, self.simulator.inputs, self._captured_urls()):
+        if origin_of(request.url) not in presents_at(self.vendor, Given(self.simulator.inputs), self._captured_urls()):
             self._leaks(f"{errand} to {origin_of(request.url)}", _wire(request))
 
     def rejected_with(self, errand: Errand, values: Mapping[str, Any]) -> None:

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from authflow.template import Hole, Unbound, render
-from authflow.urls import UrlTemplate
-from authflow.vendor import Vendor, seconds
+from authflow.templates import Placeholder, Unbound, UrlTemplate, render
+from authflow.vendors import Values, Vendor, seconds
 
 #: Where a vendor lives whose file leaves that to a setting.
 ORIGIN: Final = "https://vendor.example"
@@ -51,9 +50,11 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
         return _seed(0)
     if (algorithm := _signs_with(vendor, name)) is not None:
         return _key(algorithm)
-    if vendor.lifetime is not None and name in {hole.name for hole in vendor.lifetime.holes()}:
+    if vendor.lifetime is not None and name in {placeholder.name for placeholder in vendor.lifetime.placeholders()}:
         return "1h"
-    if any(name in {hole.name for hole in url.between} for url in (vendor.base_url, *vendor.present_origins)):
+    if any(
+        name in {placeholder.name for placeholder in url.between} for url in (vendor.base_url, *vendor.present_origins)
+    ):
         return "vendor.example"
     return f"demo-{name.replace('_', '-')}"
 
@@ -66,7 +67,7 @@ def another(vendor: Vendor, name: str, number: int) -> str:
 def _seeds(vendor: Vendor) -> set[str]:
     """The inputs that are seeds of one-time codes, which are written in base32 (RFC 6238)."""
     rows = [row for row in vendor.derive.values() if row.function_name == "totp"]
-    return {hole.name for row in rows for hole in row.argument.holes()}
+    return {placeholder.name for row in rows for placeholder in row.argument.placeholders()}
 
 
 def _seed(number: int) -> str:
@@ -115,7 +116,7 @@ def _key(algorithm: str) -> str:
 
 def _url_names(vendor: Vendor) -> Iterator[str]:
     for url in (vendor.base_url, *vendor.send_origins, *vendor.present_origins, *_exchange_urls(vendor)):
-        if url.starts_with_hole:
+        if url.starts_with_placeholder:
             yield url.between[0].name
 
 
@@ -130,20 +131,20 @@ def captured_urls(vendor: Vendor) -> frozenset[str]:
     return frozenset(name for name in _url_names(vendor) if name not in vendor.inputs and name != "base_url")
 
 
-def captured(hole: Hole, text: str) -> Any:
-    """A value that a hole in an answer can be rendered with: `text`, unless its converter wants another kind."""
-    for candidate in (_BY_KIND.get(hole.kind), text, 42, {"value": text}):
+def captured(placeholder: Placeholder, text: str) -> Any:
+    """A value that a placeholder in an answer can be rendered with: `text`, unless its converter wants another kind."""
+    for candidate in (_BY_KIND.get(placeholder.kind), text, 42, {"value": text}):
         if candidate is None:
             continue
         try:
-            if hole.converter.read(hole.converter.write(candidate)) == candidate:
+            if placeholder.converter.read(placeholder.converter.write(candidate)) == candidate:
                 return candidate
         except (ValueError, TypeError, OverflowError, OSError):
             continue
     return text
 
 
-def lifetime(vendor: Vendor, values: Mapping[str, Any], otherwise: float) -> float:
+def lifetime(vendor: Vendor, values: Values, otherwise: float) -> float:
     """How long a token lives: as `[expiry]` says, or `otherwise` (seconds)."""
     for template in (vendor.lifetime, vendor.idle):
         if template is not None:

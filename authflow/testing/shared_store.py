@@ -1,6 +1,6 @@
 """A store that the processes of a stage share, with everything that can befall one.
 
-Records outlive processes. A lock that a killed process held is passed over when its `limit` has run out, as the
+Records outlive processes. A lock that a killed process grant is passed over when its `limit` has run out, as the
 contract of stores says; whoever waits for it lets that time pass.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from authflow.errors import StoreError
-from authflow.stores.base import Conflict, LockTimeout, Stored
+from authflow.stores import Conflict, LockTimeout, Stored
 from authflow.testing.clock import Clock
 from authflow.testing.stage import Blocked, Process, Stage
 
@@ -86,7 +86,7 @@ class ProcessStore:
 
 @dataclass(slots=True)
 class _Lock:
-    """Held from `__enter__` to `__exit__`, and not a moment shorter: it is no generator, which would end with its last
+    """Grant from `__enter__` to `__exit__`, and not a moment shorter: it is no generator, which would end with its last
     reference.
     """
 
@@ -107,7 +107,7 @@ class _Lock:
             left = until - shared.clock.now
             shared.clock.advance(max(0.0, min(left, self.wait)))
             if left > self.wait:
-                raise LockTimeout("A killed process held the lock for longer than this one would wait.")
+                raise LockTimeout("A killed process grant the lock for longer than this one would wait.")
         shared.holders[key] = self.me, shared.clock.now + self.limit, self.waiters
 
     def __exit__(self, *error: object) -> None:

@@ -15,10 +15,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from authflow import plugins
-from authflow.bag import Bag
 from authflow.http import Answer, Presentation, Request
-from authflow.template import Unbound, Unfit
-from authflow.vendor import Vendor
+from authflow.templates import Unbound, Unfit
+from authflow.vendors import Given, Values, Vendor
 
 
 class Signatures:
@@ -49,7 +48,9 @@ class Signatures:
     def _sign(self, request: Request, values: Mapping[str, Any]) -> Presentation | None:
         if self._hook is None:
             return None
-        said: Any = self._hook(vendor=self._vendor, request=request, values=Bag(self._vendor, values, {}, 0.0))
+        said: Any = self._hook(
+            vendor=self._vendor, request=request, values=Values(self._vendor, Given(dict(values)), {}, 0.0)
+        )
         return said if said is None or isinstance(said, Presentation) else Presentation(headers=tuple(said.items()))
 
     def fit(self, request: Request, values: Mapping[str, Any]) -> bool:

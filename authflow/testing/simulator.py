@@ -20,7 +20,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,14 +28,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from authflow import plugins
-from authflow.bag import Bag
-from authflow.converters import CONVERTERS
 from authflow.errors import ConfigurationError
-from authflow.exchange import Exchange, RequestTemplate
-from authflow.flow import EXPIRED, Failing, Presenting
 from authflow.http import Answer, Request, folder, origin_of, without_query
-from authflow.identity import complete
-from authflow.template import Mismatch, Object, Text, Unbound, Unfit
+from authflow.manager import complete
+from authflow.templates import (
+    CONVERTERS,
+    Exchange,
+    Mismatch,
+    Object,
+    RequestTemplate,
+    Text,
+    Unbound,
+    Unfit,
+    UrlTemplate,
+)
 from authflow.testing import derived, limits, samples
 from authflow.testing.admission import Admission
 from authflow.testing.answering import STATUS, plain, status_for
@@ -43,7 +49,7 @@ from authflow.testing.faults import Faults
 from authflow.testing.keys import Keys
 from authflow.testing.ledger import Account, Ledger, Refused
 from authflow.testing.signatures import Signatures
-from authflow.urls import UrlTemplate
+from authflow.vendors import EXPIRED, Failing, Given, Presenting, Values
 
 #: How long a token lives where neither the file nor the caller says, in seconds.
 LIFETIME: Final = 3600.0
@@ -98,8 +104,8 @@ class Simulator(Admission):
         seed: str = "authflow",
     ) -> None:
         self.vendor = plugins.find_vendor(vendor)
-        given = dict(complete(self.vendor, {**samples.inputs(self.vendor), **(inputs or {})}))
-        self.inputs: dict[str, Any] = dict(given)
+        given = complete(self.vendor, Given({**samples.inputs(self.vendor), **(inputs or {})}))
+        self.inputs: dict[str, Any] = dict(given.items())
         self.clock = clock
         self.skew = 0.0
         self.rotate = rotate
@@ -125,10 +131,10 @@ class Simulator(Admission):
         self.base_url = ""
         self._urls: dict[str, str] = {}
         self.move(self._base_url())
-        bag = Bag(self.vendor, given, {}, self.clock())
-        self.lifetime = lifetime if lifetime is not None else samples.lifetime(self.vendor, bag, LIFETIME)
+        values = Values(self.vendor, given, {}, self.clock())
+        self.lifetime = lifetime if lifetime is not None else samples.lifetime(self.vendor, values, LIFETIME)
         presenting = [state for state in self.vendor.flow.states.values() if isinstance(state, Presenting)]
-        self._presenting = sorted(presenting, key=lambda state: -len(list(state.present.holes())))
+        self._presenting = sorted(presenting, key=lambda state: -len(list(state.present.placeholders())))
         self.signatures = Signatures(self.vendor, *limits.sample(self))
         keep, self.ledger = self.ledger, Ledger([account], "sample")
         self._limits = tuple(limits.found(self))
@@ -160,7 +166,7 @@ class Simulator(Admission):
 
     def _base_url(self) -> str:
         try:
-            return Bag(self.vendor, self.inputs, {}, 0.0).base_url
+            return Values(self.vendor, Given(self.inputs), {}, 0.0).base_url
         except (Unbound, Unfit):
             return samples.ORIGIN + "/"
 
@@ -182,7 +188,7 @@ class Simulator(Admission):
                 return self._exchange(exchange, request, values, why)
 
             answer = work() if fault is None else self.faults.befall(fault, work)
-            return replace(answer, headers=(("Date", formatdate(self.now(), usegmt=True)), *answer.headers))
+            return answer.replace(headers=(("Date", formatdate(self.now(), usegmt=True)), *answer.headers))
 
     def values_in(self, request: Request) -> tuple[str, dict[str, Any]]:
         """Which exchange a request is (or "data", or "keys"), and the values that it carries: for those who watch."""
@@ -341,7 +347,7 @@ class Simulator(Admission):
         answer = pattern.render(self._fill(pattern, asked, None, account, None), status_for(pattern, why))
         if not pattern.needs_body:
             told = plain(answer.status, why)
-            answer = replace(answer, headers=(*answer.headers, *told.headers), body=told.body)
+            answer = answer.replace(headers=(*answer.headers, *told.headers), body=told.body)
         return self._noted(request, DATA, f"{event}: {why}", answer)
 
     def _far(self, state: Presenting | None, event: str, why: str) -> tuple[bool, bool, bool]:

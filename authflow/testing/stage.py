@@ -1,9 +1,9 @@
 """Deterministic concurrency: many processes on one stage, and a script that says who acts next.
 
     requests    tasks on an event loop whose next callback is picked by the script
-    climbs      run to their end as one callback; at each touch of the store or the vendor they pause, and the script
+    renewals    run to their end as one callback; at each touch of the store or the vendor they pause, and the script
                 may let others act in the middle
-    locks       a climb that finds the lock taken by one below it on the stack goes back and begins anew once it is free
+    locks       a renewal that finds the lock taken by one below it on the stack goes back, and begins anew later
 
 There is no thread and no clock here: the same script plays the same story, whatever the machine is doing. A process can
 be killed at any pause; from then on nothing of it happens, not even its `finally`.
@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Final, TypeVar
 
-from authflow.flight import Flight, Flights
+from authflow.manager import Flight, Flights
 
 T = TypeVar("T")
 
-#: So many climbs may be under way within one another.
+#: So many renewals may be under way within one another.
 DEEPEST: Final = 4
 #: More steps than this before all is quiet, and something goes in circles.
 MOST_STEPS: Final = 5_000
@@ -31,7 +31,7 @@ class Died(BaseException):
 
 
 class Blocked(BaseException):
-    """The lock is held by a climb that is under way: begin anew when it is free."""
+    """The lock is held by a renewal that is under way: begin anew when it is free."""
 
     def __init__(self, waiting: list[Callable[[], Any]]) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
-        self.climbing = False
+        self.renewing = False
         self.asks = False
         self.dies_in: int | None = None
         self.on_death: Callable[[], None] = lambda: None
@@ -136,7 +136,7 @@ class Stage:
         raise AssertionError("promise 5 (every request ends): the sessions go in circles")
 
     def pause(self, process: Process) -> None:
-        """A climb of `process` is about to touch the world: others may act first. Raises Died."""
+        """A renewal of `process` is about to touch the world: others may act first. Raises Died."""
         if process.dies_in is not None:
             process.dies_in -= 1
             if process.dies_in < 0:
@@ -173,12 +173,12 @@ class StagedFlight(Flight[T]):
         self._stage = stage
 
     def wait(self) -> T:
-        self._stage.act_until(self._landed.is_set)
+        self._stage.act_until(self._done.is_set)
         return self._outcome()
 
 
 class StagedFlights(Flights[T]):
-    """The flights of one process: each is a callback of the stage. `over` is told how a climb ended."""
+    """The flights of one process: each is a callback of the stage. `over` is told how a renewal ended."""
 
     __slots__ = ("_over", "_process", "_stage")
 
@@ -195,10 +195,10 @@ class StagedFlights(Flights[T]):
         def run() -> None:
             if self._process.dead:
                 return
-            if self._process.climbing:  # one climb of a process within another of its own says nothing more
+            if self._process.renewing:  # one renewal of a process within another of its own says nothing more
                 self._stage.call_soon(run)
                 return
-            self._process.climbing = True
+            self._process.renewing = True
             error: BaseException | None = None
             result: T | None = None
             try:
@@ -211,7 +211,7 @@ class StagedFlights(Flights[T]):
             except BaseException as raised:
                 error = raised
             finally:
-                self._process.climbing = False
+                self._process.renewing = False
             self._over(error)
             self._land(key, flight, result, error)
 

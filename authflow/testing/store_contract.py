@@ -24,7 +24,7 @@ from contextlib import ExitStack
 import pytest
 
 from authflow.errors import StoreError
-from authflow.stores.base import Conflict, LockTimeout, Store
+from authflow.stores import Conflict, LockTimeout, Store
 
 __all__ = ["StoreContract"]
 

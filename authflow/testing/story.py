@@ -9,22 +9,25 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from authflow.draw import Message, Note, arrows
+from authflow.vendors import drawing
 
 #: A line of a story → what it is in the diagram.
-_TOLD: Final[tuple[tuple[re.Pattern[str], Callable[..., Message | Note]], ...]] = (
-    (re.compile(r"(\w+) sends (\S+)"), lambda who, what: Message(who, "vendor", what)),
+_TOLD: Final[tuple[tuple[re.Pattern[str], Callable[..., drawing.Message | drawing.Note]], ...]] = (
+    (re.compile(r"(\w+) sends (\S+)"), lambda who, what: drawing.Message(who, "vendor", what)),
     (
         re.compile(r"(\w+) hears (.+) to (\S+)"),
-        lambda who, outcome, what: Message("vendor", who, f"{what}: {outcome}", answer=True),
+        lambda who, outcome, what: drawing.Message("vendor", who, f"{what}: {outcome}", answer=True),
     ),
-    (re.compile(r"(request \d+) of (\w+) goes out.*"), lambda what, who: Message(who, "vendor", what)),
+    (re.compile(r"(request \d+) of (\w+) goes out.*"), lambda what, who: drawing.Message(who, "vendor", what)),
     (
         re.compile(r"(request \d+) of (\w+) is (rejected)"),
-        lambda what, who, how: Message("vendor", who, f"{what}: {how}", answer=True),
+        lambda what, who, how: drawing.Message("vendor", who, f"{what}: {how}", answer=True),
     ),
-    (re.compile(r"(request \d+) of (\w+) ((?:begins|ends).*)"), lambda what, who, how: Note(who, f"{what} {how}")),
-    (re.compile(r"([A-Z]\d+):? (.+)"), lambda who, what: Note(who, what)),
+    (
+        re.compile(r"(request \d+) of (\w+) ((?:begins|ends).*)"),
+        lambda what, who, how: drawing.Note(who, f"{what} {how}"),
+    ),
+    (re.compile(r"([A-Z]\d+):? (.+)"), lambda who, what: drawing.Note(who, what)),
 )
 
 
@@ -37,12 +40,13 @@ def numbered(story: Sequence[str]) -> list[str]:
 def sequence(story: Sequence[str]) -> str:
     """The story as a Mermaid `sequenceDiagram`; whoever acts in it has a column."""
     told = [_told(line) for line in story]
-    acting = {item.at if isinstance(item, Note) else item.sender for item in told} - {"vendor"}
-    return arrows({who: who for who in (*sorted(acting), "vendor")}, told)
+    acting = {item.at if isinstance(item, drawing.Note) else item.sender for item in told} - {"vendor"}
+    drawn: str = drawing.arrows({who: who for who in (*sorted(acting), "vendor")}, told)
+    return drawn
 
 
-def _told(line: str) -> Message | Note:
+def _told(line: str) -> drawing.Message | drawing.Note:
     for pattern, drawn in _TOLD:
         if (parts := pattern.fullmatch(line)) is not None:
             return drawn(*parts.groups())
-    return Note("vendor", line)
+    return drawing.Note("vendor", line)

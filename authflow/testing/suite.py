@@ -14,7 +14,7 @@ from authflow.session import AuthSession
 from authflow.testing.clock import Clock
 from authflow.testing.simulator import Simulator
 from authflow.testing.transports import SimulatedSender, httpx_transport, requests_adapter
-from authflow.vendor import Vendor
+from authflow.vendors import Vendor
 
 
 def file_is_right(vendor: Any) -> None:

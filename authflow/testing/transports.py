@@ -18,8 +18,8 @@ from http.client import HTTPMessage
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import NoAnswer
 from authflow.http import Answer, Pairs, Request
+from authflow.manager import NoAnswer
 from authflow.testing.faults import Broken
 
 if TYPE_CHECKING:

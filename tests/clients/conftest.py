@@ -23,7 +23,7 @@ def supplier(running: Supplier, monkeypatch: pytest.MonkeyPatch, request: pytest
     running.plain = getattr(request, "param", False)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
-    running.calm()
+    running.fresh()
     return running
 
 

@@ -120,7 +120,7 @@ def test_a_supplier_that_comes_back_serves_again(client: Driver, supplier: Suppl
 def test_an_answer_that_does_not_end_ends_with_the_timeout(
     client: Driver, supplier: Supplier, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authflow.keeper.GRACE", 0.2)
+    monkeypatch.setattr("authflow.manager.cache.GRACE", 0.2)
     session = supplier.session(timeout=0.3)
     supplier.fail("login", kind=kind)
     started = time.monotonic()
@@ -150,7 +150,7 @@ def test_nonsense_is_shown_without_a_secret(
     session = supplier.session()
     secrets = [PASSWORD, MASKED]
     if exchange == "refresh":
-        secrets += [session.token().access, str(session.held.grant.captured["refresh"])]
+        secrets += [session.token().access, str(session._manager.grants.current.record.captured["refresh"])]
         supplier.advance(LIFETIME + 1)
     supplier.fail(exchange, **nonsense)
     error = fails(client, session, supplier.delivery(), authflow.VendorAnswerError)

@@ -11,9 +11,9 @@ import pytest
 
 import authflow
 from authflow.clients.httpx_wire import onward
-from authflow.grant import Grant
-from authflow.held import Held
-from authflow.vendor import load
+from authflow.manager.grants import Grant
+from authflow.manager.records import Record
+from authflow.vendors.loading import load
 from tests.servers import Came, Listener, Says
 
 VENDOR = load(
@@ -41,9 +41,9 @@ VENDOR = load(
 def test_a_hop_carries_the_token_to_declared_origins_alone(library: str, url: str, arrives: bool, kept: bool) -> None:
     core = importlib.import_module(pytest.importorskip(library).__name__.replace("x", "core"))
     request = importlib.import_module(library).Request("GET", "http://localhost/")
-    held = Held.of(VENDOR, {}, Grant("in", {"access": "t"}, 1000.0, 2000.0), 1000.0, 0.0, plain=True)
-    assert held.travels
-    onward(request, held, in_async=False)
+    grant = Grant.of(VENDOR, {}, Record("in", {"access": "t"}, 1000.0, 2000.0), 1000.0, 0.0, plain=True)
+    assert grant.travels
+    onward(request, grant, in_async=False)
     hop = core.Request("GET", url, headers=[(b"X-Own", b"1"), *([(b"Authorization", b"Bearer t")] if kept else [])])
     request.extensions["trace"]("http11.send_request_headers.started", {"request": hop})
     assert [value for name, value in hop.headers if name.lower() == b"authorization"] == [b"Bearer t"] * arrives
@@ -63,7 +63,9 @@ def test_a_forward_proxy_is_handed_the_token_with_the_request(
         "states": {"in": {"present": {"headers": {header: "{access?}"}}}},
     }
     session = authflow.AuthSession(vendor)
-    session.keeper.held = session.keeper.ready(Grant("in", {"access": "s3cret"}, time.time(), None))
+    session._manager.grants.current = session._manager.grants.ready(
+        Record("in", {"access": "s3cret"}, time.time(), None)
+    )
     proxy = listen(lambda came: Says(json={"path": came.target}))
     with lib.Client(proxy=proxy.url, auth=getattr(session, library), trust_env=False) as client:
         assert client.get("http://localhost/api/x").json() == {"path": "http://localhost/api/x"}
@@ -88,8 +90,10 @@ def test_a_forward_proxy_is_handed_the_token_with_the_request(
 def test_the_short_way_is_for_the_declared_origin_alone(library: str, url: str, goes: bool) -> None:
     lib: Any = pytest.importorskip(library)
     session = authflow.AuthSession({**VENDOR.raw, "base_url": "https://a.example/"})
-    session.keeper.held = session.keeper.ready(Grant("in", {"access": "t"}, time.time(), time.time() + 1000))
-    assert time.time() < session.held.calm_until
+    session._manager.grants.current = session._manager.grants.ready(
+        Record("in", {"access": "t"}, time.time(), time.time() + 1000)
+    )
+    assert time.time() < session._manager.grants.current.fresh_until
     request = lib.Request("GET", url)
     flow = getattr(session, library).sync_auth_flow(request)
     if goes:

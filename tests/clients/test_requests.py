@@ -1,4 +1,4 @@
-"""The short cut of requests: as long as a token is calm, all requests share one listener."""
+"""The short cut of requests: as long as a token is fresh, all requests share one listener."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ requests = pytest.importorskip("requests")
 pytestmark = pytest.mark.parametrize("supplier", [True], ids=["plain"], indirect=True)
 
 
-def test_requests_with_a_calm_token_share_one_listener(supplier: Supplier) -> None:
+def test_requests_with_a_fresh_token_share_one_listener(supplier: Supplier) -> None:
     session = supplier.session()
     session.token()
     one, other = (requests.Request("GET", supplier.data(), auth=session.requests).prepare() for _ in range(2))

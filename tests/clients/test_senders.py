@@ -12,8 +12,8 @@ import pytest
 
 import authflow
 from authflow.clients import default_sender
-from authflow.clients.base import NoAnswer
 from authflow.http import Request
+from authflow.manager.sender import NoAnswer
 from tests.clients.drivers import DRIVERS, Driver
 from tests.scripted import LADDER
 from tests.servers import Came, Listener, Says, Supplier

@@ -45,7 +45,7 @@ def test_a_refused_refresh_logs_in_again(client: Driver, supplier: Supplier) -> 
     assert supplier.counts == {"login": 2, "refresh": 1, "refresh_refused": 1, "tracking": 1, "data": 1}
 
 
-def test_a_token_revoked_early_costs_one_climb_and_one_replay(client: Driver, supplier: Supplier) -> None:
+def test_a_token_revoked_early_costs_one_renewal_and_one_replay(client: Driver, supplier: Supplier) -> None:
     session = supplier.session()
     session.token()
     supplier.control(revoke="access")
@@ -53,7 +53,7 @@ def test_a_token_revoked_early_costs_one_climb_and_one_replay(client: Driver, su
     assert supplier.counts == {"login": 1, "refresh": 1, "tracking": 2, "tracking_401": 1, "data": 1}
 
 
-def test_a_token_rejected_at_the_second_origin_costs_one_climb_too(client: Driver, supplier: Supplier) -> None:
+def test_a_token_rejected_at_the_second_origin_costs_one_renewal_too(client: Driver, supplier: Supplier) -> None:
     session = supplier.session()
     before = session.token()
     supplier.fail("data", status=401)
@@ -72,7 +72,7 @@ def test_the_second_rejection_is_the_callers(client: Driver, supplier: Supplier,
     assert supplier.counts == {"login": 1, "refresh": 1}
 
 
-def test_a_forbidden_call_does_not_cost_a_climb_each_time(client: Driver, supplier: Supplier, listen: Listen) -> None:
+def test_a_forbidden_call_does_not_cost_a_renewal_each_time(client: Driver, supplier: Supplier, listen: Listen) -> None:
     sink = listen(lambda came: Says(401 if came.path == "/forbidden" else 200, {}))
     session = supplier.session(data_origin=sink.url)
     client.call(session, f"{sink.url}/forbidden")

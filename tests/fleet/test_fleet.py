@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from authflow.climber import Climber
-from authflow.grant import Grant
+from authflow.manager.records import Record
+from authflow.manager.renewal import Renewal
 from authflow.stores.file import FileStore
 from tests.fleet.conftest import fleet
 from tests.servers import LIFETIME, Supplier
@@ -88,7 +88,7 @@ def test_killed_at_any_instant_the_record_is_whole_and_the_next_goes_on(supplier
             dies.ask(renew_and_die=instants.uniform(0.0, 0.06), **order)
             stored = FileStore(folder).load(record.stem)
             assert stored is not None
-            assert Grant.from_bytes(stored.data).captured["refresh"]
+            assert Record.from_bytes(stored.data).captured["refresh"]
             assert survives.ask(get=1, **order)["statuses"] == [200]
             # The killed one's exchange may still be under way there, so two at once are no offence here.
             counts = supplier.raw_counts
@@ -131,7 +131,7 @@ def test_steady_state_asks_the_store_nothing(
     asked: list[str] = []
     for verb in ("load", "save", "delete", "lock"):
         monkeypatch.setattr(FileStore, verb, lambda *_, verb=verb, **__: asked.append(verb))
-    monkeypatch.setattr(Climber, "climb", lambda *_, **__: asked.append("climb"))
+    monkeypatch.setattr(Renewal, "carry_out", lambda *_, **__: asked.append("renewal"))
     for number in range(50):
         assert requests.get(supplier.delivery(number), auth=session.requests, timeout=30).status_code == 200
     assert asked == []
@@ -154,4 +154,4 @@ assert session.token() == first
     stored = FileStore(tmp_path / "tokens").load(record.stem)
     assert stored is not None
     assert supplier.counts == {"login": 1, "refresh": 1}
-    assert Grant.from_bytes(stored.data).issued_at > time.time() + 60
+    assert Record.from_bytes(stored.data).issued_at > time.time() + 60

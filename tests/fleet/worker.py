@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 import authflow
-from authflow import climber
+from authflow.manager import stored
 
 
 class Clock:
@@ -72,7 +72,7 @@ def renew_and_die(session: authflow.AuthSession, seconds: float) -> None:
 def main() -> None:
     setup: dict[str, Any] = json.loads(sys.stdin.readline())
     clock = Clock(setup.pop("ahead", 0.0))
-    climber.LOCK_MARGIN = setup.pop("margin", climber.LOCK_MARGIN)
+    stored.LOCK_MARGIN = setup.pop("margin", stored.LOCK_MARGIN)
     session = authflow.AuthSession("supplier", username="demo", password="open-sesame", clock=clock, **setup)
     print("{}", flush=True)
     for line in sys.stdin:

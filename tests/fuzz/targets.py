@@ -12,13 +12,14 @@ from typing import Final
 
 import authflow
 from authflow import plugins
-from authflow.clients.base import NoAnswer, TooLarge, gather
+from authflow.clients.base import gather
 from authflow.clients.deadline import Deadline
-from authflow.converters import CONVERTERS
-from authflow.holes import TemplateError
 from authflow.http import Answer, origin_of, parse_challenges, resolve
-from authflow.template import Mismatch, Unbound, Unfit, match, render
-from authflow.vendor import load
+from authflow.manager.sender import NoAnswer, TooLarge
+from authflow.templates.converters import CONVERTERS
+from authflow.templates.documents import match, render
+from authflow.templates.placeholders import Mismatch, TemplateError, Unbound, Unfit
+from authflow.vendors.loading import load
 from tests.broken_vendors import BASE
 from tests.scripted import LADDER, ScriptedVendor
 from tests.trust.test_hostile_answers import JWT_LADDER
@@ -34,14 +35,13 @@ def answers(data: bytes) -> None:
     vendor = ScriptedVendor()
     vendor.down = Answer(int(status) if re.fullmatch("[1-5][0-9][0-9]", status) else 200, pairs, body)
     for ladder in LADDERS:
-        keeper = vendor.session(ladder).keeper
+        grants = vendor.session(ladder)._manager.grants
         try:
-            grant = keeper.climber(keeper.watch()).climb(
-                keeper.key, None
-            )  # in this thread: that is faster, and instrumented
+            # In this thread: that is faster, and instrumented.
+            record = grants.renewal(grants.watch()).carry_out(grants.key, None)
         except authflow.AuthFlowError:
             continue
-        for name, value in keeper.ready(grant).presentation.headers:
+        for name, value in grants.ready(record).presentation.headers:
             assert (name + value).isascii()
             assert not {"\r", "\n", "\0"} & set(value)
 

@@ -26,11 +26,11 @@ PATIENCE = 300.0
 
 
 def controls(mutants: list[Mutant]) -> list[Mutant]:
-    """No bug at all, held against everything that the others are."""
+    """No bug at all, grant against everything that the others are."""
     vendors = dict.fromkeys(vendor for mutant in mutants for vendor in mutant.vendors)
     tests = dict.fromkeys(test for mutant in mutants for test in mutant.tests)
-    explored = [Mutant(f"no bug at all: {vendor}", "flow.py", "", "", (vendor,)) for vendor in vendors]
-    tested = [Mutant(f"no bug at all: {test}", "flow.py", "", "", (), (test,)) for test in tests]
+    explored = [Mutant(f"no bug at all: {vendor}", "vendors/flow.py", "", "", (vendor,)) for vendor in vendors]
+    tested = [Mutant(f"no bug at all: {test}", "vendors/flow.py", "", "", (), (test,)) for test in tests]
     return explored + tested
 
 

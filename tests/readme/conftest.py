@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authflow import plugins
+from authflow.plugins import discovery
 from tests.servers import Supplier, running_supplier
 
 
@@ -27,8 +27,8 @@ def supplier(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supplier]:
         here = supplier_file()
         here["base_url"] = supplier.base_url
         here["settings"]["data_origin"]["default"] = supplier.data_url
-        installed = plugins.vendors()
-        monkeypatch.setattr(plugins, "vendors", lambda: {**installed, "supplier": here})
+        installed = discovery.vendors()
+        monkeypatch.setattr(discovery, "vendors", lambda: {**installed, "supplier": here})
         yield supplier
 
 

@@ -10,16 +10,7 @@ from typing import Any
 import pytest
 
 from authflow.errors import ConfigurationError, StoreError
-from authflow.stores import (
-    EncryptedStore,
-    FileStore,
-    KeyringStore,
-    MemoryStore,
-    RedisStore,
-    Store,
-    new_key,
-    open_store,
-)
+from authflow.stores import EncryptedStore, FileStore, KeyringStore, MemoryStore, RedisStore, Store, new_key, open_store
 
 
 @pytest.fixture(autouse=True)

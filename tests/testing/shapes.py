@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from authflow.vendor import preset_names
+from authflow.vendors.extends import preset_names
 
 #: What a file says beyond `extends`, by preset, where the preset leaves something open.
 ON_PRESETS: dict[str, dict[str, Any]] = {

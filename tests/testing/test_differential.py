@@ -18,8 +18,8 @@ from urllib.parse import urljoin
 import pytest
 
 from authflow import plugins
-from authflow.exchange import judge
 from authflow.http import Answer, Pairs, Request
+from authflow.templates.answers import judge
 from authflow.testing import Clock, Simulator
 from authflow_supplier.server import issuer as issuer_module
 from authflow_supplier.server.issuer import Issuer

@@ -53,20 +53,20 @@ def test_a_seed_tells_the_same_stories_again() -> None:
 
 def test_a_broken_promise_is_found_and_told_in_a_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     # A vendor that takes spent refresh tokens back lets a client get away with anything; so the client is broken here.
-    from authflow.flow import Step
-    from authflow.grant import Grant
+    from authflow.manager.records import Record
+    from authflow.vendors.flow import Step
 
-    plain = Grant.from_bytes
+    plain = Record.from_bytes
 
-    def forgetful(data: bytes) -> Grant:
+    def forgetful(data: bytes) -> Record:
         grant = plain(data)
         first.setdefault("refresh", grant.captured.get("refresh"))
         captured = {**grant.captured, "refresh": first["refresh"]} if grant.captured.get("refresh") else grant.captured
-        return Grant(grant.state, captured, grant.issued_at, grant.expires_at, grant.refusal)
+        return Record(grant.state, captured, grant.issued_at, grant.expires_at, grant.refusal)
 
     first: dict[str, Any] = {}
     assert Step is not None
-    monkeypatch.setattr("authflow.climber.Grant.from_bytes", forgetful)
+    monkeypatch.setattr("authflow.manager.records.Record.from_bytes", forgetful)
     found = explore("supplier", examples=300)
     assert found.failure is not None
     assert found.failure.startswith("promise 2 (no refresh token is reused): ")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import authflow
 from authflow import AuthSession, ConfigurationError, CredentialsRefused
 from authflow.http import Answer, Presentation, Request
-from authflow.plugins import manager
+from authflow.plugins.discovery import manager
 from authflow.testing import Call, Clock, SimulatedSender, Simulator, explore, serving
 from authflow.testing.suite import CLIENTS, signed_up
 from authflow_in_code import handshake, minted, signed

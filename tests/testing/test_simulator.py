@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from authflow import AuthSession, CredentialsRefused, VendorAnswerError, VendorUnavailable, plugins
-from authflow.exchange import Outcome, judge
 from authflow.http import Answer, Request
+from authflow.templates.answers import Outcome, judge
 from authflow.testing import Call, Clock, SimulatedSender, Simulator, serving
 from authflow.testing.serve import unreached
 from authflow.testing.suite import CLIENTS, body_of, is_served_again, signed_up

@@ -29,8 +29,8 @@ class Scene:
         )
         self.told: list[str] = []
 
-    def climb(self, name: str, process: Process | None = None) -> Any:
-        """A climb that saves its name under the lock, begun as a flight."""
+    def renewal(self, name: str, process: Process | None = None) -> Any:
+        """A renewal that saves its name under the lock, begun as a flight."""
         process = process or Process(name)
         store = self.store.for_process(process)
 
@@ -61,8 +61,8 @@ def test_a_shared_store_is_a_store(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("plan", [[], [1], [1, 1, 1], [2, 1, 3, 1], [1, 0, 2, 1, 1, 1, 1, 1]])
-def test_a_lock_keeps_climbs_apart_whatever_the_script(scene: Scene, plan: list[int]) -> None:
-    flights = [scene.climb(name) for name in "ABC"]
+def test_a_lock_keeps_renewals_apart_whatever_the_script(scene: Scene, plan: list[int]) -> None:
+    flights = [scene.renewal(name) for name in "ABC"]
     scene.stage.plan = deque(plan)
     assert sorted(flight.wait() for flight in flights) == ["A", "B", "C"]
     assert len(scene.saves) == 3
@@ -72,7 +72,7 @@ def test_a_lock_keeps_climbs_apart_whatever_the_script(scene: Scene, plan: list[
 
 def test_the_script_lets_another_cut_in(scene: Scene) -> None:
     for name in "AB":
-        scene.climb(name)
+        scene.renewal(name)
     scene.stage.plan = deque([0, 1])
     scene.stage.act_until(lambda: False)
     assert scene.told == ["B in", "B out", "A in", "A out"]
@@ -82,22 +82,22 @@ def test_the_script_lets_another_cut_in(scene: Scene) -> None:
 def test_a_killed_process_leaves_the_old_record_or_the_new_and_its_lock_runs_out(scene: Scene, pauses: int) -> None:
     process = Process("A")
     process.dies_in = pauses
-    flight = scene.climb("A", process)
+    flight = scene.renewal("A", process)
     scene.stage.act_until(lambda: False)
     assert process.dead
-    assert not flight._landed.is_set()
+    assert not flight._done.is_set()
     record = scene.store.records.get(KEY)
     assert (record.data if record else None) == (b"A" if pauses > 2 else None)
     before = scene.clock.now
-    assert scene.climb("B").wait() == "B"
+    assert scene.renewal("B").wait() == "B"
     assert scene.clock.now - before == (0 if pauses == 0 else 30)
 
 
 def test_who_waits_for_one_that_is_killed_goes_on(scene: Scene) -> None:
     process = Process("A")
     process.dies_in = 2
-    scene.climb("A", process)
-    other = scene.climb("B")
+    scene.renewal("A", process)
+    other = scene.renewal("B")
     scene.stage.plan = deque([0, 0, 1])
     assert other.wait() == "B"
 
@@ -111,7 +111,7 @@ def test_the_dead_do_nothing(scene: Scene) -> None:
     assert deaths == ["once"]
     with pytest.raises(Died):
         scene.store.for_process(process).load(KEY)
-    scene.climb("A", process)
+    scene.renewal("A", process)
     scene.stage.act_until(lambda: False)
     assert scene.told == []
 
@@ -127,7 +127,7 @@ def test_a_store_fails_as_often_as_it_was_told(scene: Scene) -> None:
 
 
 def test_tasks_wait_for_flights_and_can_be_cancelled(scene: Scene) -> None:
-    flight = scene.climb("A")
+    flight = scene.renewal("A")
     results: list[str] = []
 
     async def caller() -> None:

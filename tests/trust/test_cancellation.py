@@ -15,7 +15,7 @@ import authflow
 from authflow.http import Answer, Request
 from authflow.stores.memory import MemoryStore
 from tests.clients.drivers import DRIVERS, LoopDriver
-from tests.scripted import LIFETIME, ScriptedVendor, landed
+from tests.scripted import LIFETIME, ScriptedVendor, finished
 from tests.servers import LIFETIME as TWELVE_HOURS
 from tests.servers import Supplier
 
@@ -87,7 +87,7 @@ def test_cancelled_at_each_await_of_atoken(backend: str) -> None:
             return ended
 
         taken, was_cancelled = anyio.run(run, backend=backend)
-        landed()
+        finished()
         assert tokens == ["new"]
         assert vendor.names == ["login", "refresh"]
         assert store._holders == {}
@@ -114,7 +114,7 @@ def test_cancelled_at_each_await_of_a_request(client: LoopDriver, supplier: Supp
                 return await cancelled_at(step, http.get(supplier.data(1)))
 
         taken, was_cancelled = anyio.run(run, backend=client.backend)
-        landed()
+        finished()
         cuts += was_cancelled
         assert session.token().expires_at is not None
         if taken < step:
@@ -167,7 +167,7 @@ def test_a_loop_that_is_stopped_under_its_waiter() -> None:
     with pytest.raises(trio.TooSlowError):
         trio.run(_too_slow, session)
     go.set()
-    landed()
+    finished()
     assert session.token().access == "kept"
     assert vendor.names == ["login"]
 
@@ -185,5 +185,5 @@ def test_threads_end_with_their_work() -> None:
         session.token()
         vendor.clock.now += LIFETIME + 1
         session.token()
-    landed()
+    finished()
     assert threading.active_count() <= before

@@ -11,7 +11,7 @@ import pytest
 
 import authflow
 from authflow.errors import as_also, forget_locals, sealed
-from authflow.held import BARE
+from authflow.manager.grants import ANONYMOUS
 from tests.clients.drivers import Driver
 from tests.scripted import LADDER, URL, ScriptedVendor
 from tests.servers import Listener, Says, closed_port
@@ -97,8 +97,8 @@ def test_no_url_is_an_error_of_ours_however_odd(vendor: ScriptedVendor) -> None:
     file = {**LADDER, "public": [{"path": "free"}], "rewrites": [{"from": "a/{b}", "to": "c/{b}"}]}
     for url in ("https://[::1", "https://[", "http://[::1]:x/", "\ud800", "https://\ud800.example/"):
         with pytest.raises(authflow.UntrustedOrigin):
-            vendor.session(file).enter(url)
-        assert vendor.session(file, untrusted="pass").enter(url).held is BARE
+            vendor.session(file)._manager.authorize(url)
+        assert vendor.session(file, untrusted="pass")._manager.authorize(url).grant is ANONYMOUS
 
 
 def test_a_session_that_was_not_made_can_still_be_printed() -> None:

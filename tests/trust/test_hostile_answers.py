@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 import authflow
 from authflow import plugins
 from authflow.clients import default_sender
-from authflow.clients.base import MAX_ANSWER, NoAnswer, TooLarge, gather
+from authflow.clients.base import MAX_ANSWER, gather
 from authflow.clients.deadline import Deadline
 from authflow.http import Answer, Request
+from authflow.manager.sender import NoAnswer, TooLarge
 from tests.clients.drivers import DRIVERS
 from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor
 from tests.trust.wire import Writes, head, ladder_at, saying, writing
@@ -115,14 +116,14 @@ def test_half_an_answer_is_none_and_the_refresh_token_counts_as_spent(library: s
     assert caught.value.sent
 
 
-@pytest.mark.parametrize("drips", ["body", "headers"])
-def test_callers_do_not_wait_longer_than_the_timeout(library: str, drips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("slow", ["body", "headers"])
+def test_callers_do_not_wait_longer_than_the_timeout(library: str, slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then, so that no single read takes long."""
-    monkeypatch.setattr("authflow.keeper.GRACE", 0.2)
+    monkeypatch.setattr("authflow.manager.cache.GRACE", 0.2)
     ended = threading.Event()
 
     def drip(connection: socket.socket) -> None:
-        connection.sendall(head("Content-Length: 10000") if drips == "body" else b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        connection.sendall(head("Content-Length: 10000") if slow == "body" else b"HTTP/1.1 200 OK\r\nX-Slow: ")
         for _ in range(200):
             if ended.wait(0.05):
                 return
@@ -192,9 +193,9 @@ def test_of_a_key_that_is_there_twice_one_value_is_taken_everywhere(vendor: Scri
     session = vendor.session()
     vendor.says("login", Answer(200, (), b'{"access": "one", "access": "two", "in": 1000}'))
     assert session.token().access == "two"
-    entry = session.enter(URL)
-    assert entry.held is not None
-    assert dict(entry.held.presentation.headers) == {"Authorization": "Bearer two"}
+    entry = session._manager.authorize(URL)
+    assert entry.grant is not None
+    assert dict(entry.grant.presentation.headers) == {"Authorization": "Bearer two"}
 
 
 _texts = st.text(max_size=30) | st.sampled_from(["a\r\nb", "eyJhbGciOiJub25lIn0.e30.", "1e5", "12", "é"])
@@ -255,9 +256,9 @@ def test_whatever_is_answered_a_token_or_an_error_of_ours_comes_out(ladder: Any,
         else:
             assert token.access.strip()
             assert token.expires_at is None or token.expires_at > vendor.clock.now
-            entry = session.enter(URL)
-            assert entry.held is not None
-            for name, value in entry.held.presentation.headers:
+            entry = session._manager.authorize(URL)
+            assert entry.grant is not None
+            for name, value in entry.grant.presentation.headers:
                 assert (name + value).isascii()
                 assert not {"\r", "\n", "\0"} & set(value)
         vendor.clock.now += 4000

@@ -15,10 +15,10 @@ import pytest
 
 import authflow
 from authflow.clients import default_sender
-from authflow.exchange import Exchange
 from authflow.http import Answer
 from authflow.masking import mask_text
 from authflow.stores.memory import MemoryStore
+from authflow.templates.exchange import Exchange
 from tests.clients.drivers import DRIVERS, Driver
 from tests.scripted import LADDER, LIFETIME, ScriptedVendor
 from tests.servers import LIFETIME as TWELVE_HOURS
@@ -222,7 +222,7 @@ def test_a_whole_life_at_the_supplier(
         session = supplier.session()
 
         def note() -> None:
-            captured = session.held.grant.captured
+            captured = session._manager.grants.current.record.captured
             secrets.extend(str(captured[name]) for name in ("access", "refresh") if name in captured)
             texts.extend(f"{thing!r} {thing}" for thing in _ours())
 
@@ -282,5 +282,5 @@ def test_an_error_that_is_pickled_leaves_the_request_behind(client: Driver, supp
 
 def test_settings_and_credentials_print_as_names(vendor: ScriptedVendor) -> None:
     session = vendor.session(password=PASS)
-    assert repr(session._given) == "<Sealed username, password>"
+    assert repr(session._given) == "<Given username, password>"
     assert found([PASS], repr(vars(session))) == []

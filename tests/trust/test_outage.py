@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import authflow
-from authflow.backoff import SLACK
 from authflow.clients import default_sender
-from authflow.clients.base import NoAnswer
 from authflow.http import Answer, Request
+from authflow.manager.backoff import SLACK
+from authflow.manager.sender import NoAnswer
 from tests.clients.drivers import DRIVERS
-from tests.scripted import LIFETIME, URL, ScriptedVendor, answered, landed
+from tests.scripted import LIFETIME, URL, ScriptedVendor, answered, finished
 from tests.servers import closed_port
 from tests.trust.wire import ladder_at
 
@@ -86,8 +86,8 @@ def test_1000_callers_a_second_in_an_outage_of_a_minute(vendor: ScriptedVendor) 
 
 
 def _served(session: authflow.AuthSession) -> None:
-    entry = session.enter(URL)
-    if entry.held is None:
+    entry = session._manager.authorize(URL)
+    if entry.grant is None:
         assert entry.flight is not None
         entry.flight.wait()
 
@@ -99,7 +99,7 @@ def test_a_token_still_good_is_used_throughout(vendor: ScriptedVendor) -> None:
     vendor.sent.clear()
     while token.expires_at is not None and vendor.clock.now < token.expires_at - 0.5:
         assert session.token() == token
-        landed()
+        finished()
         vendor.clock.now += 0.5
     assert 1 <= len(vendor.names) <= 10
     vendor.clock.now += 1
@@ -157,7 +157,7 @@ def test_a_refresh_whose_answer_comes_too_late_is_not_sent_again(supplier: Any) 
     """The supplier honours it after the time-out; its old refresh token would now count as stolen."""
     session = supplier.session(timeout=1.0)
     session.token()
-    spent = session.held.grant.captured["refresh"]
+    spent = session._manager.grants.current.record.captured["refresh"]
     supplier.advance(12 * 3600 + 1)
     supplier.fail("refresh", kind="hang", after=True)
     with contextlib.suppress(authflow.VendorUnavailable):
@@ -167,7 +167,7 @@ def test_a_refresh_whose_answer_comes_too_late_is_not_sent_again(supplier: Any) 
     counts = supplier.counts
     assert counts.get("refresh_reused", 0) == 0
     assert (counts["refresh"], counts["login"]) == (1, 2)
-    assert session.held.grant.captured["refresh"] != spent
+    assert session._manager.grants.current.record.captured["refresh"] != spent
 
 
 def test_a_lost_login_is_sent_again_only_after_a_step(vendor: ScriptedVendor) -> None:
@@ -197,14 +197,14 @@ def test_a_clock_set_back_in_an_outage_is_no_longer_outage(vendor: ScriptedVendo
 @pytest.mark.parametrize("jump", [-3600.0, -86400.0])
 def test_what_was_forbidden_for_a_minute_is_not_so_for_a_day(vendor: ScriptedVendor, jump: float) -> None:
     session = vendor.session()
-    held = session.held
+    grant = session._manager.grants.current
     session.token()
-    held = session.held
-    session.hear_again(held, URL, answered(401))
-    assert session.hear(held, URL, answered(401)) is None
+    grant = session._manager.grants.current
+    session._manager.on_second_response(grant, URL, answered(401))
+    assert session._manager.on_response(grant, URL, answered(401)) is None
     vendor.clock.now += jump
-    assert session.hear(held, URL, answered(401)) is not None
-    landed()
+    assert session._manager.on_response(grant, URL, answered(401)) is not None
+    finished()
 
 
 @pytest.mark.parametrize("jump", [-86400.0, -600.0, 600.0, 86400.0])
@@ -214,7 +214,7 @@ def test_a_clock_that_jumps_costs_an_exchange_at_most(vendor: ScriptedVendor, ju
     vendor.clock.now += jump
     for _ in range(50):
         assert session.token().access
-        landed()
+        finished()
         vendor.clock.now += 1
     assert len(vendor.names) <= 2 + (jump > 0)
 

@@ -1,126 +1,234 @@
-"""Values that are computed when a request is rendered, checked by a server that computes them too."""
+"""`[derive]`: each function against vectors that others computed, and what it refuses."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from authflow.converters import CONVERTERS
-from tests.vendors.stage import FRAME, Stage
+from authflow.templates.placeholders import Unfit
+from authflow.vendors.derive import FUNCTIONS
+from authflow.vendors.loading import load
 
-#: The secret of RFC 6238's appendix B, whose codes are known.
-TOTP_SECRET = base64.b32encode(b"12345678901234567890").decode()
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    function: str
-    right: Callable[[str], object]
+SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+SEED_256 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA"
+SEED_512 = "GEZDGNBVGY3TQOJQ" * 6 + "GEZDGNA"
 
 
-def digest(name: str, text: str) -> str:
-    return hashlib.new(name, text.encode()).hexdigest()
-
-
-def keyed(text: str, name: str = "sha256") -> bytes:
-    return hmac.new(b"s3cret", text.encode(), name).digest()
-
-
-def near(value: float) -> bool:
-    return abs(value - time.time()) < 60
-
-
-CASES = [
-    Case("base64", 'base64 = "{user}:{word}"', lambda v: v == "ZGVtbzpzM2NyZXQ="),
-    Case("basic", 'basic = ["{user}", "{word}"]', lambda v: v == "Basic ZGVtbzpzM2NyZXQ="),
-    Case("sha256", 'sha256 = "{user}{word}"', lambda v: v == digest("sha256", "demos3cret")),
-    Case("sha1", 'sha1 = "{word}"', lambda v: v == digest("sha1", "s3cret")),
-    Case("md5", 'md5 = "{word}"', lambda v: v == digest("md5", "s3cret")),
-    Case(
-        "sha512 in base64",
-        'sha512 = { message = "{word}", encoding = "base64" }',
-        lambda v: base64.b64decode(v) == hashlib.sha512(b"s3cret").digest(),
-    ),
-    Case("hmac", 'hmac = { key = "{word}", message = "{user}" }', lambda v: v == keyed("demo").hex()),
-    Case(
-        "hmac, told how",
-        'hmac = { key = "{word}", message = "a/{user}", digest = "sha1", encoding = "base64" }',
-        lambda v: v == base64.b64encode(keyed("a/demo", "sha1")).decode(),
-    ),
-    Case("now in epoch seconds", 'now = "epoch"', lambda v: near(int(v))),
-    Case("now in milliseconds", 'now = "epoch_ms"', lambda v: near(int(v) / 1000)),
-    Case("now as ISO 8601", 'now = "iso8601"', lambda v: near(CONVERTERS["iso8601"].read(v))),
-    Case("now as HTTP date", 'now = "http_date"', lambda v: near(CONVERTERS["http_date"].read(v))),
-    Case(
-        "now in a format",
-        'now = "%Y%m%dT%H%M%SZ"',
-        lambda v: near(datetime.strptime(v, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()),
-    ),
-    Case("uuid4", 'uuid4 = ""', lambda v: re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", v)),
-    Case("random", 'random = { bytes = 8, encoding = "hex" }', lambda v: re.fullmatch(r"[0-9a-f]{16}", v)),
-    Case("derived from a derived one", 'sha256 = "{inner}"', lambda v: v == digest("sha256", "ZGVtbw==")),
-]
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_server_computes_the_same(stage: Stage, case: Case) -> None:
-    came = sent_with(stage, case.function)
-    assert case.right(came)
-
-
-def sent_with(stage: Stage, function: str, **given: Any) -> str:
-    """The derived value as it came in, in a header."""
-    file = FRAME.replace(
-        'method = "POST", url = "login"', 'method = "POST", url = "login", headers = { X-V = "{value}" }'
-    )
-    inputs = 'credentials.user = { default = "demo" }\ncredentials.word = { default = "s3cret", secret = true }\n'
-    file = file.replace("[exchanges.login]", f"{inputs}[exchanges.login]", 1)
-    stage.load(f'{file}[derive]\nvalue = {{ {function} }}\ninner = {{ base64 = "{{user}}" }}\n', **given)
-    stage.session.token()
-    (came,) = stage.sent()
-    return came.headers["x-v"]
+def compute(function: str, argument: Any, now: float = 0.0) -> Any:
+    return FUNCTIONS[function].compute(argument, now)
 
 
 @pytest.mark.parametrize(
-    ("at", "code"), [(59, "94287082"), (1111111109, "07081804"), (1234567890, "89005924"), (20000000000, "65353130")]
+    ("key", "message", "digest", "mac"),
+    [  # RFC 4231 §4.2, 4.3, 4.7
+        ("0b" * 20, "Hi There", "sha256", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+        (
+            "4a656665",
+            "what do ya want for nothing?",
+            "sha256",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            "4a656665",
+            "what do ya want for nothing?",
+            "sha512",
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+        ),
+        (
+            "aa" * 131,
+            "Test Using Larger Than Block-Size Key - Hash Key First",
+            "sha256",
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        ),
+    ],
 )
-def test_totp_gives_the_codes_of_rfc_6238(stage: Stage, at: float, code: str) -> None:
-    stage.clock.ahead = at - time.time()
-    assert sent_with(stage, f'totp = {{ secret = "{TOTP_SECRET}", digits = 8 }}') == code
+def test_hmac(key: str, message: str, digest: str, mac: str) -> None:
+    assert compute("hmac", {"key": key, "key_encoding": "hex", "message": message, "digest": digest}) == mac
 
 
-def pem(key: Any) -> str:
-    return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+@pytest.mark.parametrize(
+    ("options", "mac"),
+    [
+        ({}, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+        ({"encoding": "base64"}, "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="),
+        ({"encoding": "base64url"}, "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM"),
+        (
+            {"key": "SmVmZQ", "key_encoding": "base64"},
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+    ],
+)
+def test_how_keys_and_results_are_spelled(options: dict[str, str], mac: str) -> None:
+    assert compute("hmac", {"key": "Jefe", "message": "what do ya want for nothing?", **options}) == mac
 
 
-KEYS: dict[str, Any] = {
-    "RS256": rsa.generate_private_key(65537, 2048),
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-}
+@pytest.mark.parametrize(
+    ("now", "digest", "seed", "code"),
+    [  # RFC 6238 appendix B
+        (59, "sha1", SEED, "94287082"),
+        (1111111109, "sha1", SEED, "07081804"),
+        (1234567890, "sha1", SEED, "89005924"),
+        (20000000000, "sha1", SEED, "65353130"),
+        (59, "sha256", SEED_256, "46119246"),
+        (1111111111, "sha256", SEED_256, "67062674"),
+        (59, "sha512", SEED_512, "90693936"),
+    ],
+)
+def test_totp(now: float, digest: str, seed: str, code: str) -> None:
+    assert (
+        compute("totp", {"secret": seed, "digits": 8, "digest": digest}, now + 0.9 if now % 30 != 29 else now) == code
+    )
 
 
-@pytest.mark.parametrize("algorithm", ["HS256", *KEYS])
-def test_an_assertion_verifies_with_the_public_key(stage: Stage, algorithm: str) -> None:
-    key = pem(KEYS[algorithm]) if algorithm in KEYS else "k" * 32
-    public = KEYS[algorithm].public_key() if algorithm in KEYS else key
-    table = f'key = "{{word}}", algorithm = "{algorithm}", lifetime = 60, claims = {{ iss = "{{user}}", aud = "them" }}'
-    assertions = [sent_with(stage, f'jwt = {{ {table}, headers = {{ kid = "k-1" }} }}', word=key) for _ in range(2)]
-    claims = [jwt.decode(each, public, [algorithm], audience="them") for each in assertions]
-    assert claims[0]["iss"] == "demo"
-    assert claims[0]["exp"] - claims[0]["iat"] == 60
+def test_totp_as_people_paste_it() -> None:
+    assert compute("totp", "gezd gnbv-gy3t qojq gezd gnbv gy3t qojq", 59) == "287082"
+    assert compute("totp", {"secret": "JBSWY3DPEHPK3PXP====", "period": 60}, 59) == compute(
+        "totp", "JBSWY3DPEHPK3PXP", 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "digest"),
+    [  # FIPS 180-4's "abc"; RFC 1321 appendix A.5
+        ("sha1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        ("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            "sha512",
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ),
+        ("md5", "900150983cd24fb0d6963f7d28e17f72"),
+    ],
+)
+def test_digests(function: str, digest: str) -> None:
+    assert compute(function, "abc") == digest == compute(function, {"message": "abc"})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("epoch", 1700000000),
+        ("epoch_ms", 1700000000250),
+        ("iso8601", "2023-11-14T22:13:20Z"),
+        ("http_date", "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ("%Y%m%dT%H%M%SZ", "20231114T221320Z"),
+        ("%s.", None),
+    ],
+)
+def test_now(argument: str, value: Any) -> None:
+    if value is not None:
+        assert compute("now", argument, 1700000000.25) == value
+
+
+def test_an_assertion() -> None:
+    key = "k" * 32
+    made = [
+        compute(
+            "jwt", {"key": key, "claims": {"iss": "me", "aud": "you"}, "lifetime": "60", "headers": {"kid": "1"}}, 1e9
+        )
+        for _ in range(2)
+    ]
+    claims = [jwt.decode(token, key, ["HS256"], audience="you", options={"verify_exp": False}) for token in made]
+    assert {name: value for name, value in claims[0].items() if name != "jti"} == {
+        "iss": "me",
+        "aud": "you",
+        "iat": 10**9,
+        "exp": 10**9 + 60,
+    }
     assert claims[0]["jti"] != claims[1]["jti"]
-    assert jwt.get_unverified_header(assertions[0])["kid"] == "k-1"
+    assert jwt.get_unverified_header(made[0])["kid"] == "1"
+
+
+def test_an_assertion_signed_with_a_private_key() -> None:
+    ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    token = compute("jwt", {"key": pem.decode(), "algorithm": "ES256", "claims": {"sub": "me", "exp": 4102444800}}, 1e9)
+    assert jwt.decode(token, private.public_key(), ["ES256"], options={"verify_iat": False})["sub"] == "me"
+
+
+def test_two_way_functions() -> None:
+    for function, argument in (("base64", "alice:tok"), ("basic", ["alice", "p:w"])):
+        inverse = FUNCTIONS[function].inverse
+        assert inverse is not None
+        assert inverse(compute(function, argument)) == argument
+    assert compute("basic", ["alice", "p:w"]) == "Basic YWxpY2U6cDp3"
+
+
+def test_what_differs_each_time() -> None:
+    for function, argument in (
+        ("uuid4", ""),
+        ("random", {}),
+        ("random", True),
+        ("random", {"encoding": "base64url", "bytes": 8}),
+    ):
+        assert compute(function, argument) != compute(function, argument)
+        assert FUNCTIONS[function].volatile
+    assert re.fullmatch("[0-9a-f]{16}", compute("random", 8))
+    assert re.fullmatch("[0-9a-f]{32}", compute("random", ""))
+    assert re.fullmatch("[0-9a-f-]{36}", compute("uuid4", ""))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        ("hmac", {"key": "k"}),
+        ("hmac", {"key": "k", "message": "m", "digest": "sha0"}),
+        ("hmac", {"key": "xyz", "message": "m", "key_encoding": "hex"}),
+        ("hmac", {"key": "k", "message": "m", "key_encoding": "base99"}),
+        ("hmac", {"key": "k", "message": "m", "encoding": "base99"}),
+        ("sha256", {"message": "m", "encoding": "?"}),
+        ("totp", "not base 32!"),
+        ("totp", {"secret": SEED, "period": 0}),
+        ("totp", {}),
+        ("now", "soon"),
+        ("now", {}),
+        ("now", ["%Y"]),
+        ("random", 0),
+        ("random", 10**12),
+        ("random", "many"),
+        ("basic", ["one"]),
+        ("jwt", {}),
+        ("jwt", {"key": "k" * 32, "algorithm": "XX256"}),
+        ("jwt", {"key": "no PEM", "algorithm": "RS256"}),
+        ("jwt", {"key": "k" * 32, "claims": 7}),
+    ],
+)
+def test_an_argument_that_it_cannot_take(function: str, argument: Any) -> None:
+    """Whatever it raises, the values makes it an Unfit that names the function and shows no value."""
+    from authflow.vendors.values import Values
+
+    raw = {
+        "name": "d",
+        "base_url": "https://a.example/",
+        "start": "s",
+        "settings": {"given": {}},
+        "states": {"s": {"present": {"headers": {"X": "{d}"}}}},
+    }
+    vendor = load({**raw, "derive": {"d": {"base64": "{given}"}}})
+    row = vendor.derive["d"]
+    broken = type(row)("d", FUNCTIONS[function], function, _Constant(argument))
+    object.__setattr__(vendor, "derive", {"d": broken})
+    with pytest.raises(Unfit, match=f"^{function} cannot compute d: [A-Za-z]+$"):
+        Values(vendor, {"given": "x"}, {}, 1e9).get("d")
+
+
+class _Constant:
+    optional = False
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def render(self, values: Any) -> Any:
+        return self._value
+
+    def match(self, document: Any, found: Any) -> None:
+        raise AssertionError
+
+    def placeholders(self) -> Any:
+        return iter(())

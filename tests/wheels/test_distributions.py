@@ -46,7 +46,8 @@ def test_the_wheel_is_the_package_whole_and_nothing_else(archives: tuple[Path, P
         if path.is_file() and path.suffix != ".pyc"
     }
     assert shipped == there
-    assert {"authflow/py.typed", "authflow/presets/password.toml", "authflow/vendor.schema.json"} <= shipped
+    there = {"authflow/py.typed", "authflow/vendors/presets/password.toml", "authflow/vendors/vendor.schema.json"}
+    assert there <= shipped
 
 
 def test_the_sdist_holds_the_tests_and_no_more_than_the_tree(

@@ -11,13 +11,12 @@ import hmac
 import importlib.resources
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from importlib.resources.abc import Traversable
 from typing import Any
 
 import authflow
 from authflow.http import Answer, Request
-from authflow.vendor import Vendor
+from authflow.vendors import Vendor
 
 NAME = "handshake"
 #: A vendor that asks for more is not obeyed: it would keep this machine busy.
@@ -41,7 +40,7 @@ def authflow_exchange(
     asked = begun.json
     body = {"username": values["username"], "proof": proof(values["password"], **asked)}
     url = request.url.removesuffix("begin") + "finish"
-    return send(replace(request, url=url, body=json.dumps(body).encode()))
+    return send(request.replace(url=url, body=json.dumps(body).encode()))
 
 
 def proof(password: str, salt: str, rounds: int, challenge: str) -> str:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import authflow
-from authflow.derive import Function
+from authflow.vendors import Function
 
 
 @authflow.hookimpl

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import authflow
 from authflow.http import Request
-from authflow.vendor import Vendor
+from authflow.vendors import Vendor
 
 NAME = "signed"
 

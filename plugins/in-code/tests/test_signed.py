@@ -95,5 +95,5 @@ def test_another_key_is_refused_and_never_shown(url: str, vendor: Vendor) -> Non
 
 def test_other_vendors_are_left_alone(url: str) -> None:
     request = authflow.http.Request("GET", "https://other.example/")
-    other = authflow.vendor.load({"name": "other", "extends": "api-key", "base_url": "https://other.example/"})
+    other = authflow.vendors.load({"name": "other", "extends": "api-key", "base_url": "https://other.example/"})
     assert signed.authflow_sign(other, request, {}) is None

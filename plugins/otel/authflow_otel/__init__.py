@@ -1,6 +1,6 @@
-"""authflow's climbs and exchanges as OpenTelemetry spans and metrics.
+"""authflow's renewals and exchanges as OpenTelemetry spans and metrics.
 
-climb begins ─┬─ transition ─ transition ─┬─ climb ends
+renewal begins ─┬─ transition ─ transition ─┬─ renewal ends
 span, made    │  span of the exchange,    │  span ended; durations, waiters,
 current       │  counted by outcome       │  time to expiry
 """
@@ -37,8 +37,12 @@ class OpenTelemetry:
         meter = metrics.get_meter("authflow", version, meter_provider)
         self._exchanges = meter.create_counter("authflow.exchanges", "{exchange}", "Exchanges, by outcome")
         self._exchange_time = meter.create_histogram("authflow.exchange.duration", "s", "How long the vendor took")
-        self._climb_time = meter.create_histogram("authflow.climb.duration", "s", "How long a good token took to get")
-        self._waiters = meter.create_histogram("authflow.climb.waiters", "{caller}", "Callers that waited for a climb")
+        self._renewal_time = meter.create_histogram(
+            "authflow.renewal.duration", "s", "How long a good token took to get"
+        )
+        self._waiters = meter.create_histogram(
+            "authflow.renewal.waiters", "{caller}", "Callers that waited for a renewal"
+        )
         meter.create_observable_gauge(
             "authflow.token.time_to_expiry", [self._times_to_expiry], "s", "How long each account's token is still good"
         )
@@ -47,23 +51,23 @@ class OpenTelemetry:
         self._here = threading.local()
 
     @authflow.hookimpl
-    def authflow_climb_begins(self, vendor: authflow.Vendor, account: str, cause: str) -> None:
+    def authflow_renewal_begins(self, vendor: authflow.Vendor, account: str, cause: str) -> None:
         facts = {"authflow.vendor": vendor.name, "authflow.account": account, "authflow.cause": cause}
-        span = self._tracer.start_span("authflow.climb", attributes=facts)
+        span = self._tracer.start_span("authflow.renewal", attributes=facts)
         token = context.attach(trace.set_span_in_context(span))
-        self._here.climb = span, token
+        self._here.renewal = span, token
 
     @authflow.hookimpl
     def authflow_transition(
         self, vendor: authflow.Vendor, before: str, event: str, after: str, exchange: str, seconds: float | None
     ) -> None:
-        span, _ = getattr(self._here, "climb", (trace.INVALID_SPAN, None))
+        span, _ = getattr(self._here, "renewal", (trace.INVALID_SPAN, None))
         span.add_event(event, {"authflow.before": before, "authflow.after": after})
         if exchange:
             self._exchanged(vendor.name, exchange, event, seconds or 0.0)
 
     @authflow.hookimpl
-    def authflow_climb_ends(
+    def authflow_renewal_ends(
         self,
         vendor: authflow.Vendor,
         account: str,
@@ -76,11 +80,11 @@ class OpenTelemetry:
     ) -> None:
         if isinstance(error, authflow.VendorAnswerError) and error.exchange:
             self._exchanged(vendor.name, error.exchange, "unforeseen", None)
-        self._climb_time.record(seconds, {"authflow.vendor": vendor.name, "authflow.cause": cause})
+        self._renewal_time.record(seconds, {"authflow.vendor": vendor.name, "authflow.cause": cause})
         self._waiters.record(waiters, {"authflow.vendor": vendor.name})
         if state:
             self._remember(vendor.name, account, expires_at)
-        span, token = self._here.__dict__.pop("climb", (trace.INVALID_SPAN, None))
+        span, token = self._here.__dict__.pop("renewal", (trace.INVALID_SPAN, None))
         span.set_attributes({"authflow.state": state, "authflow.waiters": waiters})
         if not state:
             # The class alone: it tells who can act, and a message may name users and hosts.

@@ -109,45 +109,45 @@ def test_the_plugin_is_found_by_its_entry_point() -> None:
     assert manager().is_registered(plugin)
 
 
-def test_a_climb_is_a_child_of_the_span_that_caused_it(telemetry: Telemetry) -> None:
+def test_a_renewal_is_a_child_of_the_span_that_caused_it(telemetry: Telemetry) -> None:
     session = Acme().session()
     with telemetry.traces.get_tracer("app").start_as_current_span("request") as request:
         session.token()
-    (climb,) = telemetry.named("authflow.climb")
+    (renewal,) = telemetry.named("authflow.renewal")
     (exchange,) = telemetry.named("authflow.exchange")
-    assert climb.parent is not None
-    assert climb.context is not None
+    assert renewal.parent is not None
+    assert renewal.context is not None
     assert exchange.parent is not None
-    assert climb.parent.span_id == request.get_span_context().span_id
-    assert exchange.parent.span_id == climb.context.span_id
-    assert dict(climb.attributes or {}) == {
+    assert renewal.parent.span_id == request.get_span_context().span_id
+    assert exchange.parent.span_id == renewal.context.span_id
+    assert dict(renewal.attributes or {}) == {
         "authflow.vendor": "acme",
         "authflow.account": session.status().account,
         "authflow.cause": "start",
         "authflow.state": "signed_in",
         "authflow.waiters": 1,
     }
-    assert [event.name for event in climb.events] == ["granted"]
+    assert [event.name for event in renewal.events] == ["granted"]
     assert dict(exchange.attributes or {})["authflow.outcome"] == "granted"
-    assert climb.start_time is not None
+    assert renewal.start_time is not None
     assert exchange.start_time is not None
     assert exchange.end_time is not None
-    assert climb.start_time <= exchange.start_time + 1_000_000
+    assert renewal.start_time <= exchange.start_time + 1_000_000
     assert exchange.start_time <= exchange.end_time
 
 
-def test_the_climbs_span_is_current_while_it_exchanges_and_not_afterwards(telemetry: Telemetry) -> None:
+def test_the_renewals_span_is_current_while_it_exchanges_and_not_afterwards(telemetry: Telemetry) -> None:
     class Instrumented(Acme):
         def exchange(self, request: Request, timeout: float) -> Answer:
             with telemetry.traces.get_tracer("http").start_as_current_span("POST"):
                 return super().exchange(request, timeout)
 
     Instrumented().session().token()
-    (post,), (climb,) = telemetry.named("POST"), telemetry.named("authflow.climb")
+    (post,), (renewal,) = telemetry.named("POST"), telemetry.named("authflow.renewal")
     assert post.parent is not None
-    assert climb.context is not None
-    assert post.parent.span_id == climb.context.span_id
-    assert climb.parent is None
+    assert renewal.context is not None
+    assert post.parent.span_id == renewal.context.span_id
+    assert renewal.parent is None
 
 
 def test_exchanges_are_counted_by_outcome(telemetry: Telemetry) -> None:
@@ -175,14 +175,14 @@ def test_exchanges_are_counted_by_outcome(telemetry: Telemetry) -> None:
         ("refresh", "unavailable"): 1,
         ("refresh", "unforeseen"): 1,
     }
-    failed = [span for span in telemetry.named("authflow.climb") if span.status.status_code is StatusCode.ERROR]
+    failed = [span for span in telemetry.named("authflow.renewal") if span.status.status_code is StatusCode.ERROR]
     assert [span.status.description for span in failed] == ["VendorUnavailable", "VendorAnswerError"]
 
 
 def test_time_to_expiry_and_waiters(telemetry: Telemetry) -> None:
     acme = Acme(hold=threading.Event())
     session = acme.session()
-    entries = [session.enter(None) for _ in range(5)]
+    entries = [session._manager.authorize(None) for _ in range(5)]
     assert acme.hold is not None
     acme.hold.set()
     assert entries[0].flight is not None
@@ -190,9 +190,9 @@ def test_time_to_expiry_and_waiters(telemetry: Telemetry) -> None:
     (left,) = telemetry.points("authflow.token.time_to_expiry")
     assert left.value == pytest.approx(3600, abs=30)
     assert left.attributes["authflow.account"] == session.status().account
-    (waiters,) = telemetry.points("authflow.climb.waiters")
+    (waiters,) = telemetry.points("authflow.renewal.waiters")
     assert (waiters.count, waiters.sum) == (1, 5)
-    (duration,) = telemetry.points("authflow.climb.duration")
+    (duration,) = telemetry.points("authflow.renewal.duration")
     assert (duration.count, duration.attributes["authflow.cause"]) == (1, "start")
 
 

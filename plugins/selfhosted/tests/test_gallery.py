@@ -14,7 +14,7 @@ import requests
 
 import authflow
 from authflow.plugins import manager
-from authflow.stores.memory import MemoryStore
+from authflow.stores import MemoryStore
 from authflow_selfhosted.servers import Running
 from authflow_selfhosted.servers.process import status
 

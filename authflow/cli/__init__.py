@@ -1,0 +1,23 @@
+"""The command line, `authflow`. Its packages, click and rich, come with the extra `cli`.
+
+    group                 the command, and its verbs for authors: check, show, schema, new, vendors, demo
+    verbs                 the rest, a module each: login, token, logout (in `tokens`), request, status, simulate,
+                          doctor, completion
+    front, exits          the way in and out: streams, any error as one line, exit codes
+    options, desk, spans  what the verbs have in common: options, prompts and progress, lengths of time
+    accounts, sources     the config file: an account is a vendor, a store, and where its secrets are fetched
+    fetching              a request that carries the token        explore   what `check --explore` shows
+    scaffold              what `authflow new` writes              demo      all of it at work; `demo_page` shows it
+
+What a command needs is imported when it runs, so that `--version` is quick. Nobody imports from here.
+"""
+
+
+def main() -> None:
+    """The entry point of the `authflow` command."""
+    from authflow.cli.group import main
+
+    main()
+
+
+__all__ = ["main"]

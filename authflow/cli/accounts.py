@@ -1,0 +1,349 @@
+"""The accounts of one user: a small TOML file that names them, and where their secrets are to be had.
+
+    [accounts.supplier]
+    vendor = "supplier"                       # a plugin's name, or a path to a vendor file; else the account's name
+    store = "file"                            # where tokens are kept; left out: AUTHFLOW_STORE, else "file"
+    username = "demo"                         # any setting or credential that is no secret
+    password = { keyring = true }             # or { env = "SUPPLIER_PASSWORD" }, { prompt = true },
+                                              # or { command = ["pass", "show", "supplier"] }
+
+The file lies in the user's config folder, or where `AUTHFLOW_CONFIG` says. It holds no secret: one that stands in it is
+refused, be it the password in a store's URL (then: `store = { env = "REDIS_URL" }`). A vendor that has no account here
+can be used too, with settings given by hand. What nobody has said is looked for in the environment
+(`AUTHFLOW_PASSWORD`), then asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import shlex
+import stat
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET
+
+from authflow import plugins
+from authflow.cli.sources import WAYS, Source
+from authflow.errors import ConfigurationError, StoreError
+from authflow.manager import complete, record_key
+from authflow.session import AuthSession
+from authflow.stores import Store, open_store
+from authflow.vendors import Given, Input, Vendor
+
+CONFIG_VARIABLE: Final = "AUTHFLOW_CONFIG"
+STORE_VARIABLE: Final = "AUTHFLOW_STORE"
+_OWN_KEYS: Final = ("vendor", "store")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+#: Asks a person for an input, given its name, its title, and whether it is secret; returns what was said.
+Ask: TypeAlias = Callable[[str, str, bool], str]
+
+
+def config_path() -> Path:
+    """Where the file of accounts lies, whether it is there or not."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("authflow", appauthor=False)) / "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account as it is written: the vendor, the store, and values or where to get them."""
+
+    name: str
+    vendor: str
+    store: str | Source | None = None
+    inputs: Mapping[str, str | int | float | Source] = field(default_factory=dict)
+    file: Path | None = None
+
+    def find_vendor(self) -> Vendor:
+        """Raises ConfigurationError, VendorFileError."""
+        return plugins.find_vendor(self.vendor)
+
+    def store_named(self) -> str:
+        """What stands for the store, fetched if need be: the account's, else the environment's, else "file".
+
+        Raises ConfigurationError.
+        """
+        spec = self.store
+        if isinstance(spec, Source):
+            spec = spec.read(f"{self.name}.store")
+        elif spec is not None and _has_password(spec):
+            raise ConfigurationError(
+                f"{self.file or 'store'}: accounts.{self.name}.store: its password does not stand here in the open; "
+                'say where to get the whole URL: { env = "REDIS_URL" } or { command = ["pass", "show", "…"] }'
+            )
+        return spec or os.environ.get(STORE_VARIABLE) or "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An account with its vendor, its store, and every value in hand or ready to be asked for. `place` says where the
+    store keeps things, and holds no secret.
+    """
+
+    account: Account
+    vendor: Vendor
+    store: Store
+    place: str
+    given: Given
+    typed: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """The key of its record in the store."""
+        return record_key(self.vendor, self.given)
+
+    def session(self, **more: Any) -> AuthSession:
+        """Raises AuthFlowError."""
+        return AuthSession(self.vendor, store=self.store, **{**dict(self.given.items()), **more})
+
+    def remember(self) -> list[str]:
+        """Put what a person has typed into the keyring, where the account says so; returns the names of those inputs.
+
+        Raises ConfigurationError.
+        """
+        kept = []
+        for name, value in self.typed.items():
+            source = self.account.inputs.get(name)
+            if isinstance(source, Source) and source.kind == "keyring":
+                source.remember(f"{self.account.name}.{name}", value)
+                kept.append(name)
+        return kept
+
+
+# --- reading the file -------------------------------------------------------------------------------------------------
+
+
+def read_accounts(path: Path | None = None) -> dict[str, Account]:
+    """The accounts of the file by name; none where there is no file. Raises ConfigurationError."""
+    path = path or config_path()
+    try:
+        with path.open("rb") as file:
+            _refuse_foreign(path, os.fstat(file.fileno()))
+            table = tomllib.loads(file.read().decode("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: is not TOML: {' '.join(str(error).split())}") from None
+    for key in table:
+        if key != "accounts":
+            raise ConfigurationError(f"{path}: {key}: unknown, there is only [accounts.NAME]")
+    accounts = table.get("accounts", {})
+    if not isinstance(accounts, dict):
+        raise ConfigurationError(f"{path}: accounts: a table for each account is wanted: [accounts.NAME]")
+    return {name: _account(path, name, entry) for name, entry in accounts.items()}
+
+
+def _refuse_foreign(path: Path, found: os.stat_result) -> None:
+    """The file names commands that are run: nobody else may have written it."""
+    if os.name != "posix":
+        return
+    if found.st_uid not in (os.geteuid(), 0):
+        raise ConfigurationError(f"{path}: belongs to another user, and names commands to run: copy it")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(f"{path}: others may write to it: run 'chmod 600 {shlex.quote(str(path))}'")
+
+
+def _account(path: Path, name: str, entry: Any) -> Account:
+    where = f"{path}: accounts.{name}"
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{where}: a table is wanted: [accounts.{name}]")
+    if not isinstance(entry.get("vendor", ""), str):
+        raise ConfigurationError(f"{where}.vendor: text is wanted")
+    store = entry.get("store")
+    if store is not None and not isinstance(store, str):
+        store = _value(f"{where}.store", store)
+        if not isinstance(store, Source) or store.kind not in ("env", "command"):
+            raise ConfigurationError(f'{where}.store: text, {{ env = "NAME" }} or {{ command = ["…"] }}')
+    inputs = {key: _value(f"{where}.{key}", item) for key, item in entry.items() if key not in _OWN_KEYS}
+    vendor = entry.get("vendor", name)
+    if vendor.endswith(".toml"):
+        vendor = str(path.parent / Path(vendor).expanduser())
+    return Account(name, vendor, store, inputs, path)
+
+
+def _value(where: str, item: Any) -> str | int | float | Source:
+    if isinstance(item, bool):
+        return str(item).lower()
+    if isinstance(item, str | int | float):
+        return item
+    try:
+        return Source.read_from(item)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}{error}") from None
+
+
+# --- from an account to a session -------------------------------------------------------------------------------------
+
+
+def find_account(name: str, settings: Mapping[str, str] | None = None, store: str | None = None) -> Account:
+    """An account of the file by its name, or else a vendor by its name or path; with `settings` laid over what the
+    file says.
+
+    Raises ConfigurationError.
+    """
+    if store is not None and _has_password(store):
+        raise ConfigurationError(
+            f"--store: this URL holds a password, and every process can see the arguments of a command: set "
+            f"{STORE_VARIABLE}"
+        )
+    known = read_accounts()
+    account = known.get(name) or Account(name, name)
+    if name not in known and not (name.endswith(".toml") or os.sep in name) and name not in plugins.vendors():
+        close = difflib.get_close_matches(name, {*known, *plugins.vendors()}, 1)
+        hint = f": did you mean {close[0]!r}?" if close else ""
+        have = f"accounts: {', '.join(sorted(known)) or 'none'}; vendors: {', '.join(sorted(plugins.vendors()))}"
+        raise ConfigurationError(
+            f"there is no account and no vendor {name!r}{hint} ({have}); a vendor file is named by its path"
+        )
+    settings = settings or {}
+    secret = {key for key, entry in (account.find_vendor().inputs.items() if settings else ()) if entry.secret}
+    for key in settings:
+        if key in secret:
+            raise ConfigurationError(
+                f"{key} is a secret, and every process can see the arguments of a command: set "
+                f"AUTHFLOW_{key.upper()}, or pipe it in with --stdin {key}"
+            )
+    return Account(account.name, account.vendor, store or account.store, {**account.inputs, **settings}, account.file)
+
+
+def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = None) -> Opened:
+    """Vendor, store and values of an account. `ask` is called for what is nowhere to be had, `handed` are secrets that
+    came another way (standard input).
+
+    Secrets are fetched when an exchange needs them. Only where an account is nothing but a secret (an API key) they
+    are fetched at once, since it is told apart from others by them. Raises AuthFlowError.
+    """
+    vendor = account.find_vendor()
+    handed = handed or {}
+    for name in (*account.inputs, *handed):
+        if name not in vendor.inputs and name != "base_url":
+            complete(vendor, Given({name: ""}))
+    typed: dict[str, str] = {}
+    nameless = all(entry.secret for entry in vendor.credentials.values())
+    given: dict[str, Any] = {}
+    for name, entry in [*vendor.inputs.items(), ("base_url", Input(optional=True))]:
+        value = handed.get(name, account.inputs.get(name))
+        _refuse_secret(account, name, entry, value, handed)
+        if value is None:
+            value = os.environ.get(f"AUTHFLOW_{name.upper()}") if name in vendor.inputs else None
+        if value is None and entry.default is UNSET and not entry.optional:
+            value = Source("prompt", True)
+        if isinstance(value, Source):
+            fetch = _once(account, name, entry, value, ask, typed)
+            given[name] = fetch if entry.secret and name in vendor.credentials and not nameless else fetch()
+        elif value is not None:
+            given[name] = value
+    spec = account.store_named()
+    store = open_store(spec, factories=plugins.stores())
+    return Opened(account, vendor, store, place_of(spec, store), complete(vendor, Given(given)), typed)
+
+
+def place_of(spec: str, store: Store | None = None) -> str:
+    """The store's folder, or what was written; of a URL no more than its scheme and host."""
+    folder: Any = getattr(store, "folder", None)
+    if folder is not None:
+        return str(folder)
+    scheme, mark, rest = spec.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}" if mark else spec
+
+
+def _has_password(store: str) -> bool:
+    """Whether a store's URL holds one; what is no URL holds none."""
+    try:
+        return urlsplit(store).password is not None
+    except ValueError:
+        return "@" in store
+
+
+def _refuse_secret(account: Account, name: str, entry: Input, value: Any, handed: Mapping[str, str]) -> None:
+    if entry.secret and name not in handed and value is not None and not isinstance(value, Source):
+        where = f"{account.file or 'account'}: accounts.{account.name}.{name}"
+        raise ConfigurationError(f"{where}: a secret does not stand here in the open; say where to get it: {WAYS}")
+
+
+def _once(
+    account: Account, name: str, entry: Input, source: Source, ask: Ask, typed: dict[str, str]
+) -> Callable[[], str]:
+    """Fetches a value when it is first called for, and keeps it: nobody is asked twice in one run."""
+    fetched: list[str] = []
+
+    def fetch() -> str:
+        if not fetched:
+            value = source.read(f"{account.name}.{name}")
+            if value is None:
+                value = typed[name] = ask(name, f"{entry.title or name} for {account.name}", entry.secret)
+            fetched.append(value)
+        return fetched[0]
+
+    return fetch
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def check_new(name: str, path: Path | None = None) -> None:
+    """Raises ConfigurationError where no account of that name can be added."""
+    path = path or config_path()
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"an account's name is made of letters, digits, - and _; {name!r} is not")
+    if name in read_accounts(path):
+        raise ConfigurationError(f"{path}: there is an account {name!r} already")
+
+
+def add_account(account: Account, path: Path | None = None) -> Path:
+    """Append an account to the file, which is made if need be; returns its path.
+
+    Raises ConfigurationError, StoreError.
+    """
+    path = path or config_path()
+    check_new(account.name, path)
+    block = "\n".join(_lines(account)) + "\n"
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        old = path.read_bytes() if path.exists() else b""
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(old + (b"\n" if old else b"") + block.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def _lines(account: Account) -> Iterator[str]:
+    yield f"[accounts.{account.name}]"
+    vendor = account.vendor
+    yield f"vendor = {_toml(str(Path(vendor).absolute()) if vendor.endswith('.toml') else vendor)}"
+    kept = {} if account.store is None else {"store": account.store}
+    for name, value in [*kept.items(), *account.inputs.items()]:
+        if isinstance(value, Source):
+            yield f"{name} = {{ {value.kind} = {_toml(value.argument)} }}"
+        else:
+            yield f"{name} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    """Text, numbers, true and lists of text are written alike in JSON and TOML, but for one control character."""
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

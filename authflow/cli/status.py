@@ -1,0 +1,125 @@
+"""status: every account, what its record says, how long its token lasts. Asks no vendor, and no person."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import click
+
+from authflow.cli.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
+from authflow.cli.desk import Desk
+from authflow.cli.options import complete_account, json_option, pairs, store_option
+from authflow.cli.spans import bar, span
+from authflow.errors import AuthFlowError, ConfigurationError
+from authflow.manager import Record
+
+COLUMNS: Final = ("account", "vendor", "state", "time left", "kept in")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is known of one account; `problem` says why there is no more."""
+
+    account: str
+    vendor: str
+    store: str
+    state: str = ""
+    issued_at: float | None = None
+    expires_at: float | None = None
+    refused_until: float | None = None
+    problem: str = ""
+
+
+@click.command()
+@click.argument("accounts", nargs=-1, shell_complete=complete_account)
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of an account not in the file.")
+@store_option
+@json_option
+def status(accounts: tuple[str, ...], settings: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Show ACCOUNTS (left out: all of the config file): state, time left, and where the token is kept."""
+    if accounts:
+        chosen = [find_account(name, pairs(settings), store) for name in accounts]
+    else:
+        chosen = list(read_accounts().values())
+    lines = Desk().wait_for("Looking", lambda: [look(account) for account in chosen])
+    now = time.time()
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines]))
+    elif not lines:
+        click.echo(f"No accounts in {config_path()}: authflow login VENDOR --save NAME adds one.", err=True)
+    elif sys.stdout.isatty():
+        _table(lines, now)
+    else:
+        for line in lines:
+            click.echo("  ".join([line.account, line.vendor, _state(line, now), _left(line, now), line.store]))
+
+
+def look(account: Account) -> Line:
+    """One account's record, read without a lock."""
+    try:
+        one = open_account(account, _nobody)
+    except AuthFlowError as error:
+        named = place_of(account.store) if isinstance(account.store, str) else ""
+        return Line(account.name, account.vendor, named, problem=str(error))
+    line = Line(account.name, one.vendor.name, one.place, one.vendor.flow.start)
+    return _read(line, one)
+
+
+def _read(line: Line, one: Opened) -> Line:
+    facts = asdict(line)
+    try:
+        stored = one.store.load(one.key)
+        record = Record.from_bytes(stored.data) if stored is not None else None
+    except AuthFlowError as error:
+        return Line(**{**facts, "state": "", "problem": str(error)})
+    except ValueError:
+        return Line(**{**facts, "state": "", "problem": "the record cannot be read; the next login replaces it"})
+    if record is None:
+        return line
+    until = record.refusal.until if record.refusal is not None else None
+    times = {"issued_at": record.issued_at or None, "expires_at": record.expires_at, "refused_until": until}
+    return Line(**{**facts, "state": record.state, **times})
+
+
+def _nobody(name: str, title: str, hidden: bool) -> str:
+    raise ConfigurationError(f"the {title} is needed even to find its record")
+
+
+def _state(line: Line, now: float) -> str:
+    if line.problem:
+        return line.problem
+    if line.refused_until is not None and line.refused_until > now:
+        return f"{line.state}, not tried again for {span(line.refused_until - now)}"
+    return line.state
+
+
+def _left(line: Line, now: float) -> str:
+    if line.issued_at is None:
+        return "-"
+    if line.expires_at is None:
+        return "until rejected"
+    left = line.expires_at - now
+    whole = line.expires_at - line.issued_at
+    return f"{bar(left / whole if whole > 0 else 0.0)} {span(left) if left > 0 else 'expired'}"
+
+
+def _table(lines: list[Line], now: float) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in COLUMNS:
+        table.add_column(name, no_wrap=name == "time left", overflow="fold")
+    for line in lines:
+        left = Text(_left(line, now))
+        ends = line.expires_at
+        left.stylize("green" if ends is None or ends - now > 60 else "red")
+        state = Text(_state(line, now), "red" if line.problem or line.refused_until else "")
+        table.add_row(Text(line.account, "bold"), Text(line.vendor), state, left, Text(line.store, "dim"))
+    Console().print(table)

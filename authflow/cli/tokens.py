@@ -1,0 +1,113 @@
+"""login, token, logout: the token itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+
+from authflow.cli.accounts import Account, Opened, add_account, check_new
+from authflow.cli.desk import Desk
+from authflow.cli.options import account_argument, account_options, json_option, opened
+from authflow.cli.sources import WAYS
+from authflow.cli.spans import span
+from authflow.manager import Token
+
+
+@click.command()
+@account_argument
+@account_options
+@click.option("--save", metavar="NAME", help="Add this to the config file as an account of that name.")
+@json_option
+def login(account: str, save: str | None, as_json: bool, timeout: float, **chosen: Any) -> None:
+    """Log in to ACCOUNT from the start, whatever is known, and keep the token.
+
+    ACCOUNT is an account of the config file, an installed vendor, or a path to a vendor file. The config file lies
+    where AUTHFLOW_CONFIG or else `authflow doctor` says. It names accounts, and where their secrets are to be had:
+
+    \b
+    [accounts.mine]
+    vendor = "supplier"
+    store = "file"
+    username = "demo"
+    password = { keyring = true }
+    #          { env = "SUPPLIER_PASSWORD" }
+    #          { command = ["pass", "show", "supplier"] }
+    #          { prompt = true }
+
+    A password that was typed goes to the keyring, if the account says `{ keyring = true }`.
+    """
+    desk = Desk()
+    if save is not None:
+        check_new(save)
+    one = opened(desk, account, **chosen)
+    session = one.session(timeout=timeout)
+    token = desk.wait_for(f"Logging in to {one.vendor.title}", session.login)
+    kept = one.remember()
+    path = str(add_account(_renamed(one.account, save))) if save is not None else None
+    if as_json:
+        click.echo(json.dumps({**_facts(one, token), "config": path, "keyring": kept}))
+        return
+    left = f"for {span(token.expires_at - time.time())}" if token.expires_at is not None else "until it is rejected"
+    click.echo(f"Logged in to {one.vendor.title}: the token is good {left}.", err=True)
+    for name in kept:
+        click.echo(f"The {name} is in the keyring.", err=True)
+    if path:
+        click.echo(f"{path} has the account {save}.", err=True)
+    for name in _asked_for_each_time(one) if path else ():
+        click.echo(
+            f"Its {name} is asked for each time, or read from AUTHFLOW_{name.upper()}; the file may say where else to "
+            f"get it: {name} = {WAYS}.",
+            err=True,
+        )
+
+
+@click.command()
+@account_argument
+@account_options
+@json_option
+def token(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
+    """Print the token of ACCOUNT, fresh, and nothing else.
+
+    curl -H "Authorization: Bearer $(authflow token supplier)" https://…
+    """
+    desk = Desk()
+    one = opened(desk, account, **chosen)
+    fresh = desk.wait_for(f"Getting a token from {one.vendor.title}", one.session(timeout=timeout).token)
+    click.echo(json.dumps({"token": fresh.access, **_facts(one, fresh)}) if as_json else fresh.access)
+
+
+@click.command()
+@account_argument
+@account_options
+@json_option
+def logout(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
+    """Forget the token of ACCOUNT here and in its store, and tell the vendor if its file says how."""
+    desk = Desk()
+    one = opened(desk, account, **chosen)
+    desk.wait_for(f"Logging out of {one.vendor.title}", one.session(timeout=timeout).logout)
+    if as_json:
+        click.echo(json.dumps({"account": one.account.name, "vendor": one.vendor.name, "record": one.key}))
+    else:
+        click.echo(f"Logged out of {one.vendor.title}.", err=True)
+
+
+def _asked_for_each_time(one: Opened) -> list[str]:
+    """The secrets of which the account does not say where they are to be had."""
+    inputs = one.vendor.inputs.items()
+    return [name for name, entry in inputs if entry.secret and not entry.optional and name not in one.account.inputs]
+
+
+def _facts(one: Opened, token: Token) -> dict[str, Any]:
+    return {
+        "account": one.account.name,
+        "vendor": one.vendor.name,
+        "issued_at": token.issued_at,
+        "expires_at": token.expires_at,
+    }
+
+
+def _renamed(account: Account, name: str) -> Account:
+    return Account(name, account.vendor, account.store, account.inputs, account.file)

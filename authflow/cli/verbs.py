@@ -1,0 +1,48 @@
+"""The verbs that need an account, or a module of their own. Each verb's module is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+__all__ = ["attach"]
+
+#: verb → the module here that has it, and its short help
+VERBS: Final = {
+    "login": ("tokens", "Log in, whatever is known, and keep the token."),
+    "token": ("tokens", "Print a fresh token, alone."),
+    "logout": ("tokens", "Forget the token, and tell the vendor if its file says how."),
+    "request": ("request", "Send a request that carries the token, and print the answer."),
+    "status": ("status", "Show the accounts: state, time left, where the token is kept."),
+    "simulate": ("simulate", "Serve a vendor on this machine, made from its file alone."),
+    "doctor": ("doctor", "Look for what could be wrong on this machine."),
+    "completion": ("completion", "Print the script that teaches your shell to complete."),
+}
+
+
+def attach(group: click.Group) -> None:
+    """Add the verbs to a group."""
+    for name in VERBS:
+        group.add_command(_Later(name))
+
+
+class _Later(click.Command):
+    """A verb whose module is imported when it is used, so that `authflow --help` is quick."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, short_help=VERBS[name][1])
+
+    def _verb(self) -> click.Command:
+        assert self.name is not None
+        module = importlib.import_module(f"authflow.cli.{VERBS[self.name][0]}")
+        verb: click.Command = getattr(module, self.name)
+        verb.epilog = self.epilog
+        return verb
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        return self._verb().make_context(*args, **kwargs)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return self._verb().get_params(ctx)

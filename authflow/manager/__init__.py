@@ -1,0 +1,57 @@
+"""The session manager: what a session holds, when it is renewed, and what a request carries. Bottom to top:
+
+    token              when a token was granted, when it ends, and when it should be renewed
+    records            what is kept of a login: a state and its values; what was refused
+    identity           whose login it is: settings and credentials made complete, and the record's key
+    trust              to which origins the token, and to which the password, may go
+    grants             a record made ready to be laid over requests
+    sender             what sends one request of an exchange (one for each library, in `clients`)
+    jwt_verification, signing, environment
+    exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
+    stored             the records in the store: locked, loaded, kept
+    run                the flow, run once: exchange ▸ keep
+    renewal            one renewal, under the store's lock                                   ← no refresh token twice
+    single_flight      of many who want the same work done, one does it
+    backoff, observers
+    cache              the grants of a session: fresh, renewed ahead, waited for
+    manager            what adapters ask: `authorize`, `on_response`                         ← a 401 is judged here
+
+No lock is held while anybody waits for the network. Nothing here knows an HTTP library.
+"""
+
+from authflow.manager.environment import Environment
+from authflow.manager.exchanges import keys_read
+from authflow.manager.grants import ANONYMOUS, NEVER_FRESH, Grant
+from authflow.manager.identity import complete, record_key
+from authflow.manager.manager import Authorization, SessionManager
+from authflow.manager.records import Record
+from authflow.manager.sender import NoAnswer, Sender, TooLarge
+from authflow.manager.signing import Signer, laid_over
+from authflow.manager.single_flight import Flight, Flights
+from authflow.manager.token import ADVISORY_PART, Token
+from authflow.manager.trust import check_settings, presents_at, sends_to
+
+__all__ = [
+    "ADVISORY_PART",
+    "ANONYMOUS",
+    "NEVER_FRESH",
+    "Authorization",
+    "Environment",
+    "Flight",
+    "Flights",
+    "Grant",
+    "NoAnswer",
+    "Record",
+    "Sender",
+    "SessionManager",
+    "Signer",
+    "Token",
+    "TooLarge",
+    "check_settings",
+    "complete",
+    "keys_read",
+    "laid_over",
+    "presents_at",
+    "record_key",
+    "sends_to",
+]

@@ -1,0 +1,320 @@
+"""The grants of one session: which one is current, when it must be renewed, and by which flight.
+
+    wanted    what a request shall carry now        fresh ▸ Grant · advisory ▸ Grant, one renews · else ▸ Flight
+    renewed   what it shall carry after an event    renewed already ▸ Grant · else ▸ Flight
+    _renew    the work of a flight: renew, publish in one assignment, remember what failed
+
+No lock is held while anybody waits. A refused password and a vendor that is down are remembered here, so that callers
+are told at once and the vendor is left alone; a token that is still good is used whatever fails behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from authflow.errors import AuthFlowError, CredentialsRefused, VendorAnswerError, VendorUnavailable, sealed
+from authflow.http import NOTHING
+from authflow.manager.backoff import Backoff
+from authflow.manager.environment import Environment
+from authflow.manager.exchanges import ExchangeSender
+from authflow.manager.grants import ANONYMOUS, Grant
+from authflow.manager.identity import identified, record_key, slot_key, unasked
+from authflow.manager.jwt_verification import Verifier
+from authflow.manager.observers import LOGIN, START, Listener, Watch
+from authflow.manager.records import COOL_DOWN_MOST, Record
+from authflow.manager.renewal import Renewal
+from authflow.manager.single_flight import Flight, Flights
+from authflow.manager.stored import Kept, StoredRecords
+from authflow.manager.token import Freshness
+from authflow.templates import Outcome
+from authflow.vendors import EXPIRED, Given, absorb
+
+if TYPE_CHECKING:
+    from authflow.manager.sender import Sender
+    from authflow.stores import Store
+    from authflow.vendors import Vendor
+
+log: Final = logging.getLogger("authflow")
+
+#: How much longer than a renewal its waiters wait, for the store and for a busy machine, in seconds.
+GRACE: Final = 5.0
+#: How many grants a session keeps where `vary` tells several apart.
+MOST_GRANTS: Final = 64
+#: How a vendor is left alone that does not answer: when somebody waits for it, and when a good token is renewed ahead.
+OPEN: Final = Backoff()
+OPEN_AHEAD: Final = Backoff(first=30.0, most=300.0)
+Slot = tuple[str, ...]
+
+
+class GrantCache:
+    """Keeps the grants of one session: `current`, and, where `vary` tells several apart, one for each slot.
+
+    There may be very many sessions, so a cache is small: what a renewal needs is made for the renewal.
+    """
+
+    __slots__ = (
+        *("_ahead", "_backoff", "_key", "_logouts", "_refusal", "_verifier"),
+        *("by_slot", "current", "environment", "flights", "given", "library", "listeners", "plain", "sender", "store"),
+        *("unsaved", "vendor"),
+    )
+
+    def __init__(self, vendor: Vendor, given: Given, store: Store, environment: Environment, *, plain: bool) -> None:
+        self.vendor, self.given, self.store, self.environment = vendor, given, store, environment
+        #: What sends exchanges (None: not known before the first), and the library in use, which is preferred then.
+        self.sender, self.library = environment.sender, ""
+        #: Is every request of this vendor alike? Then an adapter need not ask.
+        self.plain = plain
+        self._backoff, self._ahead = OPEN, OPEN_AHEAD
+        self._refusal: tuple[CredentialsRefused, float] | None = None
+        self._key: str | None = None
+        self._logouts = 0
+        #: What a failing store did not take, by key.
+        self.unsaved: Mapping[str, Kept] = NOTHING
+        self._verifier = None if vendor.verify is None else Verifier(self._exchange_sender, environment.clock)
+        self.flights: Flights[Grant] = Flights()
+        #: Who in this process hears of renewals; replaced in one assignment.
+        self.listeners: tuple[Listener, ...] = ()
+        #: The grants by slot, where there are slots.
+        self.by_slot: OrderedDict[Slot, Grant] = OrderedDict() if vendor.vary else NO_GRANTS
+        #: The grant for plain requests; `ANONYMOUS` while there is none.
+        self.current: Grant = ANONYMOUS
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.environment.clock
+
+    @property
+    def key(self) -> str:
+        """The key of this session's record, which tells nobody whose it is. Asks a callable that names the account."""
+        if self._key is None:
+            self.given = identified(self.vendor, self.given)
+            self._key = record_key(self.vendor, self.given)
+        return self._key
+
+    @property
+    def account(self) -> str:
+        """The key, or nothing as long as it hangs on a callable that has not been asked."""
+        return self.key if self._key is not None or not unasked(self.vendor, self.given) else ""
+
+    # --- what a request shall carry -----------------------------------------------------------------------------------
+
+    def wanted(self, slot: Slot = ()) -> Grant | Flight[Grant]:
+        """A grant good for now, or the flight that will bring one. Raises AuthFlowError where nothing may be sent."""
+        grant, now = self._of(slot), self.clock()
+        if grant is ANONYMOUS:
+            return self._fly(slot, grant, now)
+        match grant.windows.freshness(now):
+            case Freshness.FRESH:
+                return grant.at(now)
+            case Freshness.ADVISORY:
+                if self._ahead.open(now):
+                    self._renew_ahead(slot, grant, now)
+                return grant.at(now)
+        return self._fly(slot, grant, now)
+
+    def renewed(self, slot: Slot, grant: Grant, event: Outcome, *, replayable: bool) -> Grant | Flight[Grant] | None:
+        """A better grant than `grant`, to which `event` happened; None if the request cannot be sent again.
+
+        Raises AuthFlowError where nothing may be sent.
+        """
+        current, now = self._of(slot), self.clock()
+        another = current.record is not grant.record and current is not ANONYMOUS
+        if another and current.windows.freshness(now) is not Freshness.MANDATORY:
+            return current.at(now) if replayable else None
+        if (error := self._blocked(now)) is not None:
+            if not replayable:
+                return None
+            raise error
+        work = partial(self._renew, slot, grant, event)
+        flight = self._join(slot, grant, work, waits=replayable)
+        if not replayable and self._of(slot).record is grant.record:
+            self._withdraw(slot)
+        return flight if replayable else None
+
+    def login(self) -> Grant:
+        """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
+        self._backoff = OPEN
+        work = partial(self._renew, (), None, None, restart=True)
+        return self.flights.join(LOGIN, lambda: None, work, limit=self._limit, late=self._late).wait()
+
+    def logout(self) -> None:
+        """Forget the grants here and in the store, and tell the vendor. Raises AuthFlowError."""
+        with self.flights.lock:
+            grant, self.current = self.current, ANONYMOUS
+            slots = list(self.by_slot)
+            self.by_slot.clear()
+        others = [slot_key(self.key, slot) for slot in slots]
+        try:
+            with sealed():
+                self.renewal(self.watch()).logout(self.key, grant.record if grant is not ANONYMOUS else None, others)
+        finally:
+            with self.flights.lock:  # what a renewal has brought meanwhile is forgotten too
+                self._logouts += 1
+                self.current = ANONYMOUS
+                self.by_slot.clear()
+
+    def start(self) -> Grant:
+        """What the first state presents, for those who need its values before there is a grant."""
+        return self.ready(Record(self.vendor.flow.start))
+
+    def ready(self, record: Record) -> Grant:
+        """A grant made ready. Raises Unbound, Unfit."""
+        return Grant.of(self.vendor, self.given, record, self.clock(), random.random(), plain=self.plain)
+
+    def slot_of(self, grant: Grant, event: Outcome | None) -> Slot:
+        values = absorb(grant.record.captured, event) if event is not None else grant.record.captured
+        return tuple(str(values.get(name, "")) for name in self.vendor.vary)
+
+    def _of(self, slot: Slot) -> Grant:
+        return self.by_slot.get(slot, ANONYMOUS) if slot else self.current
+
+    def _withdraw(self, slot: Slot) -> None:
+        """A rejected grant whose renewal failed, or nobody waits for: the next request carries it no more."""
+        if slot:
+            self.by_slot.pop(slot, None)
+        else:
+            self.current = ANONYMOUS
+
+    def _fly(self, slot: Slot, grant: Grant, now: float) -> Grant | Flight[Grant]:
+        """Wait for a renewal, unless the vendor is known to be down or the password to be refused."""
+        error = self._blocked(now)
+        if grant is not ANONYMOUS and grant.valid(now) and (error is not None or self._ahead.failing(now)):
+            return grant.at(now)
+        if error is not None:
+            raise error
+        return self._join(slot, grant, partial(self._renew, slot, grant, None))
+
+    def _join(self, slot: Slot, grant: Grant, work: Callable[[], Grant], *, waits: bool = True) -> Flight[Grant]:
+        done = partial(self._other, slot, grant)
+        return self.flights.join(slot, done, work, limit=self._limit, late=self._late, waits=waits)
+
+    @property
+    def _limit(self) -> float:
+        """How long a flight may take, in seconds. Whoever is asked for a password may take their time; a vendor may
+        not.
+        """
+        return math.inf if self.given.asks else self.environment.timeout + GRACE
+
+    def _blocked(self, now: float) -> AuthFlowError | None:
+        """Why nothing may be sent now: the password was refused a moment ago, or the vendor is down."""
+        refused = self._refusal
+        if refused is not None and 0 < refused[1] - now <= COOL_DOWN_MOST and not self.given.asks:
+            error = refused[0].copy()
+            error.retry_after = refused[1] - now
+            return error
+        return None if self._backoff.open(now) else self._backoff.error(now)
+
+    def _late(self) -> AuthFlowError:
+        return VendorUnavailable(f"{self.vendor.title}: no end within the time-out", vendor=self.vendor.name)
+
+    def _other(self, slot: Slot, grant: Grant) -> Grant | None:
+        """What another flight has published since `grant` was read."""
+        current = self._of(slot)
+        return current if current.record is not grant.record and current is not ANONYMOUS else None
+
+    def _renew_ahead(self, slot: Slot, grant: Grant, now: float) -> None:
+        self._ahead = self._ahead.begun(now)
+        grant.stay_fresh(self._ahead.until)
+        self._join(slot, grant, partial(self._renew, slot, grant, None), waits=False)
+
+    def _exchange_sender(self) -> Sender:
+        if self.sender is None:
+            self.sender = self.environment.default_sender(self.library)
+        return self.sender
+
+    def watch(self) -> Watch:
+        """Who hears of one renewal."""
+        return Watch(self.vendor, self.key, self.environment.hooks, self.listeners)
+
+    def renewal(self, watch: Watch) -> Renewal:
+        """What carries one renewal out."""
+        sender = ExchangeSender(self._exchange_sender, self._verifier, self.environment)
+        stored = StoredRecords(self.vendor, self.store, self.clock, self.environment.degrade, Unsaved(self))
+        return Renewal(self.vendor, self.given, stored, sender, watch.moved)
+
+    def _renew(self, slot: Slot, grant: Grant | None, event: Outcome | None, *, restart: bool = False) -> Grant:
+        """The work of a flight: renew, publish, and remember what failed."""
+        presented = grant.record if grant is not None and grant is not ANONYMOUS else None
+        if presented is None and event is None and slot == () and self.current is not ANONYMOUS:
+            presented = self.current.record
+        key = slot_key(self.key, slot) if slot else self.key
+        cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
+        waiters = partial(self.flights.waiters, LOGIN if restart else slot)
+        watch, logouts = self.watch(), self._logouts
+        renewal = self.renewal(watch)
+        try:
+            work = partial(renewal.carry_out, key, presented, event, account=self.key, restart=restart)
+            record = watch.renewal(cause, waiters, work)
+        except AuthFlowError as error:
+            now = self.clock()
+            ahead = grant is not None and grant is not ANONYMOUS and event is None and not restart and grant.valid(now)
+            good = grant if ahead else None
+            if isinstance(error, CredentialsRefused) and error.retry_after is not None:
+                self._refusal = error, now + error.retry_after
+                if event is not None:
+                    self._withdraw(slot)
+            elif isinstance(error, VendorUnavailable | VendorAnswerError) or good is not None:
+                if good is not None:
+                    self._ahead = self._ahead.failed(now, error.retry_after, error, random.random())
+                    good.stay_fresh(self._ahead.until)
+                else:
+                    self._backoff = self._backoff.failed(now, error.retry_after, error, random.random())
+                if isinstance(error, VendorUnavailable) and good is None and error.retry_after is None:
+                    error.retry_after = self._backoff.error(now).retry_after
+            if good is not None:
+                log.info("%s: not renewed, and the token is still good: %s", self.vendor.name, error)
+                return good
+            raise
+        self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
+        fresh = self.ready(record)
+        with self.flights.lock:
+            if logouts != self._logouts:
+                return fresh  # for those who have waited for it, and for nobody else
+            if slot:
+                remember(self.by_slot, slot, fresh, MOST_GRANTS)
+            else:
+                self.current = fresh
+        return fresh
+
+
+class Unsaved(MutableMapping[str, Kept]):
+    """What a failing store did not take, for one renewal to see and to change, whatever other renewals do meanwhile."""
+
+    def __init__(self, cache: GrantCache) -> None:
+        self._cache = cache
+
+    def __getitem__(self, key: str) -> Kept:
+        return self._cache.unsaved[key]
+
+    def __setitem__(self, key: str, kept: Kept) -> None:
+        with self._cache.flights.lock:
+            self._cache.unsaved = {**self._cache.unsaved, key: kept}
+
+    def __delitem__(self, key: str) -> None:
+        with self._cache.flights.lock:
+            left = {other: kept for other, kept in self._cache.unsaved.items() if other != key}
+            self._cache.unsaved = left or NOTHING
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cache.unsaved)
+
+    def __len__(self) -> int:
+        return len(self._cache.unsaved)
+
+
+#: What a session has whose grants are all alike.
+NO_GRANTS: Final[OrderedDict[Slot, Grant]] = OrderedDict()
+
+
+def remember(table: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Put an entry in its place as the youngest, and drop the oldest beyond `most`."""
+    table[key] = value
+    table.move_to_end(key)
+    while len(table) > most:
+        table.popitem(last=False)

@@ -1,0 +1,32 @@
+"""What a session manager works with, beside its vendor and its store: settled when a session is made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from authflow.manager.sender import Sender
+    from authflow.manager.signing import Signer
+    from authflow.plugins import Hooks
+
+
+class Environment(NamedTuple):
+    """
+    hooks           the hooks that plugins implement
+    default_sender  makes a sender, preferably of the library that is named, where no client was given
+    sender          sends exchanges through the client that was given, or None
+    signer          signs requests, or None
+    clock           epoch seconds
+    timeout         seconds that one renewal may take
+    degrade         go on without the store when it fails
+    """
+
+    hooks: Hooks
+    default_sender: Callable[[str], Sender]
+    sender: Sender | None = None
+    signer: Signer | None = None
+    clock: Callable[[], float] = time.time
+    timeout: float = 30.0
+    degrade: bool = False

@@ -1,0 +1,198 @@
+"""One exchange: rendered, sent to a trusted origin, judged; out comes an outcome, or an error that says what to do.
+
+no answer, nothing sent         VendorUnavailable
+no answer, perhaps received     AnswerLost: the flow decides, since a rotating refresh token may be spent
+a pattern fits                  its outcome
+408, 425, 429, 5xx              VendorUnavailable, with the vendor's Retry-After
+anything else                   VendorAnswerError, masked, with the reason why each pattern does not fit
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
+from authflow.http import Answer, Pairs, Request, origin_of, resolve, without_query
+from authflow.manager.environment import Environment
+from authflow.manager.jwt_verification import Verifier
+from authflow.manager.sender import NoAnswer, Sender, TooLarge
+from authflow.manager.trust import sends_to
+from authflow.masking import describe
+from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge
+from authflow.vendors import UNAVAILABLE, Values
+
+UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
+#: No vendor is believed who asks for a longer pause than this, in seconds.
+LONGEST_PAUSE: Final = 3600.0
+MAX_HOPS: Final = 5
+
+
+#: A plugin's `authflow_exchange`.
+Code = Callable[..., "Answer | None"]
+
+
+class AnswerLost(VendorUnavailable):
+    """The request may have been honoured, and nobody knows."""
+
+
+class Answered(NamedTuple):
+    """An outcome, the answer that it was read from, and when its request was sent (epoch seconds)."""
+
+    outcome: Outcome
+    answer: Answer
+    sent: float
+
+
+@dataclass(slots=True)
+class ExchangeSender:
+    """Sends exchanges through the session's own client. The time-out is only told, the deadline bounds."""
+
+    sender: Callable[[], Sender]
+    verifier: Verifier | None
+    environment: Environment
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.environment.clock
+
+    @property
+    def timeout(self) -> float:
+        return self.environment.timeout
+
+    def send(self, exchange: Exchange, values: Values, deadline: float) -> Answered:
+        """Send one exchange before `deadline` (monotonic seconds). Raises AuthFlowError, Unbound."""
+        title = values.vendor.title
+        where: dict[str, Any] = {"vendor": values.vendor.name, "exchange": exchange.name}
+        request = _render(exchange, values)
+        sent = self.clock()
+        try:
+            answer = self._coded(exchange, request, values, deadline) or self._send(exchange, request, values, deadline)
+        except NoAnswer as error:
+            kind = AnswerLost if error.sent else VendorUnavailable
+            asked = origin_of(request.url)
+            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error})", **where) from error
+        except TooLarge:
+            raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
+        where["status"] = answer.status
+        outcome, reasons = judge(exchange.answers, answer)
+        if outcome is None and answer.status in UNAVAILABLE_STATUS:
+            outcome = Outcome(UNAVAILABLE, {})
+        if outcome is None:
+            shown = describe(answer, values.secrets, keys_read(exchange))
+            message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
+            raise VendorAnswerError(message, **where)
+        if outcome.name == UNAVAILABLE:
+            pause = _pause(outcome.captured.get("retry_after"), answer.retry_after)
+            message = f"{title}: {exchange.name} is unavailable (status {answer.status})"
+            raise VendorUnavailable(message, retry_after=pause, **where)
+        if str(outcome.captured.get("access", "some")).strip() == "":
+            raise VendorAnswerError(f"{title}: {exchange.name}: the access token in the answer is empty", **where)
+        if self.verifier is not None and "access" in outcome.captured:
+            try:
+                self.verifier.verify(outcome.captured["access"], values, deadline)
+            except VendorUnavailable as error:  # what was granted cannot be used, and what was sent may be spent
+                raise AnswerLost(str(error), **{**where, "status": error.status}) from error
+        return Answered(outcome, answer, sent)
+
+    def _coded(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> Answer | None:
+        """The answer that a plugin's step in code supplies, if one does."""
+        code: Code | None = self.environment.hooks.exchange
+        if code is None:
+            return None
+
+        def send(request: Request) -> Answer:
+            _trusted(exchange, request.url, values)
+            return self._sent(request, values, deadline)
+
+        answer = code(vendor=values.vendor, exchange=exchange.name, request=request, values=values, send=send)
+        return None if answer is None else answer.replace(received=self.clock())
+
+    def _sent(self, request: Request, values: Values, deadline: float) -> Answer:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
+        if self.environment.signer is not None:
+            request = self.environment.signer.request(request, values)
+        return self.sender().exchange(request, remaining).replace(received=self.clock())
+
+    def _send(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> Answer:
+        cookies: Pairs = ()
+        for _ in range(MAX_HOPS):
+            answer = self._sent(request, values, deadline)
+            cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
+            follow = exchange.redirects and judge(exchange.answers, answer)[0] is None
+            hop = _hop(exchange, request, answer, values) if follow else None
+            if hop is None:
+                plain = tuple(pair for pair in answer.headers if pair[0].lower() != "set-cookie")
+                return answer.replace(headers=plain + cookies)
+            request = hop
+        raise NoAnswer("redirected too often", sent=False)
+
+
+def _render(exchange: Exchange, values: Values) -> Request:
+    try:
+        request = exchange.request.render(values, _base_url(values))
+    except Unfit as error:
+        message = f"{values.vendor.title}: {exchange.name}: {error}"
+        raise ConfigurationError(message, vendor=values.vendor.name, exchange=exchange.name) from None
+    _trusted(exchange, request.url, values)
+    return request
+
+
+def _base_url(values: Values) -> str:
+    try:
+        return values.base_url
+    except Unbound:
+        return ""
+
+
+def _trusted(exchange: Exchange, url: str, values: Values) -> None:
+    if not sends_to(values.vendor, values.given, values.captured, url):
+        raise UntrustedOrigin(
+            f"{values.vendor.title}: {exchange.name} may not be sent to {without_query(url)}, which origins.send lacks",
+            vendor=values.vendor.name,
+            exchange=exchange.name,
+        )
+
+
+def _hop(exchange: Exchange, request: Request, answer: Answer, values: Values) -> Request | None:
+    """The request that a redirect asks for (RFC 9110 §15.4), or None."""
+    locations = answer.all("location")
+    if answer.status not in (301, 302, 303, 307, 308) or not locations:
+        return None
+    url = resolve(request.url, locations[0])
+    _trusted(exchange, url, values)
+    if answer.status in (307, 308):
+        return request.replace(url=url)
+    return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
+
+
+def keys_read(exchange: Exchange) -> frozenset[str]:
+    """The JSON keys under which the patterns read values."""
+    found: set[str] = set()
+
+    def walk(item: Any, key: str) -> None:
+        inner = getattr(item, "items", ())
+        for entry in inner:
+            if isinstance(entry, tuple):
+                walk(entry[1], entry[0])
+            else:
+                walk(entry, key)
+        if not inner and any(True for _ in item.placeholders()):
+            found.add(key)
+
+    for _, pattern in exchange.answers:
+        if pattern.json is not None:
+            walk(pattern.json, "")
+    return frozenset(found)
+
+
+def _pause(captured: Any, said: float | None) -> float | None:
+    try:
+        pause = said if captured is None else float(captured)
+    except (TypeError, ValueError):
+        pause = said
+    return None if pause is None else min(max(0.0, pause), LONGEST_PAUSE)

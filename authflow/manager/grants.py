@@ -1,0 +1,208 @@
+"""A grant made ready: what a request carries, until when, and to where.
+
+Everything that a request needs is computed once, when the grant is published. An adapter on its hot path compares the
+clock with `fresh_until` and the URL with `prefixes` or `places`, and lays the headers over the request.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, Final
+
+from authflow.errors import ConfigurationError
+from authflow.http import Origin, Pairs, Presentation
+from authflow.manager.records import Record
+from authflow.manager.token import NEVER, Windows
+from authflow.manager.trust import presents_at
+from authflow.sealed import Sealed, sealed_value
+from authflow.templates import Unbound, Unfit
+from authflow.vendors import Given, Presenting, Values, Vendor, seconds
+
+#: Scheme, host, port as far as a URL must say it, and user information.
+Place = tuple[str, bytes, int | None, bytes]
+
+EMPTY: Final = Presentation()
+NOTHING_GIVEN: Final = Given({})
+#: The beginning of time: since then nothing has been fresh.
+NEVER_FRESH: Final = -math.inf
+
+
+@sealed_value
+class Grant(Sealed):
+    """The headers are the whole presentation where `fresh_until` (epoch seconds) says that nothing else needs thought;
+    `bearer` is their value where `Authorization` is the only one.
+
+    `travels`: on redirects it needs more care than clients give to `Authorization`.
+    """
+
+    record: Record
+    vendor: Vendor | None = None
+    given: Given = NOTHING_GIVEN
+    presentation: Presentation = EMPTY
+    bearer: str | None = None
+    prefixes: tuple[str, ...] = ()
+    places: frozenset[Place] = frozenset()
+    fresh_until: float = NEVER_FRESH
+    windows: Windows = NEVER
+    origins: frozenset[Origin] = frozenset()
+    travels: bool = False
+    _base_url: str | None = None
+    _idle: float | None = None
+    _volatile: bool = False
+    _token_id: int | None = None
+    _unsigned: Presentation | None = None
+
+    def __repr__(self) -> str:
+        return f"<Grant in {self.record!r}>"
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+    @classmethod
+    def of(cls, vendor: Vendor, given: Given, record: Record, now: float, jitter: float, *, plain: bool) -> Grant:
+        """`plain`: every request of this vendor is alike. Raises ConfigurationError where what the user gave cannot be
+        presented.
+        """
+        values = Values(vendor, given, record.captured, now)
+        state = vendor.flow.states[record.state]
+        origins = presents_at(vendor, given, record.captured)
+        presentation = presented(state, values) if isinstance(state, Presenting) else EMPTY
+        names = (
+            {placeholder.name for placeholder in state.present.placeholders()}
+            if isinstance(state, Presenting)
+            else set()
+        )
+        volatile = any(_volatile(vendor, name, ()) for name in names)
+        idle = _idle(vendor, values)
+        windows = Windows.of(record.issued_at, record.expires_at, jitter)
+        if idle is not None and record.expires_at is None:
+            windows = Windows.of(max(now, record.issued_at), max(now, record.issued_at) + idle, jitter)
+        fresh = plain and presentation.only_headers and not volatile and idle is None
+        return cls(
+            record,
+            vendor,
+            given,
+            presentation,
+            _only_authorization(presentation.headers),
+            _prefixes(origins),
+            _places(origins),
+            windows.advisory if fresh else NEVER_FRESH,
+            windows,
+            origins,
+            _travels(origins, presentation),
+            _idle=idle if record.expires_at is None else None,
+            _volatile=volatile,
+        )
+
+    def values(self, now: float) -> Values:
+        """The values of this grant; derived ones for this instant (epoch seconds)."""
+        assert self.vendor is not None
+        return Values(self.vendor, self.given, self.record.captured, now)
+
+    @property
+    def token_id(self) -> int:
+        """Tells tokens apart, and shows none."""
+        if self._token_id is None:
+            self._note(_token_id=hash((self.record.state, repr(sorted(self.record.captured.items(), key=str)))))
+        return self._token_id or 0
+
+    @property
+    def base_url(self) -> str:
+        """Against which URLs are resolved. Raises Unbound, Unfit."""
+        if self._base_url is None:
+            self._note(_base_url=self.values(self.record.issued_at).base_url)
+        return self._base_url or ""
+
+    def at(self, now: float) -> Grant:
+        """Itself, or, where derived values change from request to request, the same grant rendered for this instant."""
+        if not self._volatile:
+            return self
+        values = self.values(now)
+        state = values.vendor.flow.states[self.record.state]
+        assert isinstance(state, Presenting)
+        presentation = presented(state, values)
+        return self.replace(presentation=presentation)
+
+    @property
+    def unsigned(self) -> Presentation:
+        """What the state presents, without the signature of a request."""
+        return self.presentation if self._unsigned is None else self._unsigned
+
+    def signed(self, presentation: Presentation) -> Grant:
+        """The same grant for one request, whose signature is in `presentation`: a redirected one needs another."""
+        own = self.unsigned
+        return self.replace(presentation=presentation, travels=False, _unsigned=own)
+
+    def stay_fresh(self, until: float) -> None:
+        """Somebody renews it ahead of its end: others need not think of that before `until`, when another may try. A
+        clock that is set back meanwhile puts that off; from the mandatory instant on all think again.
+        """
+        if self.fresh_until != NEVER_FRESH:
+            self._note(fresh_until=min(self.windows.mandatory, until))
+
+    def used(self, now: float) -> None:
+        """A good answer: an idle grant lives on from here."""
+        if self._idle is not None:
+            self._note(windows=Windows.of(now, now + self._idle))
+
+    def _note(self, **found: Any) -> None:
+        """What is found out later, and hangs on nothing that is secret; each is published in one assignment."""
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
+    def valid(self, now: float) -> bool:
+        """Has the token not run out yet?"""
+        return self.record.expires_at is None or now < self.record.expires_at
+
+
+def presented(state: Presenting, values: Values) -> Presentation:
+    """What a state lays over a request. Raises ConfigurationError: a key with a line break at its end, say."""
+    try:
+        return state.present.render(values)
+    except (Unbound, Unfit) as error:
+        reason = f"the value of {error} is not known" if isinstance(error, Unbound) else str(error)
+    raise ConfigurationError(f"{values.vendor.title}: {reason}", vendor=values.vendor.name)
+
+
+@lru_cache(maxsize=256)
+def _prefixes(origins: frozenset[Origin]) -> tuple[str, ...]:
+    """How the URLs begin at which the token may be presented; one tuple for all accounts of a vendor."""
+    return tuple(f"{origin}/" for origin in sorted(origins))
+
+
+@lru_cache(maxsize=256)
+def _places(origins: frozenset[Origin]) -> frozenset[Place]:
+    """The same for a URL that is taken apart already, without user information: httpx would have to write it out."""
+    return frozenset((at.scheme, at.host.encode("ascii"), at.written_port, b"") for at in origins)
+
+
+def _travels(origins: frozenset[Origin], presentation: Presentation) -> bool:
+    """Clients keep `Authorization` at its origin, and on the way from http to https at the same host's usual ports."""
+    keeps = presentation.only_headers and _only_authorization(presentation.headers) is not None
+    return not keeps or len(origins) > 1 or any((at.scheme, at.port) == ("http", 80) for at in origins)
+
+
+def _only_authorization(headers: Pairs) -> str | None:
+    return headers[0][1] if len(headers) == 1 and headers[0][0].lower() == "authorization" else None
+
+
+def _idle(vendor: Vendor, values: Values) -> float | None:
+    if vendor.idle is None:
+        return None
+    try:
+        return seconds(vendor.idle.render(values))
+    except (ValueError, Unbound):
+        return None
+
+
+def _volatile(vendor: Vendor, name: str, above: tuple[str, ...]) -> bool:
+    row: Any = vendor.derive.get(name)
+    if row is None or name in above:
+        return False
+    return row.function.volatile or any(
+        _volatile(vendor, placeholder.name, (*above, name)) for placeholder in row.argument.placeholders()
+    )
+
+
+#: No grant at all: a request that carries it is sent as it is.
+ANONYMOUS: Final = Grant(Record(""))

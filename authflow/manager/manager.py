@@ -1,0 +1,293 @@
+"""The session manager: what every client's adapter asks.
+
+    authorize      what shall this request carry?    fresh ──────────────────▶ Grant
+                                                     advisory ───────────────▶ Grant, and one renews ahead
+                                                     mandatory, ended, none ─▶ Flight: wait for it
+    on_response    what does its answer mean?        no event ───────────────▶ the answer is the caller's
+                                                     renewed already ────────▶ Grant: send once more
+                                                     event ──────────────────▶ Flight: renew, send once more
+
+Each question is answered at once, with a `Grant` or with a `Flight` to wait for; the adapters in `clients` wait in
+their own way. On the hot path an adapter reads `grants.current` itself: one clock reading, two comparisons.
+
+Where the token may go is decided here, for each URL anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Container
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
+
+from authflow.errors import ConfigurationError, CredentialsRefused, UntrustedOrigin
+from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
+from authflow.manager.cache import GrantCache, Slot, remember
+from authflow.manager.environment import Environment
+from authflow.manager.grants import ANONYMOUS, Grant
+from authflow.manager.single_flight import Flight
+from authflow.manager.trust import presents_at
+from authflow.stores import Store
+from authflow.templates import Mismatch, Outcome, Unbound, Unfit, judge
+from authflow.vendors import Failing, Given, Presenting, Vendor
+
+log: Final = logging.getLogger("authflow")
+
+#: Seconds for which an event that a fresh token could not cure is the caller's own affair, per token and path.
+FORBIDDEN_FOR: Final = 60.0
+#: How many paths a session remembers: where a token was rejected, and which grant `vary` wants there.
+MOST_PATHS: Final = 1024
+
+
+class Authorization(NamedTuple):
+    """What a request shall carry: a `Grant`, or the flight that will bring one; and the URL to which it goes."""
+
+    url: str
+    grant: Grant | None
+    flight: Flight[Grant] | None = None
+
+    def wait(self) -> Grant:
+        """The grant, waited for if need be. Raises AuthFlowError."""
+        return self.grant if self.grant is not None else self._flight.wait()
+
+    async def wait_async(self) -> Grant:
+        """`wait` for event loops."""
+        return self.grant if self.grant is not None else await self._flight.wait_async()
+
+    @property
+    def _flight(self) -> Flight[Grant]:
+        assert self.flight is not None
+        return self.flight
+
+
+class Tap(Protocol):
+    """What listens in on a manager's questions and answers, and passes them on."""
+
+    def authorize(
+        self, url: str | None, request: Callable[[], Request] | None, inner: Callable[..., Authorization]
+    ) -> Authorization: ...
+    def on_response(
+        self, grant: Grant, url: str, answer: Answer, replayable: bool, inner: Callable[..., Authorization | None]
+    ) -> Authorization | None: ...
+    def on_second_response(self, url: str, answer: Answer) -> None: ...
+
+
+class SessionManager:
+    """One session's: `grants` keeps what it holds, and the rest says where, and on what, that goes.
+
+    `passes`: a request to an undeclared origin goes without the token, instead of raising UntrustedOrigin.
+    """
+
+    __slots__ = (
+        *("_forbidden", "_passes", "_rewrite", "_signer", "_slots", "_strangers"),
+        *("grants", "noteworthy", "statuses", "tap", "vendor"),
+    )
+
+    def __init__(self, vendor: Vendor, given: Given, store: Store, environment: Environment, *, passes: bool) -> None:
+        self.vendor = vendor
+        self._passes = passes
+        self._signer, self._rewrite = environment.signer, environment.hooks.rewrite_url
+        #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
+        self.statuses, self.noteworthy = statuses_of(vendor)
+        #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
+        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signer)
+        self.grants = GrantCache(vendor, given, store, environment, plain=plain)
+        self._slots: OrderedDict[str, Slot] | None = None
+        self._forbidden: dict[tuple[Any, ...], float] | None = None
+        self._strangers: set[str] | None = None
+        #: A recording that listens in, or None.
+        self.tap: Tap | None = None
+
+    def __repr__(self) -> str:
+        return f"<SessionManager of {self.vendor.name}>"
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.grants.clock
+
+    @property
+    def needs_body(self) -> bool:
+        """Must the body of an answer be looked into in order to know?"""
+        return any(pattern.needs_body for _, pattern in self.vendor.answers)
+
+    # --- what adapters ask --------------------------------------------------------------------------------------------
+
+    def authorize(self, url: str | None, request: Callable[[], Request] | None = None) -> Authorization:
+        """What a request to `url` shall carry (None: the token itself is wanted). Raises AuthFlowError.
+
+        `request` gives the whole request, for the patterns of `public`.
+        """
+        return self._authorize(url, request) if self.tap is None else self.tap.authorize(url, request, self._authorize)
+
+    def _authorize(self, url: str | None, request: Callable[[], Request] | None) -> Authorization:
+        if url is None:
+            return _authorization("", self.grants.wanted())
+        url = self._rewritten(url)
+        slot = self._slots.get(_path(url), ()) if self._slots is not None else ()
+        if not self._trusted(url, self.grants.current):
+            return Authorization(url, ANONYMOUS)
+        if self.vendor.public and request is not None and self._is_public(request()):
+            return Authorization(url, ANONYMOUS)
+        return _authorization(url, self.grants.wanted(slot))
+
+    def admit(self, grant: Grant, url: str) -> Grant:
+        """What a grant that was waited for gives to `url`: itself, or nothing where it must not go. Raises
+        UntrustedOrigin.
+        """
+        return grant if self._trusted(url, grant) else ANONYMOUS
+
+    def signed(self, grant: Grant, request: Callable[[], Request]) -> Grant:
+        """The grant with the signature of this request, where a plugin signs. Raises ConfigurationError."""
+        if self._signer is None or grant is ANONYMOUS:
+            return grant
+        return self._signer.grant(grant, request(), self.clock())
+
+    def trusts(self, grant: Grant, url: str) -> bool:
+        """May the token be presented at this URL?"""
+        try:
+            return url.startswith(grant.prefixes) or origin_reached(url) in grant.origins
+        except ValueError:
+            return False
+
+    def goes_without(self, url: str) -> None:
+        """A redirect led to an undeclared origin, and is followed without the token: the log says so, once for each."""
+        try:
+            origin = str(origin_reached(url))
+        except ValueError:
+            origin = "what has no origin"
+        if self._strangers is None:
+            self._strangers = set()
+        if origin not in self._strangers and len(self._strangers) < 64:
+            self._strangers.add(origin)
+            log.info("%s: a redirect to %s, which is not declared, goes without the token", self.vendor.title, origin)
+
+    def on_response(self, grant: Grant, url: str, answer: Answer, *, replayable: bool = True) -> Authorization | None:
+        """What the answer to a request that carried `grant` means: None, or what to send it once more with.
+
+        A request that cannot be sent again gets None, and the token is renewed for the next one. Raises AuthFlowError.
+        """
+        if self.tap is not None:
+            return self.tap.on_response(grant, url, answer, replayable, self._on_response)
+        return self._on_response(grant, url, answer, replayable)
+
+    def _on_response(self, grant: Grant, url: str, answer: Answer, replayable: bool) -> Authorization | None:
+        event = self._event(grant, answer)
+        now = self.clock()
+        if event is None:
+            grant.used(now)
+            return None
+        forbidden = self._forbidden or {}
+        if now < forbidden.get((grant.token_id, _path(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
+            return None
+        slot = self.grants.slot_of(grant, event)
+        if self.vendor.vary:
+            if self._slots is None:
+                self._slots = OrderedDict()
+            remember(self._slots, _path(url), slot, MOST_PATHS)
+        better = self.grants.renewed(slot, grant, event, replayable=replayable)
+        return None if better is None else _authorization(url, better)
+
+    def on_second_response(self, grant: Grant, url: str, answer: Answer) -> None:
+        """The second answer is the caller's, unless its event leads to a failing state. Raises CredentialsRefused."""
+        if self.tap is not None:
+            self.tap.on_second_response(url, answer)
+        event = self._event(grant, answer)
+        now = self.clock()
+        if event is None:
+            grant.used(now)
+            return
+        state = self.vendor.flow.states[grant.record.state]
+        after = self.vendor.flow.states[state.next[event.name]] if isinstance(state, Presenting) else state
+        if isinstance(after, Failing):
+            raise CredentialsRefused(after.message, vendor=self.vendor.name, status=answer.status)
+        forbidden = self._forbidden or {}
+        if len(forbidden) > MOST_PATHS:
+            forbidden = {key: until for key, until in forbidden.items() if until > now}
+        self._forbidden = {**forbidden, (grant.token_id, _path(url), event.name): now + FORBIDDEN_FOR}
+
+    # --- what the user asks -------------------------------------------------------------------------------------------
+
+    def logout(self) -> None:
+        """Forget the grants here and in the store, and tell the vendor. Raises AuthFlowError."""
+        self._slots = None
+        self.grants.logout()
+
+    # --- below --------------------------------------------------------------------------------------------------------
+
+    def _values_now(self) -> tuple[Grant, Any]:
+        grant = self.grants.current if self.grants.current is not ANONYMOUS else self.grants.start()
+        return grant, grant.values(self.clock())
+
+    def _rewritten(self, url: str) -> str:
+        if self.vendor.rewrites:
+            grant, values = self._values_now()
+            for rewrite in self.vendor.rewrites:
+                try:
+                    target = rewrite.apply(url, grant.base_url, values)
+                except (Unbound, Unfit) as error:
+                    message = f"{self.vendor.title}: {without_query(url)} cannot be rewritten: {error}"
+                    raise ConfigurationError(message, vendor=self.vendor.name) from None
+                if target is not None:
+                    url = target
+                    break
+        if self._rewrite is not None:
+            url = self._rewrite(vendor=self.vendor, url=url) or url
+        return url
+
+    def _trusted(self, url: str, grant: Grant) -> bool:
+        """Is the token allowed there? Raises UntrustedOrigin, unless such requests are to pass without it."""
+        if url.startswith(grant.prefixes):
+            return True
+        origins = grant.origins if grant is not ANONYMOUS else presents_at(self.vendor, self.grants.given, {})
+        try:
+            origin: Origin | None = origin_reached(url)
+            reason = f"{origin} is not declared"
+        except ValueError as error:
+            origin, reason = None, str(error)
+        if origin in origins or (grant is ANONYMOUS and not origins):
+            return True
+        if self._passes:
+            return False
+        raise UntrustedOrigin(
+            f"{self.vendor.title}: the token is not presented at {without_query(url)}: {reason}. It goes to "
+            f"{', '.join(sorted(map(str, origins)))}; declare others in origins.present, or pass untrusted='pass'.",
+            vendor=self.vendor.name,
+        )
+
+    def _is_public(self, request: Request) -> bool:
+        grant, values = self._values_now()
+        for pattern in self.vendor.public:
+            try:
+                pattern.match(request, grant.base_url, values)
+            except Mismatch:
+                continue
+            return True
+        return False
+
+    def _event(self, grant: Grant, answer: Answer) -> Outcome | None:
+        state = self.vendor.flow.states.get(grant.record.state)
+        if not isinstance(state, Presenting):
+            return None
+        heard = tuple(row for row in self.vendor.answers if row[0] in state.next)
+        return judge(heard, answer)[0]
+
+
+def _authorization(url: str, wanted: Grant | Flight[Grant]) -> Authorization:
+    return Authorization(url, None, wanted) if isinstance(wanted, Flight) else Authorization(url, wanted)
+
+
+@lru_cache(maxsize=256)
+def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
+    """The statuses that an event could have (all of them where any answer may be one, or each good use counts), and
+    those with redirects.
+    """
+    patterns = [pattern.status for _, pattern in vendor.answers]
+    if vendor.idle is not None or None in patterns:
+        return ANY_STATUS, ANY_STATUS
+    told = frozenset().union(*filter(None, patterns))
+    return told, told | REDIRECTS
+
+
+def _path(url: str) -> str:
+    return without_query(url)

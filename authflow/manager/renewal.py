@@ -1,0 +1,113 @@
+"""One renewal, carried out: under the store's lock, each record kept before it is used.
+
+    lock ─ load ─┬─ what another has renewed meanwhile is taken over, without an exchange
+                 └─ run the flow: exchange ▸ keep, until a state presents or fails (`run`)
+
+A renewal works in the thread of a flight, never in a caller's. It decides nothing about states (`vendors.flow` does)
+and nothing about when to renew (`cache` does).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from authflow.errors import VendorUnavailable
+from authflow.manager.exchanges import ExchangeSender
+from authflow.manager.records import Record
+from authflow.manager.run import Run
+from authflow.manager.stored import Overtaken, StoredRecords
+from authflow.manager.token import Freshness, Windows
+from authflow.templates import Outcome, Unbound
+from authflow.vendors import Given, Presenting, Transition, Values, Vendor
+
+log: Final = logging.getLogger("authflow")
+
+
+@dataclass(slots=True)
+class Renewal:
+    """All that a renewal needs."""
+
+    vendor: Vendor
+    given: Given
+    stored: StoredRecords
+    sender: ExchangeSender
+    observe: Callable[[Transition, str, float | None], None]
+
+    def __repr__(self) -> str:
+        return f"<Renewal {self.vendor.name}>"
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.sender.clock
+
+    @property
+    def timeout(self) -> float:
+        return self.sender.timeout
+
+    def carry_out(
+        self,
+        key: str,
+        presented: Record | None,
+        event: Outcome | None = None,
+        *,
+        account: str = "",
+        restart: bool = False,
+    ) -> Record:
+        """A record in a presenting state, better than `presented`, to which `event` happened (None: it ran out, or is
+        the first).
+
+        `account` is the key of the account's own record, where `vary` gives it several: they renew one at a time, and
+        heed what was refused to one of them. `restart` logs in from the start, whatever is known. Raises AuthFlowError.
+        """
+        account = account or key
+        with self.stored.locked(account, self.timeout):
+            deadline = time.monotonic() + self.timeout
+            kept = self.stored.load(key, presented)
+            shared = kept if account == key else self.stored.load(account, None)
+            try:
+                if key in self.stored.unsaved:
+                    self.stored.keep(key, kept, kept.record)
+                if not restart:
+                    if self._serves(kept.record, presented, event):
+                        return kept.record
+                    if event is not None and presented is not None and not _same(kept.record, presented):
+                        event = None
+                run = Run(self.vendor, self.given, self.stored, self.sender, self.observe)
+                return run.carry_out(key, kept, (account, shared), deadline, event, restart=restart)
+            except Overtaken:
+                if self._serves(kept.record, presented, None):
+                    return kept.record
+                message = f"{self.vendor.title}: another process changed the record meanwhile: try again"
+                raise VendorUnavailable(message, vendor=self.vendor.name, retry_after=0.0) from None
+
+    def logout(self, key: str, grant: Record | None, others: Iterable[str] = ()) -> None:
+        """Tell the vendor, if the file says how, and forget, the account's `others` too. Raises AuthFlowError if the
+        vendor could not be told.
+        """
+        with self.stored.locked(key, self.timeout):
+            deadline = time.monotonic() + self.timeout
+            kept = self.stored.load(key, grant)
+            self.stored.delete((key, *others))
+            name = self.vendor.on_logout
+            if name is not None and kept.record.captured:
+                values = Values(self.vendor, self.given, kept.record.captured, self.clock())
+                try:
+                    self.sender.send(self.vendor.flow.exchanges[name], values, deadline)
+                except Unbound:
+                    log.debug("%s: nothing to tell the vendor on logout", self.vendor.name)
+
+    def _serves(self, record: Record, presented: Record | None, event: Outcome | None) -> bool:
+        """Is it at rest and fresh, and another than the one that would not do?"""
+        if not isinstance(self.vendor.flow.states.get(record.state), Presenting):
+            return False
+        if presented is not None and _same(record, presented):
+            return False
+        return Windows.of(record.issued_at, record.expires_at).freshness(self.clock()) is not Freshness.MANDATORY
+
+
+def _same(one: Record, other: Record) -> bool:
+    return one.captured == other.captured and one.state == other.state

@@ -1,0 +1,331 @@
+"""The flow, run for one renewal: what is sent, when, what is learnt, and what must not be sent.
+
+    begin    from where: what the event, or the clock, makes of the state at which the account stands
+    steps    exchange ▸ keep, as `vendors.flow.run` says
+    rest     a record in a presenting state is kept and returned; in a failing one the refusal is kept and raised
+
+What was refused is not sent again: neither credentials, in their cool-down, nor a refresh token that was used up.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from authflow.errors import ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable
+from authflow.manager.exchanges import AnswerLost, ExchangeSender
+from authflow.manager.grants import presented
+from authflow.manager.records import COOL_DOWN_MOST, Record, Refusal, spent_fingerprint
+from authflow.manager.stored import Kept, StoredRecords
+from authflow.manager.token import expiry
+from authflow.templates import Exchange, Outcome, Unbound
+from authflow.vendors import (
+    EXPIRED,
+    LOST,
+    UNAVAILABLE,
+    Failing,
+    Given,
+    Presenting,
+    Rest,
+    Sending,
+    Step,
+    Transition,
+    Values,
+    Vendor,
+    absorb,
+    closure,
+    refusals,
+    rotates,
+    run,
+    seconds,
+    spends_refresh,
+)
+
+log: Final = logging.getLogger("authflow")
+
+
+class Run:
+    """The flow, run for one renewal: what was sent, when, and what was learnt."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        given: Given,
+        stored: StoredRecords,
+        sender: ExchangeSender,
+        observe: Callable[[Transition, str, float | None], None],
+    ) -> None:
+        self.vendor, self.given, self.stored, self.sender, self.observe = vendor, given, stored, sender, observe
+        self.last: Exchange | None = None
+        self.status: int | None = None
+        self.took: tuple[str, float | None] = ("", None)
+        self.timed = False
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self.sender.clock
+
+    def carry_out(
+        self,
+        key: str,
+        kept: Kept,
+        account: tuple[str, Kept],
+        deadline: float,
+        event: Outcome | None,
+        *,
+        restart: bool,
+    ) -> Record:
+        """From where `event` leads (None: the clock, or the start) to a state that presents. Raises AuthFlowError."""
+        self.key, self.kept, self.deadline = key, kept, deadline
+        #: The account's own record, in which refusals stand: this one, unless `vary` gives the account several.
+        self.account, self.shared = account
+        self.spent = kept.record.spent or self.shared.record.spent
+        self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
+        self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
+        #: Has somebody said `login()`, whatever was refused before?
+        self.insists = restart
+        state, captured = self._begin(event, restart)
+        if state is None:
+            return self.kept.record
+        rest = self._steps(state, captured)
+        if isinstance(rest.state, Failing):
+            raise self._refused(rest.state, rest.captured)
+        if self.last is None and event is None and rest.state.name == self.kept.record.state:
+            return self.kept.record
+        if not self.timed:
+            self.issued_at = self.clock()
+            lifetime = duration(self.vendor.lifetime, self.values.with_captured(rest.captured))
+            self.expires_at = None if lifetime is None else self.issued_at + lifetime
+        # Where nothing was sent, nobody has accepted what was refused before.
+        self._keep(rest.state.name, rest.captured, self.kept.record.refusal if self.last is None else None)
+        return self.kept.record
+
+    def _steps(self, state: str, captured: Mapping[str, Any]) -> Rest:
+        edges: list[Transition] = []
+        steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = steps.send(outcome) if outcome is not None else next(steps)
+            except StopIteration as end:
+                rest: Rest = end.value
+                return rest
+            finally:
+                for transition in edges:
+                    self._moved(transition)
+                edges.clear()
+            if step.captured != captured:
+                self._keep(state, step.captured, self.kept.record.refusal)
+                captured = step.captured
+            outcome = self._answered(step, state)
+
+    def _begin(self, event: Outcome | None, restart: bool) -> tuple[str | None, Mapping[str, Any]]:
+        """The state from which to run, and the values there; None where there is nowhere to go."""
+        flow, record = self.vendor.flow, self.kept.record
+        if restart:
+            self.issued_at, self.expires_at = 0.0, None
+            return flow.start, {}
+        here = flow.states[record.state]
+        if isinstance(here, Failing):
+            self._guard(record.refusal, here)
+            return flow.start, record.captured
+        if not isinstance(here, Presenting):
+            return here.name, record.captured
+        if event is None and record.issued_at == 0.0 and record.state == flow.start:
+            return here.name, record.captured
+        name = event.name if event is not None else EXPIRED
+        after = here.next.get(name)
+        if after is None:
+            return None, record.captured
+        self._moved(Transition(record.state, name, after))
+        return after, absorb(record.captured, event) if event is not None else record.captured
+
+    def _moved(self, transition: Transition) -> None:
+        """Only the first edge after an exchange is that exchange's."""
+        (exchange, seconds), self.took = self.took, ("", None)
+        self.observe(transition, exchange, seconds)
+
+    def _keep(self, state: str, captured: Mapping[str, Any], refusal: Refusal | None = None) -> None:
+        record = Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent)
+        self.stored.keep(self.key, self.kept, record)
+
+    # --- refusals -----------------------------------------------------------------------------------------------------
+
+    def _credentials(self, names: Any = None) -> dict[str, Any]:
+        wanted = self.vendor.credentials if names is None else names
+        given = self.given
+        return {
+            name: self.values.get(name)
+            for name in wanted
+            if names is not None or not callable(given.get(name)) or self.values.answered(name)
+        }
+
+    def _guard(self, refusal: Refusal | None, state: Failing) -> None:
+        """A refused password is not sent again until it changes or the cool-down has passed."""
+        wait = 0.0 if refusal is None else refusal.until - self.clock()
+        # A longer wait than there is means that a clock was set back.
+        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(self._credentials(refusal.names)):
+            message = _refusal_message(self.vendor, state, wait)
+            raise CredentialsRefused(message, vendor=self.vendor.name, retry_after=wait)
+
+    def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
+        before = self.shared.record.refusal
+        refusal = Refusal.of(self._credentials(self._presented()), self.clock(), before)
+        self._keep(state.name, captured, refusal)
+        if self.shared is not self.kept:
+            # A good token of the account's own stays what it is; only its password is not sent again.
+            here = self.vendor.flow.states[self.shared.record.state]
+            known = self.shared.record.state if isinstance(here, Presenting) else state.name
+            self._share(self.shared.record.replace(state=known, refusal=refusal))
+        wait = refusal.until - self.clock()
+        return CredentialsRefused(
+            _refusal_message(self.vendor, state, wait),
+            vendor=self.vendor.name,
+            exchange=self.last.name if self.last else "",
+            status=self.status,
+            retry_after=wait,
+        )
+
+    def _presented(self) -> list[str] | None:
+        """The credentials that stood in the caller's own request, where the answer to that refused them."""
+        here = self.vendor.flow.states[self.kept.record.state]
+        if self.last is not None or not isinstance(here, Presenting):
+            return None
+        used = closure(self.vendor, [placeholder.name for placeholder in here.present.placeholders()])
+        return [name for name in self.vendor.credentials if name in used] or None
+
+    # --- exchanges ----------------------------------------------------------------------------------------------------
+
+    def _answered(self, step: Step, origin: str) -> Outcome:
+        """Send one exchange and name its outcome; what it means for the refresh token is kept at once."""
+        state = self.vendor.flow.states[step.state]
+        assert isinstance(state, Sending)
+        self._heed_the_account(step.exchange)
+        given = self._given_refresh(step)
+        if given and given == self.spent:
+            if state.missing is None and not refusals(step.exchange):
+                raise self._needs(step.exchange, "a refresh token that is not used up")
+            return Outcome(LOST, {})
+        try:
+            outcome = self._sent(step, state)
+        except VendorAnswerError:
+            if rotates(step.exchange):
+                self._spend(given or self.spent)
+                self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
+            raise
+        if given and ("refresh" in outcome.captured or outcome.name == LOST or outcome.name in refusals(step.exchange)):
+            self._spend(given)
+            if "refresh" not in outcome.captured:  # else what replaces it is kept together with this
+                self._keep(origin, step.captured, self.kept.record.refusal)
+        return outcome
+
+    def _spend(self, given: str) -> None:
+        """Note that a refresh token which the user gave is used up, for all grants of the account."""
+        self.spent = given
+        if self.shared is not self.kept and given != self.shared.record.spent:
+            self._share(self.shared.record.replace(spent=given))
+
+    def _share(self, record: Record) -> None:
+        self.stored.keep(self.account, self.shared, record)
+
+    def _sent(self, step: Step, state: Sending) -> Outcome:
+        try:
+            return self.exchange(step)
+        except VendorUnavailable as error:
+            spent = isinstance(error, AnswerLost) and rotates(step.exchange)
+            if spent and (state.missing is not None or refusals(step.exchange)):
+                log.warning("%s: no answer to %s: its refresh token counts as spent", self.vendor.name, error.exchange)
+                return Outcome(LOST, {})
+            if UNAVAILABLE in state.next:
+                return Outcome(UNAVAILABLE, {})
+            self._moved(Transition(step.state, UNAVAILABLE, step.state))
+            raise
+        except Unbound as missing:
+            raise self._needs(step.exchange, str(missing)) from None
+
+    def _needs(self, exchange: Exchange, what: str) -> ConfigurationError:
+        message = f"{self.vendor.title}: {exchange.name} needs {what}, and nobody gave it; login() starts anew"
+        return ConfigurationError(message, vendor=self.vendor.name, exchange=exchange.name)
+
+    def _given_refresh(self, step: Step) -> str:
+        """The fingerprint of the refresh token that this exchange spends, if it is one that the user gave."""
+        if step.captured.get("refresh") is not None or not spends_refresh(step.exchange):
+            return ""
+        self.values = self.values.with_captured(step.captured)
+        refresh = self.values.get("refresh")
+        return spent_fingerprint(refresh) if refresh is not None else ""
+
+    def _heed_the_account(self, exchange: Exchange) -> None:
+        """What was refused to one grant of this account is not sent for another."""
+        refusal = self.shared.record.refusal
+        if refusal is None or self.insists:
+            return
+        states = self.vendor.flow.states
+        here = (states.get(self.shared.record.state), *states.values())
+        state = next(state for state in here if isinstance(state, Failing))
+        if not closure(self.vendor, [placeholder.name for placeholder in exchange.request.placeholders()]).isdisjoint(
+            refusal.names
+        ):
+            self._guard(refusal, state)
+
+    def exchange(self, step: Step) -> Outcome:
+        """One exchange, and the times of the grant that its answer began. Raises AuthFlowError, Unbound."""
+        self.values = self.values.with_captured(step.captured).at(self.clock())
+        self.last = step.exchange
+        started = time.monotonic()
+        try:
+            outcome, answer, sent = self.sender.send(step.exchange, self.values, self.deadline)
+        finally:
+            self.took = step.exchange.name, time.monotonic() - started
+        self.status = answer.status
+        begins = "access" in outcome.captured
+        if begins or {"expires_in", "expires_at"} & set(outcome.captured):
+            try:
+                self.expires_at = expiry(
+                    outcome.captured,
+                    sent=sent,
+                    received=answer.received,
+                    date=answer.date,
+                    jwt=outcome.jwt,
+                    lifetime=duration(self.vendor.lifetime, self.values),
+                )
+            except ValueError as error:
+                name = step.exchange.name
+                message = f"{self.vendor.title}: {name}: {error}"
+                raise VendorAnswerError(message, vendor=self.vendor.name, exchange=name, status=answer.status) from None
+            self.issued_at = sent if begins else self.issued_at or sent
+            self.timed = True
+        self._check_presentable(step, outcome)
+        return outcome
+
+    def _check_presentable(self, step: Step, outcome: Outcome) -> None:
+        """What cannot be presented (a line break in a header, a list for a token) is not kept either."""
+        state = self.vendor.flow.states[self.vendor.flow.after(step.state, outcome.name) or step.state]
+        if not isinstance(state, Presenting) or outcome.captured.keys().isdisjoint(
+            placeholder.name for placeholder in state.present.placeholders()
+        ):
+            return
+        try:
+            presented(state, self.values.with_captured(absorb(step.captured, outcome, step.exchange)))
+        except ConfigurationError as error:
+            reason = f"{error.args[0]}, in the answer to {step.exchange.name}"
+        else:
+            return
+        name = step.exchange.name
+        raise VendorAnswerError(reason, vendor=self.vendor.name, exchange=name, status=self.status)
+
+
+def duration(template: Any, values: Values) -> float | None:
+    """`[expiry]` in seconds. Raises ConfigurationError."""
+    if template is None:
+        return None
+    try:
+        return seconds(template.render(values))
+    except (ValueError, Unbound) as error:
+        raise ConfigurationError(f"{values.vendor.title}: expiry: {error}", vendor=values.vendor.name) from None
+
+
+def _refusal_message(vendor: Vendor, state: Failing, wait: float) -> str:
+    return f"{vendor.title}: {state.message} Not tried again for {wait:.0f} s unless the credentials change."

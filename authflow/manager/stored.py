@@ -1,0 +1,132 @@
+"""The records in the store, as a renewal sees them: locked while it lasts, loaded, kept before anybody uses them.
+
+A store that fails is an error, or, where the session shall go on without it, a warning: what it did not take is kept in
+this process, and written once it works again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from authflow.errors import StoreError
+from authflow.manager.records import Record
+from authflow.stores import Conflict, Store, Stored
+from authflow.vendors import Vendor
+
+log: Final = logging.getLogger("authflow")
+
+#: How long a record outlives its token in a store that lets records die, in seconds.
+KEPT_FOR: Final = 90 * 86400.0
+#: A holder of the lock is passed over only so many seconds after the longest time that its renewal can take.
+LOCK_MARGIN = 10.0
+
+
+@dataclass(slots=True)
+class Kept:
+    """A record and its revision in the store (None: there is none, or it could not be read)."""
+
+    record: Record
+    revision: str | None
+    unread: bool = False
+
+
+class Overtaken(Exception):
+    """This process was held up for so long that another took its turn and stored a newer record."""
+
+
+@dataclass(slots=True)
+class StoredRecords:
+    """A vendor's records in a store. `degrade`: go on without the store when it fails."""
+
+    vendor: Vendor
+    store: Store
+    clock: Callable[[], float]
+    degrade: bool = False
+    #: What a failing store did not take, by key: once it works again, its older record is not gone back to.
+    unsaved: MutableMapping[str, Kept] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<StoredRecords of {self.vendor.name}>"
+
+    @contextmanager
+    def locked(self, key: str, timeout: float) -> Iterator[None]:
+        limit = timeout + LOCK_MARGIN
+        try:
+            lock = self.store.lock(key, limit=limit, wait=limit + LOCK_MARGIN)
+            lock.__enter__()
+        except StoreError as error:
+            self._degrade(error)
+            yield
+            return
+        try:
+            yield
+        finally:
+            with suppress(StoreError):
+                lock.__exit__(None, None, None)
+
+    def load(self, key: str, presented: Record | None) -> Kept:
+        blank = Record(self.vendor.flow.start)
+        own = self.unsaved.get(key)
+        try:
+            stored = self.store.load(key)
+        except StoreError as error:
+            self._degrade(error)
+            return Kept(own.record if own is not None else presented or blank, None, unread=True)
+        revision = stored.revision if stored is not None else None
+        record = self._read(key, stored) if stored is not None else None
+        if own is not None:
+            newer = own.record.issued_at > (record or blank).issued_at if own.unread else own.revision == revision
+            if newer:
+                return Kept(own.record, revision)
+            del self.unsaved[key]
+        # Without its record, what this process holds may have been replaced by another: no refresh token of it is sent.
+        return Kept(record or blank, revision)
+
+    def _read(self, key: str, stored: Stored) -> Record | None:
+        try:
+            record = Record.from_bytes(stored.data)
+        except ValueError:
+            log.warning("the record %s cannot be read and is replaced: logging in again", key)
+            return None
+        return record if record.state in self.vendor.flow.states else None
+
+    def keep(self, key: str, kept: Kept, record: Record) -> None:
+        """Store a record before anybody uses it. Raises Overtaken if another stored a newer one: `kept` has it."""
+        ends = record.expires_at if record.expires_at is not None else self.clock()
+        lifetime = max(0.0, ends - self.clock()) + KEPT_FOR
+        try:
+            self._save(key, kept, record, lifetime)
+        except StoreError as error:
+            self.unsaved[key] = Kept(record, kept.revision, kept.unread)
+            self._degrade(error)
+        else:
+            self.unsaved.pop(key, None)
+        kept.record = record
+
+    def _save(self, key: str, kept: Kept, record: Record, lifetime: float) -> None:
+        try:
+            kept.revision = self.store.save(key, record.to_bytes(), kept.revision, lifetime=lifetime)
+            return
+        except Conflict:
+            stored = self.store.load(key)
+        newer = self._read(key, stored) if stored is not None else None
+        if stored is not None and newer is not None and not kept.unread:
+            log.warning("the record %s was renewed by another while this process was held up", key)
+            kept.record, kept.revision = newer, stored.revision
+            raise Overtaken
+        kept.revision = self.store.save(key, record.to_bytes(), stored.revision if stored else None, lifetime=lifetime)
+
+    def _degrade(self, error: StoreError) -> None:
+        if not self.degrade:
+            raise error
+        log.warning("going on without the store, for this process alone: %s", error)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Raises StoreError."""
+        for key in keys:
+            self.store.delete(key)
+            self.unsaved.pop(key, None)

@@ -1,0 +1,191 @@
+"""Where secrets may go: to declared origins, and only over https or to this machine itself.
+
+    present   base_url's origin, and those of `origins.present`      the token
+    send      base_url's origin, and those of `origins.send`         passwords and refresh tokens, in exchanges
+
+A URL that a *setting* holds (a token endpoint, say) was trusted by the user who gave it. A URL that an answer brought
+is trusted only if its origin is declared.
+
+Sessions of one vendor mostly differ in who the user is, and few of these URLs hang on that. What was found out is kept
+by the settings that it does hang on (`_hinges`), so that the next session need not find it out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import lru_cache
+from typing import Any, Final
+
+from authflow.errors import ConfigurationError, Finding, VendorFileError
+from authflow.http import Origin, origin_of
+from authflow.templates import Unbound, Unfit, UrlTemplate
+from authflow.vendors import Given, Values, Vendor
+
+Names = Set[str]
+#: What is kept for so many vendors, and combinations of settings.
+KEPT: Final = 256
+
+
+def presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
+    """The origins at which the token may be presented."""
+    hinges = _hinges(vendor)
+    if hinges is None or not hinges.isdisjoint(captured):
+        return _presents_at(vendor, given, captured)
+    return _presents_at_given(vendor, _pairs(hinges, given))
+
+
+@lru_cache(maxsize=KEPT)
+def _presents_at_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> frozenset[Origin]:
+    return _presents_at(vendor, Given(dict(pairs)), {})
+
+
+def _presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
+    values = Values(vendor, given, captured, 0.0)
+    return frozenset(_base(values) | _rendered(vendor.present_origins, values))
+
+
+@lru_cache(maxsize=KEPT)
+def _hinges(vendor: Vendor) -> frozenset[str] | None:
+    """The names on which the trusted URLs hang; None where one is a credential or derived, and may change."""
+    urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
+    trusted = [vendor.base_url, *vendor.send_origins, *vendor.present_origins]
+    trusted += [url for url in urls if url is not None and url.starts_with_placeholder]
+    names = frozenset({"base_url"} | {placeholder.name for url in trusted for placeholder in url.placeholders()})
+    return names if names.isdisjoint({*vendor.credentials, *vendor.derive}) else None
+
+
+def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, given.get(name)) for name in hinges if name in given)
+
+
+def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str) -> bool:
+    """May an exchange be sent to this URL?"""
+    try:
+        origin = origin_of(url)
+    except ValueError:
+        return False
+    values = Values(vendor, given, captured, 0.0)
+    without = Values(vendor, given, {}, 0.0)
+    trusted = _base(values) | _base(without) | _rendered(vendor.send_origins, values)
+    trusted |= _rendered(_given_urls(vendor, given), without)
+    return origin.secure and origin in trusted
+
+
+def check_settings(vendor: Vendor, given: Given) -> None:
+    """What the file could not prove because it hangs on settings. Raises ConfigurationError where the user's own values
+    are at fault, VendorFileError where the file is.
+    """
+    hinges = _hinges(vendor)
+    if hinges is None:
+        _check(vendor, given)
+    else:
+        _check_given(vendor, _pairs(hinges, given))
+
+
+@lru_cache(maxsize=KEPT)
+def _check_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> None:
+    _check(vendor, Given(dict(pairs)))
+
+
+def _check(vendor: Vendor, given: Given) -> None:
+    findings = []
+    for names, finding in (*_unfit_urls(vendor, given), *_undeclared(vendor, given)):
+        own = sorted(name for name in names if name in given and not _is_default(vendor, name, given.get(name)))
+        if own:
+            hint = f" ({finding.hint})" if finding.hint else ""
+            raise ConfigurationError(f"{vendor.title}: {' and '.join(own)}: {finding.reason}{hint}", vendor=vendor.name)
+        findings.append(finding)
+    if findings:
+        raise VendorFileError(findings=tuple(findings), vendor=vendor.name)
+
+
+def _is_default(vendor: Vendor, name: str, value: Any) -> bool:
+    return name in vendor.inputs and vendor.inputs[name].default == value
+
+
+def _unfit_urls(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
+    """URLs that are none, or where no secret may go; with the names that each hangs on."""
+    values = Values(vendor, given, {}, 0.0)
+    base: Names = (
+        {"base_url"} if given.get("base_url") else {placeholder.name for placeholder in vendor.base_url.placeholders()}
+    )
+    try:
+        yield from _judged(vendor, "base_url", base, values.base_url)
+    except Unfit as error:
+        yield base, Finding(vendor.file, "base_url", str(error))
+    except Unbound:  # an answer will say it
+        pass
+    places = [("origins.send", url) for url in vendor.send_origins]
+    places += [("origins.present", url) for url in vendor.present_origins]
+    places += [("exchanges", url) for url in _given_urls(vendor, given)]
+    for key, url in places:
+        first = url.between[0].name if url.starts_with_placeholder else ""
+        whole = given.get(first)
+        text = whole if isinstance(whole, str) else _render(url, values)
+        if text is not None:
+            yield from _judged(
+                vendor,
+                key,
+                {first} if whole is text else {placeholder.name for placeholder in url.placeholders()},
+                text,
+            )
+
+
+def _judged(vendor: Vendor, key: str, names: Names, url: str) -> Iterator[tuple[Names, Finding]]:
+    try:
+        origin = origin_of(url)
+    except ValueError as error:
+        yield names, Finding(vendor.file, key, str(error))
+    else:
+        if not origin.secure:
+            yield names, Finding(vendor.file, key, f"plain http to {origin}", "https, or a loopback address")
+
+
+def _undeclared(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
+    for exchange in vendor.flow.exchanges.values():
+        origin = exchange.request.url.literal_origin() if exchange.request.url else None
+        if origin and not sends_to(vendor, given, {}, origin):
+            key = f"exchanges.{exchange.name}.request.url"
+            hint = f'origins = {{ send = ["{origin}"] }}'
+            yield frozenset(), Finding(vendor.file, key, f"{origin} is not declared", hint)
+
+
+def _given_urls(vendor: Vendor, given: Given) -> list[UrlTemplate]:
+    urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
+    return [url for url in urls if url is not None and url.starts_with_placeholder and url.between[0].name in given]
+
+
+def _base(values: Values) -> set[Origin]:
+    text = _base_text(values)
+    return _origins([text] if text is not None else [])
+
+
+def _base_text(values: Values) -> str | None:
+    try:
+        return values.base_url
+    except (Unbound, Unfit):
+        return None
+
+
+def _rendered(urls: Iterable[UrlTemplate], values: Values) -> set[Origin]:
+    return _origins(text for text in (_render(url, values) for url in urls) if text is not None)
+
+
+def _render(url: UrlTemplate, values: Values) -> str | None:
+    base = _base_text(values)
+    try:
+        return url.render(values, base or "")
+    except (Unbound, Unfit):
+        return None
+
+
+def _origins(urls: Iterable[str]) -> set[Origin]:
+    found = set()
+    for url in urls:
+        try:
+            origin = origin_of(url)
+        except ValueError:
+            continue
+        if origin.secure:
+            found.add(origin)
+    return found

@@ -1,0 +1,48 @@
+"""Plugins: the hooks that they may implement, how they are found, and the door for their authors.
+
+    hooks        what a plugin may implement (pluggy; project name and entry-point group `authflow`)
+    discovery    how installed plugins, and the vendors that they bring, are found
+
+Authors import from here: `hookimpl`, `Converter`, `Function`, `Store`, `Presentation`, and the rest of `__all__`.
+"""
+
+from authflow.errors import ConfigurationError, StoreError
+from authflow.http import Answer, Presentation, Request
+from authflow.plugins.discovery import (
+    Hooks,
+    converters,
+    find_vendor,
+    functions,
+    implemented,
+    manager,
+    stores,
+    vendors,
+)
+from authflow.plugins.hooks import hookimpl
+from authflow.stores import Conflict, LockTimeout, Store, Stored
+from authflow.templates import Converter
+from authflow.vendors import Function, Vendor
+
+__all__ = [
+    "Answer",
+    "ConfigurationError",
+    "Conflict",
+    "Converter",
+    "Function",
+    "Hooks",
+    "LockTimeout",
+    "Presentation",
+    "Request",
+    "Store",
+    "StoreError",
+    "Stored",
+    "Vendor",
+    "converters",
+    "find_vendor",
+    "functions",
+    "hookimpl",
+    "implemented",
+    "manager",
+    "stores",
+    "vendors",
+]

@@ -1,0 +1,65 @@
+"""Two-way templates: what `render` writes, `match` reads back. Pure: no I/O, no clock, no threads.
+
+    placeholders   {name}, {name:converter}, {name?}: cut out of a string, filled, read back        ┐ read these two
+    converters     how a value is spelled in a document, in both directions                         ┘ first
+    documents      whole JSON-like documents: texts, tables, lists
+    fields         named texts: headers, cookies, query parameters, forms
+    urls           URLs, and the rewriting of a caller's URL
+    bodies         JSON, form or text
+    requests       what an exchange sends, and what a state presents on a caller's request
+    answers        the patterns of an answer; the first that fits names the outcome
+    exchange       a request and its answers' patterns
+
+Knows requests and answers (`authflow.http`), and nothing of vendors, states or sessions.
+"""
+
+from authflow.templates.answers import AnswerPattern, Answers, Outcome, judge
+from authflow.templates.converters import CONVERTERS, Converter, jwt_claims, number
+from authflow.templates.documents import List, Literal, Object, Template, Text, compile, compile_text, render
+from authflow.templates.exchange import Exchange
+from authflow.templates.fields import compile_fields
+from authflow.templates.placeholders import (
+    ABSENT,
+    RESERVED,
+    Lookup,
+    Mismatch,
+    Placeholder,
+    TemplateError,
+    Unbound,
+    Unfit,
+)
+from authflow.templates.requests import Present, RequestTemplate
+from authflow.templates.urls import Rewrite, UrlTemplate
+
+__all__ = [
+    "ABSENT",
+    "CONVERTERS",
+    "RESERVED",
+    "AnswerPattern",
+    "Answers",
+    "Converter",
+    "Exchange",
+    "List",
+    "Literal",
+    "Lookup",
+    "Mismatch",
+    "Object",
+    "Outcome",
+    "Placeholder",
+    "Present",
+    "RequestTemplate",
+    "Rewrite",
+    "Template",
+    "TemplateError",
+    "Text",
+    "Unbound",
+    "Unfit",
+    "UrlTemplate",
+    "compile",
+    "compile_fields",
+    "compile_text",
+    "judge",
+    "jwt_claims",
+    "number",
+    "render",
+]

@@ -1,0 +1,146 @@
+"""Answers as patterns: the first that fits names the outcome, and reads values out of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from authflow.http import Answer, header_value
+from authflow.sealed import Sealed, sealed_value
+from authflow.templates import documents as t
+from authflow.templates.bodies import match_body, render_body
+from authflow.templates.documents import Missing, Template, Text
+from authflow.templates.fields import Fields, match_fields, render_fields
+from authflow.templates.placeholders import Lookup, Mismatch, Placeholder
+from authflow.templates.requests import _cookie_line, render_headers
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPattern:
+    """All that it names must fit; the body is looked at last, and only if it is named."""
+
+    status: frozenset[int] | None = None
+    headers: Fields = ()
+    cookies: Fields = ()
+    challenge: Fields = ()
+    json: Template | None = None
+    form: Fields | None = None
+    text: Template | None = None
+
+    def placeholders(self) -> Iterator[Placeholder]:
+        for _, item in (*self.headers, *self.cookies, *self.challenge, *(self.form or ())):
+            yield from item.placeholders()
+        for part in (self.json, self.text):
+            if part is not None:
+                yield from part.placeholders()
+
+    @property
+    def needs_body(self) -> bool:
+        return not (self.json is None and self.form is None and self.text is None)
+
+    @property
+    def captures(self) -> frozenset[str]:
+        """The names that a fitting answer surely holds."""
+        return frozenset(
+            placeholder.name
+            for placeholder in self.placeholders()
+            if not placeholder.optional and placeholder.name != "_"
+        )
+
+    @property
+    def may_capture(self) -> frozenset[str]:
+        return frozenset(placeholder.name for placeholder in self.placeholders() if placeholder.name != "_")
+
+    def match(self, answer: Answer) -> dict[str, Any]:
+        """The values read out of the answer. Raises Mismatch."""
+        found: dict[str, Any] = {}
+        if self.status is not None and answer.status not in self.status:
+            raise Mismatch(f"status {answer.status}, not {' or '.join(map(str, sorted(self.status)))}")
+        match_fields(self.headers, answer.all, found)
+        if self.cookies:
+            cookies = answer.cookies
+            match_fields(self.cookies, lambda name: [cookies[name]] if name in cookies else [], found)
+        if self.challenge:
+            self._match_challenge(answer.challenges, found)
+        match_body(answer, self.json, self.form, self.text, found)
+        return found
+
+    def render(self, values: Lookup, status: int | None = None) -> Answer:
+        """An answer that fits, as the vendor would give it: with `status`, else the lowest that the pattern names.
+
+        Raises Unbound, Unfit.
+        """
+        headers = [*render_headers(self.headers, values)]
+        headers += [("Set-Cookie", _cookie_line((pair,))) for pair in render_fields(self.cookies, values)]
+        if self.challenge:
+            challenge = dict(render_fields(self.challenge, values))
+            scheme = challenge.pop("scheme", "Bearer")
+            line = ", ".join(f'{name}="{_quoted(value)}"' for name, value in challenge.items())
+            headers.append(("WWW-Authenticate", header_value("WWW-Authenticate", f"{scheme} {line}")))
+        body, kind = render_body(values, self.json, self.form, self.text)
+        if kind and not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", kind))
+        return Answer(status or min(self.status or (200,)), tuple(headers), body or b"")
+
+    def _match_challenge(self, challenges: list[dict[str, str]], found: dict[str, Any]) -> None:
+        last = Mismatch("no challenge in the answer")
+        for challenge in challenges:
+            attempt = dict(found)
+            try:
+                for name, item in self.challenge:
+                    value = challenge.get(name.lower(), t.ABSENT)
+                    if name.lower() == "scheme" and isinstance(item, Text) and not item.between:
+                        fits = str(value).lower() == item.literals[0].lower()
+                        value = item.literals[0] if fits else value
+                    _below_path(name, item, value, attempt)
+            except Mismatch as mismatch:
+                last = mismatch
+            else:
+                found.update(attempt)
+                return
+        raise last
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r'(["\\])', r"\\\1", text)
+
+
+def _below_path(name: str, item: Text | Missing, value: Any, found: dict[str, Any]) -> None:
+    try:
+        item.match(value, found)
+    except Mismatch as mismatch:
+        mismatch.path.append(name)
+        raise
+
+
+@sealed_value
+class Outcome(Sealed):
+    """The name that an answer was given, and what was read out of it. `jwt`: the access token was captured as one."""
+
+    name: str
+    captured: dict[str, Any]
+    jwt: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self.name}: {', '.join(self.captured) or 'nothing'}>"
+
+
+Answers = tuple[tuple[str, AnswerPattern], ...]
+
+
+def judge(answers: Answers, answer: Answer) -> tuple[Outcome | None, list[str]]:
+    """The outcome of the first pattern that fits, or None with one reason for each that does not."""
+    reasons = []
+    for name, pattern in answers:
+        try:
+            captured = pattern.match(answer)
+        except Mismatch as mismatch:
+            reasons.append(f"{name}: {mismatch}")
+        else:
+            is_jwt = any(
+                placeholder.name == "access" and placeholder.kind == "jwt" for placeholder in pattern.placeholders()
+            )
+            return Outcome(name, captured, is_jwt), reasons
+    return None, reasons

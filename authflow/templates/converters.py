@@ -1,0 +1,119 @@
+"""Converters: how a value is spelled in a document, in both directions.
+
+`read` is lenient (`"3600"` is a whole number, an HTTP date may say UTC), `write` is strict, and what is written reads
+back as the same value. Times are epoch seconds and durations seconds on the side of the values, whatever the document
+holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any, Final, NamedTuple
+
+from authflow.http import instant, read_http_date
+
+
+class Converter(NamedTuple):
+    """Two-way: `read` takes what a document holds (or raises ValueError), `write` gives what a document shall hold."""
+
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+
+
+_NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+
+
+def number(value: Any) -> int | float:
+    """A JSON number, or text that spells one. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a number is wanted")
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            raise ValueError("a number is wanted")
+        value = float(value) if re.search("[.eE]", value) else int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a finite number is wanted")
+        return int(value) if value.is_integer() else float(value)
+    return int(value)
+
+
+def _read_int(value: Any) -> int:
+    read = number(value)
+    if isinstance(read, float):
+        raise ValueError("a whole number is wanted")
+    return read
+
+
+def _read_str(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("text is wanted")
+    return str(value)
+
+
+def _scaled(factor: int) -> Converter:
+    return Converter(lambda v: number(number(v) / factor), lambda v: round(number(v) * factor))
+
+
+def _read_iso8601(value: Any) -> int | float:
+    if not isinstance(value, str):
+        raise ValueError("a date and time is wanted")
+    when = datetime.fromisoformat(re.sub(r"\s*(?:utc|gmt|z)$", "+00:00", value.strip(), flags=re.I))
+    return instant(when)
+
+
+def _write_iso8601(value: Any) -> str:
+    return datetime.fromtimestamp(number(value), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read_base64(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("base64 text is wanted")
+    plain = "".join(value.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
+    except binascii.Error as error:
+        raise ValueError("base64 text is wanted") from error
+
+
+def _read_jwt(value: Any) -> str:
+    jwt_claims(value)
+    return str(value)
+
+
+def jwt_claims(token: Any) -> dict[str, Any]:
+    """The claims of a JSON Web Token (RFC 7519), unverified: a hint for scheduling, no proof. Raises ValueError."""
+    import jwt
+
+    if not isinstance(token, str):
+        raise ValueError("a JSON Web Token is wanted")
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, RecursionError, ValueError) as error:
+        raise ValueError("a JSON Web Token is wanted") from error
+    return claims
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+#: The built-in converters; plugins add more.
+CONVERTERS: Final[Mapping[str, Converter]] = {
+    "int": Converter(_read_int, _read_int),
+    "str": Converter(_read_str, _read_str),
+    "ms": _scaled(1000),
+    "epoch": Converter(number, number),
+    "epoch_ms": _scaled(1000),
+    "iso8601": Converter(_read_iso8601, _write_iso8601),
+    "http_date": Converter(read_http_date, lambda v: formatdate(number(v), usegmt=True)),
+    "base64": Converter(_read_base64, lambda v: base64.b64encode(str(v).encode()).decode()),
+    "jwt": Converter(_read_jwt, _same),
+}
+PLAIN: Final = Converter(_same, _same)

@@ -1,0 +1,25 @@
+"""One exchange: a request, and the patterns that name its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from authflow.templates.answers import AnswerPattern, Answers
+from authflow.templates.requests import RequestTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and the patterns of its answers, in their order. `redirects`: may they be followed?"""
+
+    name: str
+    request: RequestTemplate
+    answers: Answers
+    redirects: bool = False
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for name, _ in self.answers))
+
+    def patterns(self, outcome: str) -> tuple[AnswerPattern, ...]:
+        return tuple(pattern for name, pattern in self.answers if name == outcome)

@@ -1,0 +1,184 @@
+"""Requests as two-way templates: what an exchange sends, and what a state lays over a caller's own request.
+
+A template renders a `Request` and can match one, so that a vendor file can be simulated, and a caller's request
+recognised as public.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+from authflow.http import NOTHING, Answer, Pairs, Presentation, Request, add_query, form_quote, header_value
+from authflow.templates import documents as t
+from authflow.templates.bodies import match_body, render_body
+from authflow.templates.converters import CONVERTERS
+from authflow.templates.documents import Template
+from authflow.templates.fields import Fields, by_name, match_fields, render_fields
+from authflow.templates.placeholders import Lookup, Mismatch, Placeholder, Unfit
+from authflow.templates.urls import UrlTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """What an exchange sends. `method` may be None in a pattern only, where it fits any; so may `url`."""
+
+    method: str | None
+    url: UrlTemplate | None
+    query: Fields = ()
+    headers: Fields = ()
+    cookies: Fields = ()
+    json: Template | None = None
+    form: Fields | None = None
+    text: Template | None = None
+    basic: tuple[Template, Template] | None = None
+    client_basic: tuple[Template, Template] | None = None
+
+    def placeholders(self) -> Iterator[Placeholder]:
+        yield from self.url_placeholders()
+        for _, item in (*self.headers, *self.cookies, *(self.form or ())):
+            yield from item.placeholders()
+        for part in (self.json, self.text, *(self.basic or ()), *(self.client_basic or ())):
+            if part is not None:
+                yield from part.placeholders()
+
+    def url_placeholders(self) -> Iterator[Placeholder]:
+        """The placeholders that end up in the URL."""
+        if self.url:
+            yield from self.url.placeholders()
+        for _, item in self.query:
+            yield from item.placeholders()
+
+    def render(self, values: Lookup, base_url: str) -> Request:
+        """The request. Raises Unbound, Unfit."""
+        assert self.url is not None
+        try:
+            headers = list(render_headers(self.headers, values))
+            if cookies := render_fields(self.cookies, values):
+                _replace(headers, "Cookie", _cookie_line(cookies))
+            for pair, encode in ((self.basic, str), (self.client_basic, form_quote)):
+                if pair is not None and (line := _basic(pair, values, encode)) is not None:
+                    _replace(headers, "Authorization", line)
+            body, kind = render_body(values, self.json, self.form, self.text)
+            if body is not None and not any(name.lower() == "content-type" for name, _ in headers):
+                headers.append(("Content-Type", kind))
+            url = add_query(self.url.render(values, base_url), render_fields(self.query, values))
+        except UnicodeError as error:
+            raise Unfit("a value holds half a character, which cannot be encoded") from error
+        return Request(self.method or ("GET" if body is None else "POST"), url, tuple(headers), body)
+
+    def match(self, request: Request, base_url: str, known: Lookup) -> dict[str, Any]:
+        """The values that a request carries. Raises Mismatch."""
+        found: dict[str, Any] = {}
+        if self.method is not None and request.method.upper() != self.method:
+            raise Mismatch("another method")
+        if self.url is not None:
+            self.url.match(request.url, base_url, known, found)
+        seen = Answer(0, request.headers, request.body or b"")
+        match_fields(self.query, by_name(tuple(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))), found)
+        match_fields(self.headers, seen.all, found)
+        if self.cookies:
+            pairs = (pair.strip().partition("=") for line in seen.all("cookie") for pair in line.split(";"))
+            match_fields(self.cookies, by_name(tuple((name, value) for name, _, value in pairs)), found)
+        for pair, decode in ((self.basic, str), (self.client_basic, unquote_plus)):
+            if pair is not None:
+                _match_basic(pair, seen.all("authorization"), decode, found)
+        match_body(seen, self.json, self.form, self.text, found)
+        return found
+
+
+def render_headers(fields: Fields, values: Lookup) -> Pairs:
+    pairs = []
+    for name, value in render_fields(fields, values):
+        try:
+            pairs.append((name, header_value(name, value)))
+        except ValueError as error:
+            raise Unfit(str(error)) from None
+    return tuple(pairs)
+
+
+def _replace(headers: list[tuple[str, str]], name: str, value: str) -> None:
+    headers[:] = [*(pair for pair in headers if pair[0].lower() != name.lower()), (name, value)]
+
+
+def _cookie_line(cookies: Pairs) -> str:
+    if any(re.search(r"[\x00-\x20;\x7f]", value) or not value.isascii() for _, value in cookies):
+        raise Unfit("a cookie's value holds a blank, a semicolon, or a character that is not ASCII")
+    return "; ".join(f"{name}={value}" for name, value in cookies)
+
+
+def _basic(pair: tuple[Template, Template], values: Lookup, encode: Callable[[str], str]) -> str | None:
+    rendered = [part.render(values) for part in pair]
+    if t.ABSENT in rendered:
+        return None
+    user, password = (encode(str(text)) for text in rendered)
+    if ":" in user:
+        raise Unfit("a user name for HTTP Basic may not contain a colon (RFC 7617 §2)")
+    return "Basic " + str(CONVERTERS["base64"].write(f"{user}:{password}"))
+
+
+def _match_basic(
+    pair: tuple[Template, Template], lines: list[str], decode: Callable[[str], str], found: dict[str, Any]
+) -> None:
+    if not lines and any(placeholder.optional for part in pair for placeholder in part.placeholders()):
+        return
+    scheme, _, token = (lines or [""])[0].partition(" ")
+    try:
+        user, colon, password = str(CONVERTERS["base64"].read(token)).partition(":")
+    except ValueError:
+        colon = ""
+    if scheme.lower() != "basic" or not colon:
+        raise Mismatch("no HTTP Basic credentials")
+    pair[0].match(decode(user), found)
+    pair[1].match(decode(password), found)
+
+
+# --- presentations ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What a state lays over a caller's own request, as templates."""
+
+    headers: Fields = ()
+    cookies: Fields = ()
+    query: Fields = ()
+    basic: tuple[Template, Template] | None = None
+    json: Template | None = None
+    form: Fields = ()
+
+    def placeholders(self) -> Iterator[Placeholder]:
+        for _, item in (*self.headers, *self.cookies, *self.query, *self.form):
+            yield from item.placeholders()
+        for part in (self.json, *(self.basic or ())):
+            if part is not None:
+                yield from part.placeholders()
+
+    def render(self, values: Lookup) -> Presentation:
+        """Raises Unbound, Unfit."""
+        headers = list(render_headers(self.headers, values))
+        try:
+            if self.basic is not None and (line := _basic(self.basic, values, str)) is not None:
+                _replace(headers, "Authorization", line)
+        except UnicodeError as error:
+            raise Unfit("a value holds half a character, which cannot be encoded") from error
+        cookies = render_fields(self.cookies, values)
+        _cookie_line(cookies)
+        fields = self.json.render(values) if self.json is not None else NOTHING
+        return Presentation(
+            tuple(headers),
+            cookies,
+            render_fields(self.query, values),
+            fields if fields is not t.ABSENT else NOTHING,
+            render_fields(self.form, values),
+        )
+
+    def match(self, request: Request) -> dict[str, Any]:
+        """The values that a caller's request carries, if it carries what this renders. Raises Mismatch."""
+        whole = RequestTemplate(
+            None, None, self.query, self.headers, self.cookies, self.json, self.form or None, None, self.basic
+        )
+        return whole.match(request, "", {})

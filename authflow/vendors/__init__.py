@@ -1,0 +1,91 @@
+"""From a vendor file to a vendor: read, laid over its preset, compiled, proved. Pure but for reading the file.
+
+    notation    the vendor file as it is written                                    ┐
+    extends     laid over its preset (`presets/`)                                   │ in this order a file
+    compiling   every template compiled                                             │ becomes a vendor
+    proofs/     what must hold before it may run, and what is unwise                │
+    loading     all of these in turn: `load`                                        ┘
+    vendor      the vendor as it runs
+    flow        its states, the events and outcomes between them, and the run       ← the heart
+    derive      the functions of `[derive]`
+    values      the named values that templates are filled from
+    drawing     the flow as text and diagrams            schema   the JSON Schema of the vendor file
+
+Sends nothing, reads no clock, and knows nothing of stores and clients.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from authflow.vendors.derive import FUNCTIONS, Function
+from authflow.vendors.flow import (
+    EXPIRED,
+    LOST,
+    UNAVAILABLE,
+    Failing,
+    Flow,
+    Presenting,
+    Rest,
+    Sending,
+    State,
+    Step,
+    Transition,
+    absorb,
+    next_step,
+    refusals,
+    rotates,
+    run,
+    spends_refresh,
+)
+from authflow.vendors.loading import examine, load
+from authflow.vendors.notation import Input
+from authflow.vendors.proofs import closure
+from authflow.vendors.values import Given, Values
+from authflow.vendors.vendor import Derived, Vendor, seconds
+
+if TYPE_CHECKING:
+    from authflow.vendors import drawing
+    from authflow.vendors.schema import schema_text
+
+__all__ = [
+    "EXPIRED",
+    "FUNCTIONS",
+    "LOST",
+    "UNAVAILABLE",
+    "Derived",
+    "Failing",
+    "Flow",
+    "Function",
+    "Given",
+    "Input",
+    "Presenting",
+    "Rest",
+    "Sending",
+    "State",
+    "Step",
+    "Transition",
+    "Values",
+    "Vendor",
+    "absorb",
+    "closure",
+    "drawing",
+    "examine",
+    "load",
+    "next_step",
+    "refusals",
+    "rotates",
+    "run",
+    "schema_text",
+    "seconds",
+    "spends_refresh",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "drawing":  # pictures are for people who ask for them
+        return importlib.import_module(f"{__name__}.drawing")
+    if name == "schema_text":
+        return importlib.import_module(f"{__name__}.schema").schema_text
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

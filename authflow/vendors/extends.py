@@ -1,0 +1,123 @@
+"""`extends`: a vendor file laid over a preset, which is a vendor file too.
+
+tables                          merge key by key, the file's keys first where order matters
+request, present, an outcome    the file's replaces the preset's, whole
+a state with send or fail       replaces the preset's state
+what the file has no use for    a preset's state that nothing leads to any more goes, and its exchange with it;
+                                a preset's setting or credential that nothing mentions any more need not be given
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any, Final
+
+from authflow.errors import Finding
+from authflow.vendors.notation import did_you_mean
+
+_WHOLE: Final = ("request", "present")
+_NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def preset_names() -> list[str]:
+    folder = resources.files("authflow.vendors") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def extended(file: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
+    """The file with the presets that it extends below it, and what is wrong with `extends`."""
+    merged, seen = dict(raw), list[str]()
+    while (extends := merged.pop("extends", None)) is not None:
+        if not isinstance(extends, str):
+            return merged, [Finding(file, "extends", "the name of a preset is wanted", f"there are {_presets()}")]
+        if extends in seen or extends not in preset_names():
+            reason = "extends itself" if extends in seen else f"unknown preset {extends!r}"
+            return merged, [Finding(file, "extends", reason, did_you_mean(extends, preset_names()))]
+        seen.append(extends)
+        preset = tomllib.loads((resources.files("authflow.vendors") / "presets" / f"{extends}.toml").read_text("utf-8"))
+        merged = merge(preset, merged)
+    if seen:
+        _drop_leftovers(merged, raw)
+    return merged, []
+
+
+def _presets() -> str:
+    return ", ".join(preset_names())
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A file laid over its preset: tables merge key by key, the file's keys first where order matters."""
+    merged: dict[str, Any] = {}
+    for key in (*over, *(key for key in under if key not in over)):
+        here = (*path, key)
+        if key in over and key in under and _merges(here, under[key], over[key]):
+            merged[key] = merge(under[key], over[key], here)
+        else:
+            merged[key] = over[key] if key in over else under[key]
+    return merged
+
+
+def _merges(path: tuple[str, ...], under: Any, over: Any) -> bool:
+    if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
+        return False
+    if path[-1] in _WHOLE and len(path) == 3:
+        return False
+    if path[0] == "states" and len(path) == 2:
+        return not ("send" in over or "fail" in over or ("present" in over and "present" not in under))
+    return (path[0], len(path)) not in (("answers", 2), ("derive", 2), ("exchanges", 4))
+
+
+# --- what a preset leaves over ----------------------------------------------------------------------------------------
+
+
+def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
+    states, exchanges = _table(merged, "states"), _table(merged, "exchanges")
+    start = merged.get("start")
+    if isinstance(start, str) and start in states:
+        reached = _reached(start, states)
+        merged["states"] = {
+            name: item for name, item in states.items() if name in reached or name in _table(own, "states")
+        }
+    users: list[tuple[Mapping[str, Any], str]] = [(merged, "on_logout")]
+    users += [(item, "send") for item in _table(merged, "states").values() if isinstance(item, Mapping)]
+    users += [(item, "answers") for item in exchanges.values() if isinstance(item, Mapping)]
+    sent = {item[key] for item, key in users if isinstance(item.get(key), str)}
+    if exchanges:
+        merged["exchanges"] = {
+            name: item for name, item in exchanges.items() if name in sent or name in _table(own, "exchanges")
+        }
+    inputs = ("settings", "credentials")
+    mentioned = set(_mentioned({key: item for key, item in merged.items() if key not in inputs}))
+    for key in inputs:
+        for name, item in _table(merged, key).items():
+            if name not in mentioned and name not in _table(own, key) and isinstance(item, Mapping):
+                merged[key][name] = {**item, "optional": True}
+
+
+def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = raw.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _reached(start: str, states: Mapping[str, Any]) -> set[str]:
+    reached, todo = set[str](), [start]
+    while todo:
+        name = todo.pop()
+        if name not in reached and isinstance(states.get(name), Mapping):
+            reached.add(name)
+            todo += [
+                after for key, after in states[name].items() if key not in ("send", "fail") and isinstance(after, str)
+            ]
+    return reached
+
+
+def _mentioned(item: Any) -> Iterator[str]:
+    """Every name in a placeholder, and every text alone (in `vary`, a name stands without its braces)."""
+    if isinstance(item, str):
+        yield item
+        yield from _NAME.findall(item)
+    for inner in item.values() if isinstance(item, Mapping) else item if isinstance(item, list | tuple) else ():
+        yield from _mentioned(inner)

@@ -1,0 +1,180 @@
+"""The flow: states, the events and outcomes that lead from one to the next, and the renewal.
+
+    a sending state     sends its exchange; the outcome says which state follows        signed_out, stale
+    a presenting state  lays its presentation over the caller's requests and rests      signed_in
+    a failing state     raises                                                          refused
+
+A renewal walks from wherever an event led until a state presents or fails. It is a pure generator: it yields the
+exchange that it wants sent and is sent the outcome back. It does no I/O, reads no clock, and, since the flow was
+proved to hold no cycle of sending states, it sends at most as many exchanges as there are sending states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from authflow.templates import Exchange, Outcome, Placeholder, Present
+
+#: Built in: the vendor cannot answer now, or (`lost`) may have acted on a request whose answer never came.
+UNAVAILABLE: Final = "unavailable"
+LOST: Final = "lost"
+#: The event that the clock raises.
+EXPIRED: Final = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """`send` names an exchange, `next` tells where each outcome leads, `missing` where to go if a value is absent."""
+
+    name: str
+    send: str
+    next: Mapping[str, str]
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presenting:
+    """`present` is what the caller's requests carry, `next` says where each event leads."""
+
+    name: str
+    present: Present
+    next: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The end of a renewal that cannot succeed."""
+
+    name: str
+    message: str
+
+
+State = Sending | Presenting | Failing
+
+
+class Step(NamedTuple):
+    """What a renewal wants sent, from which state, with which captured values."""
+
+    state: str
+    exchange: Exchange
+    captured: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Step {self.state}: {self.exchange.name}>"
+
+
+class Transition(NamedTuple):
+    """One edge walked: for observers, drawings and error messages."""
+
+    before: str
+    event: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Where a renewal ended, and the values it holds now."""
+
+    state: Presenting | Failing
+    captured: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Rest {self.state.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The table: every state by name, every exchange by name, and the state of a session that has nothing yet."""
+
+    start: str
+    states: Mapping[str, State]
+    exchanges: Mapping[str, Exchange]
+
+    def after(self, state: str, event: str) -> str | None:
+        """The state that an event leads to, or None where the state does not care."""
+        here = self.states[state]
+        return None if isinstance(here, Failing) else here.next.get(event)
+
+
+def run(
+    flow: Flow, state: str, captured: Mapping[str, Any], bound: Container[str], walked: list[Transition]
+) -> Generator[Step, Outcome, Rest]:
+    """Walk from `state` until one presents or fails, noting each edge in `walked`.
+
+    `bound` are the names that need no capture: settings, credentials, derived values. Sent the outcome `unavailable`,
+    the renewal needs an edge for it (the caller looks). Sent `lost`, or lacking the refresh token, it takes the next
+    step.
+    """
+    values, fresh = dict(captured), True
+    while True:
+        here = flow.states[state]
+        if not isinstance(here, Sending):
+            return Rest(here, values)
+        exchange = flow.exchanges[here.send]
+        absent = [
+            name for name in needs(exchange.request.placeholders()) if values.get(name) is None and name not in bound
+        ]
+        if absent and (here.missing is not None or (absent == ["refresh"] and refusals(exchange))):
+            event, after = "missing", next_step(here, exchange)
+        elif absent == ["refresh"] and fresh and state != flow.start:
+            event, after, fresh = "missing", flow.start, False  # no step is named, nothing was sent: from the start
+        else:
+            fresh = False
+            outcome = yield Step(state, exchange, values)
+            event = outcome.name
+            after = next_step(here, exchange) if event == LOST else here.next[event]
+            values = absorb(values, outcome, exchange)
+        walked.append(Transition(state, event, after))
+        state = after
+
+
+def needs(placeholders: Iterable[Placeholder]) -> list[str]:
+    """The names without which a template cannot be rendered."""
+    return sorted(
+        {placeholder.name for placeholder in placeholders if not placeholder.optional and placeholder.name != "_"}
+    )
+
+
+def absorb(values: Mapping[str, Any], outcome: Outcome, exchange: Exchange | None = None) -> dict[str, Any]:
+    """The values after an outcome.
+
+    A new `access` begins a new grant, so the expiry of the old one goes. A value that the answer leaves out keeps its
+    old content, except for a refresh token that was sent and brought nothing: it is refused or lost, and never sent
+    again.
+    """
+    kept = dict(values)
+    if "access" in outcome.captured:
+        kept.pop("expires_in", None)
+        kept.pop("expires_at", None)
+    elif exchange is not None and outcome.name != UNAVAILABLE and spends_refresh(exchange):
+        kept.pop("refresh", None)
+    return {**kept, **{name: value for name, value in outcome.captured.items() if name != "retry_after"}}
+
+
+def spends_refresh(exchange: Exchange) -> bool:
+    """Does it send the refresh token in order to get a new token?"""
+    sends = any(placeholder.name == "refresh" for placeholder in exchange.request.placeholders())
+    return sends and any("access" in pattern.may_capture for _, pattern in exchange.answers)
+
+
+def rotates(exchange: Exchange) -> bool:
+    """May its answer replace the refresh token that it sends? Then a lost answer has cost the token."""
+    return spends_refresh(exchange) and any("refresh" in pattern.may_capture for _, pattern in exchange.answers)
+
+
+def refusals(exchange: Exchange) -> tuple[str, ...]:
+    """The outcomes that bring no new token."""
+    return tuple(
+        name
+        for name in exchange.outcomes
+        if name != UNAVAILABLE and not any("access" in pattern.may_capture for pattern in exchange.patterns(name))
+    )
+
+
+def next_step(state: Sending, exchange: Exchange) -> str:
+    """Where to go when an exchange cannot be sent, or must not be sent again: `missing`, else as if it had been
+    refused.
+    """
+    return state.missing if state.missing is not None else state.next[refusals(exchange)[0]]

@@ -1,0 +1,278 @@
+"""The vendor file as it is written: one struct per table, and nothing about what it means.
+
+The JSON Schema that editors use is made from these classes, and so are the findings for files that do not fit them.
+`misfits` makes the findings; how a file lies over a preset is told in `extends`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+Text = str | int | float | bool
+Fields = dict[str, Text | list[Text]]
+
+
+class Input(Struct, forbid_unknown_fields=True, frozen=True):
+    """A setting or credential that the user gives: required, unless it has a default or is optional."""
+
+    default: Annotated[str | int | float | bool | UnsetType, Meta(description="Makes it optional")] = UNSET
+    optional: Annotated[bool, Meta(description="May be left out; then placeholders written {name?} are dropped")] = (
+        False
+    )
+    type: Annotated[Literal["str", "int"], Meta(description="What the given value is read as")] = "str"
+    secret: Annotated[bool, Meta(description="Never shown, and in no URL")] = False
+    title: Annotated[str, Meta(description="What to call it when asking for it")] = ""
+
+
+class Request(Struct, forbid_unknown_fields=True, frozen=True):
+    """What an exchange sends."""
+
+    url: Annotated[
+        str, Meta(description="Resolved against base_url (RFC 3986); a placeholder at its start is a URL as it is")
+    ]
+    method: Annotated[str | None, Meta(description="POST with a body, else GET, unless given")] = None
+    query: Fields = {}
+    headers: Fields = {}
+    cookies: dict[str, Text] = {}
+    json: Annotated[Any, Meta(description="A JSON body, as a template")] = UNSET
+    form: Annotated[Fields | None, Meta(description="An application/x-www-form-urlencoded body")] = None
+    text: Annotated[str | None, Meta(description="Any other body, as text")] = None
+    basic: Annotated[tuple[str, str] | None, Meta(description="User and password for HTTP Basic (RFC 7617)")] = None
+    client_basic: Annotated[
+        tuple[str, str] | None, Meta(description="Client id and secret, form-encoded first (RFC 6749 §2.3.1)")
+    ] = None
+
+
+class PublicRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """A pattern for requests of the caller's that need no token."""
+
+    method: str | None = None
+    path: Annotated[str | None, Meta(description="Resolved against base_url")] = None
+    query: Fields = {}
+    headers: Fields = {}
+    json: Any = UNSET
+
+
+class Pattern(Struct, forbid_unknown_fields=True, frozen=True):
+    """What an answer must look like; all that is named must fit."""
+
+    status: int | list[int] | None = None
+    headers: Fields = {}
+    cookies: dict[str, Text] = {}
+    challenge: Annotated[dict[str, Text], Meta(description="A challenge in WWW-Authenticate (RFC 9110 §11.6.1)")] = {}
+    json: Any = UNSET
+    form: Fields | None = None
+    text: str | None = None
+
+
+Outcomes = dict[str, Pattern | list[Pattern]]
+
+
+class Exchange(Struct, forbid_unknown_fields=True, frozen=True):
+    """A request, and the patterns that name its answer; the first that fits wins."""
+
+    request: Request
+    answers: Annotated[Outcomes | str, Meta(description="Patterns by outcome, or the exchange whose answers these are")]
+    redirects: Annotated[bool, Meta(description="May redirects be followed, within the declared origins?")] = False
+
+
+class Presented(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a state lays over the caller's own requests."""
+
+    headers: Fields = {}
+    cookies: dict[str, Text] = {}
+    query: Fields = {}
+    basic: tuple[str, str] | None = None
+    json: dict[str, Any] | None = None
+    form: Fields = {}
+
+
+class State(Struct, frozen=True):
+    """A state does one of three things; every further key is an outcome or event, and says which state follows."""
+
+    send: Annotated[str | None, Meta(description="The exchange to send")] = None
+    present: Annotated[Presented | None, Meta(description="What the caller's requests carry")] = None
+    fail: Annotated[str | None, Meta(description="The message of the error")] = None
+    missing: Annotated[str | None, Meta(description="Where to go when a value that the request needs is absent")] = None
+
+
+class Origins(Struct, forbid_unknown_fields=True, frozen=True):
+    """Origins beside that of base_url."""
+
+    send: Annotated[list[str], Meta(description="To which exchanges may be sent")] = []
+    present: Annotated[list[str], Meta(description="At which the token may be presented")] = []
+
+
+class Expiry(Struct, forbid_unknown_fields=True, frozen=True):
+    """Expiry where the answers tell none: seconds, "12h", or a setting in a placeholder."""
+
+    lifetime: int | float | str | None = None
+    idle: Annotated[int | float | str | None, Meta(description="From the last good use")] = None
+
+
+class Verify(Struct, forbid_unknown_fields=True, frozen=True):
+    """Verification of JWTs on receipt."""
+
+    jwks_url: str
+    issuer: str | None = None
+    audience: str | list[str] | None = None
+
+
+class Rewrite(Struct, forbid_unknown_fields=True, frozen=True, rename={"source": "from", "target": "to"}):
+    """A URL of the caller's that lives elsewhere."""
+
+    source: str
+    target: str
+
+
+class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
+    """A vendor: how to log in, how to stay logged in, and what a request must carry."""
+
+    name: Annotated[str, Meta(description="Unique; letters, digits, - and _")] = ""
+    title: str = ""
+    extends: Annotated[str | None, Meta(description="The preset that lies under this file")] = None
+    base_url: str | None = None
+    start: Annotated[str | None, Meta(description="The state of a session that has nothing yet")] = None
+    insecure_url: Annotated[bool, Meta(description="Allow secrets in URLs, where logs and proxies see them")] = False
+    on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
+    vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []
+    settings: dict[str, Input] = {}
+    credentials: dict[str, Input] = {}
+    headers: Annotated[Fields, Meta(description="Go with every exchange and presentation")] = {}
+    derive: Annotated[dict[str, dict[str, Any]], Meta(description="name = { function = argument }")] = {}
+    origins: Origins = field(default_factory=Origins)
+    expiry: Expiry = field(default_factory=Expiry)
+    verify: Verify | None = None
+    exchanges: dict[str, Exchange] = {}
+    states: dict[str, State] = {}
+    answers: Annotated[Outcomes | None, Meta(description="Events that answers to the caller's requests can be")] = None
+    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent bare")] = []
+    rewrites: list[Rewrite] = []
+
+
+# --- findings ---------------------------------------------------------------------------------------------------------
+
+
+#: What people write for it elsewhere.
+_MEANT: Final[Mapping[str, str]] = {
+    "body": "json', 'form' or 'text",
+    "data": "form",
+    "params": "query",
+    "uri": "url",
+    "path": "url",
+    "url": "path",
+    "code": "status",
+    "auth": "basic",
+    "verb": "method",
+    "initial": "start",
+}
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "answers": 'answers.granted = { status = 200, json = { token = "{access}" } }',
+    "request": 'request = { url = "login", json = { … } }',
+    "url": 'url = "login"',
+    "from": 'from = "deliveries/{id}"',
+    "to": 'to = "../tracking/{id}"',
+}
+_WORDS: Final[Mapping[str, str]] = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "null",
+}
+
+
+def misfits(raw: Any, kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
+    """Every place where a raw value does not fit a type: key path, reason, hint."""
+    try:
+        msgspec.convert(raw, kind, strict=True)
+        return
+    except msgspec.ValidationError as error:
+        reason = _in_words(str(error).partition(" - at ")[0])
+    except RecursionError:
+        yield ".".join(path), "nested too deeply", ""
+        return
+    except UnicodeError:
+        reason = "half a character, which no text can hold"
+    within = list(_misfits_within(raw, kind, path))
+    yield from within or [(".".join(path), reason, _stray(path, raw))]
+
+
+def _misfits_within(raw: Any, kind: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    inner = _inner(raw, kind)
+    if get_origin(inner) is Literal:
+        yield ".".join(path), f"{raw!r} is none of {', '.join(map(repr, get_args(inner)))}", ""
+    elif isinstance(raw, Mapping):
+        for key in raw:
+            if not isinstance(key, str):
+                yield ".".join((*path, str(key))), f"a key is text, not {_in_words(f'`{type(key).__name__}`')}", ""
+        if isinstance(inner, type) and issubclass(inner, Struct):
+            yield from _struct_misfits(raw, inner, path)
+        elif get_origin(inner) is dict:
+            for key, value in raw.items():
+                yield from misfits(value, get_args(inner)[1], (*path, str(key)))
+    elif isinstance(raw, list) and get_origin(inner) is list:
+        for index, value in enumerate(raw):
+            yield from misfits(value, get_args(inner)[0], (*path, str(index)))
+
+
+def _in_words(reason: str) -> str:
+    """What msgspec says, in the words of the notation."""
+    reason = reason.replace(" | null", "")
+    reason = re.sub(
+        "`([^`]+)`", lambda said: " or ".join(_WORDS.get(part, part) for part in said[1].split(" | ")), reason
+    )
+    return re.sub("^Expected (.*), got (.*)$", r"\1 is wanted, not \2", reason)
+
+
+def _stray(path: tuple[str, ...], raw: Any) -> str:
+    """A hint where a key of the whole file stands below a table, as TOML reads it."""
+    if len(path) < 2 or isinstance(raw, Mapping) or path[-1] not in VendorFile.__struct_fields__:
+        return ""
+    return f"does it stand below [{'.'.join(path[:-1])}]? Keys of the whole file come before all tables"
+
+
+def _struct_misfits(
+    raw: Mapping[str, Any], kind: type[Struct], path: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    fields = {entry.encode_name: entry for entry in msgspec.structs.fields(kind)}
+    for key, value in raw.items():
+        here = (*path, str(key))
+        if key in fields:
+            yield from misfits(value, fields[key].type, here)
+        elif kind.__struct_config__.forbid_unknown_fields and isinstance(key, str):
+            yield ".".join(here), "unknown key", _stray(here, value) or did_you_mean(key, fields)
+    for key, entry in fields.items():
+        if key not in raw and entry.required:
+            yield ".".join((*path, key)), "missing", _EXAMPLES.get(key, "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1)
+    if not close and (meant := _MEANT.get(name)) and any(part in names for part in meant.split("'")):
+        close = [meant]
+    return f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names) or 'none'}"
+
+
+def _inner(raw: Any, kind: Any) -> Any:
+    """The arm of a union that a raw value was meant for."""
+    if get_origin(kind) is Annotated:
+        return _inner(raw, get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        wanted = dict if isinstance(raw, Mapping) else list if isinstance(raw, list) else type(raw)
+        for arm in get_args(kind):
+            bare = get_args(arm)[0] if get_origin(arm) is Annotated else arm
+            if get_origin(bare) is wanted or (wanted is dict and isinstance(bare, type) and issubclass(bare, Struct)):
+                return bare
+    return kind

@@ -1,0 +1,189 @@
+"""The named values that templates are filled from.
+
+    captured    what the vendor's answers said                  stored, except nothing that the user gave
+    given       settings and credentials                        never stored; a callable is asked when first needed
+    derived     computed from the others at render time         never stored
+
+The first that knows a name wins. One `Values` serves one renewal (or one rendering): what a callable answered and what
+was derived stay the same within it, and are asked anew in the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from authflow.errors import ConfigurationError
+from authflow.sealed import Sealed
+from authflow.templates import ABSENT, Unbound, Unfit
+from authflow.vendors.flow import needs
+from authflow.vendors.vendor import Derived, Vendor
+
+
+class Given(Sealed):
+    """Settings and credentials by name. There may be very many, with the same names: these they share."""
+
+    __slots__ = ("_held", "names")
+    _fields = ("_held",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "names", _shared(tuple(values)))
+        object.__setattr__(self, "_held", tuple(values.values()))
+
+    names: tuple[str, ...]
+    _held: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"<Given {', '.join(self.names) or 'nothing'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Given, (dict(self.items()),)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._held[self.names.index(name)] if name in self.names else default
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        return zip(self.names, self._held, strict=True)
+
+    @property
+    def asks(self) -> bool:
+        """Is any of them a callable?"""
+        return any(map(callable, self._held))
+
+    def changed(self, more: Mapping[str, Any]) -> Given:
+        """The same, with other values for some names."""
+        return Given({**dict(self.items()), **more})
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
+
+
+class Values(Sealed):
+    """`get(name)` gives a value, or None where there is none."""
+
+    __slots__ = ("_answered", "_now", "captured", "given", "vendor")
+    vendor: Vendor
+    given: Given
+    captured: Mapping[str, Any]
+    _now: float
+    _answered: dict[str, Any]
+
+    def __init__(self, vendor: Vendor, given: Given, captured: Mapping[str, Any], now: float) -> None:
+        for name, value in zip(self.__slots__, ({}, now, captured, given, vendor), strict=True):
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"<Values {', '.join(self.names) or 'nothing'}>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple({**self.captured, **dict.fromkeys(self.given.names), **self.vendor.derive})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Values, (self.vendor, self.given, dict(self.captured), self._now)
+
+    def with_captured(self, captured: Mapping[str, Any]) -> Values:
+        """The same values later in the renewal: answers given so far are kept, derived values are computed anew."""
+        later = Values(self.vendor, self.given, captured, self._now)
+        later._answered.update((name, value) for name, value in self._answered.items() if name in self.given)
+        return later
+
+    def at(self, now: float) -> Values:
+        """Let derived values be computed for this instant (epoch seconds)."""
+        object.__setattr__(self, "_now", now)
+        return self
+
+    def answered(self, name: str) -> bool:
+        """Has a callable given this credential during this renewal?"""
+        return name in self._answered
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self.captured.get(name)
+        if value is None:
+            value = self._answered.get(name)
+        if value is None:
+            value = self.given.get(name)
+            if callable(value):
+                value = self._answered[name] = self._asked(name, value())
+        if value is None and name in self.vendor.derive:
+            value = self._answered[name] = self._derive(self.vendor.derive[name])
+        if value is None and name == "base_url":
+            value = self.base_url
+        return default if value is None else value
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(str(name)) is not None
+
+    def _asked(self, name: str, value: Any) -> Any:
+        """What a callable gave. Raises ConfigurationError where that is no text: it would be sent, and refused."""
+        if value is None or isinstance(value, str | int | float):
+            return value
+        reason = f"{name} is text, and its callable gave {type(value).__name__}"
+        raise ConfigurationError(f"{self.vendor.title}: {reason}", vendor=self.vendor.name)
+
+    @property
+    def secrets(self) -> Iterator[str]:
+        """Every text that must not be shown: what was captured, answered or derived, and what was given as a secret.
+        Asks no callable.
+        """
+        known = [entry for name, entry in self.given.items() if name in self._hidden]
+        return _texts([known, dict(self.captured), self._answered])
+
+    @property
+    def _hidden(self) -> Container[str]:
+        return {*self.vendor.credentials, *(name for name, entry in self.vendor.settings.items() if entry.secret)}
+
+    def _derive(self, row: Derived) -> Any:
+        try:
+            argument = row.argument.render(self)
+        except Unbound:
+            return None
+        try:
+            return None if argument is ABSENT else row.function.compute(argument, self._now)
+        except Exception as error:  # a plugin's function may raise anything
+            raise Unfit(f"{row.function_name} cannot compute {row.name}: {type(error).__name__}") from error
+
+    @property
+    def base_url(self) -> str:
+        """A captured base URL, else the caller's, else the file's. Raises Unbound, Unfit."""
+        known = self.captured.get("base_url") or self.given.get("base_url")
+        return str(known) if known else self.vendor.base_url.render(self)
+
+    @property
+    def bound(self) -> Container[str]:
+        """The names that need no capture in order to be there. Asks no callable."""
+        return _Bound(self)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
+
+class _Bound(Container[str]):
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def __contains__(self, name: object) -> bool:
+        values = self._values
+        if name == "base_url" or values.given.get(str(name)) is not None:
+            return True
+        row = values.vendor.derive.get(str(name))
+        return row is not None and all(
+            need in self or values.captured.get(need) is not None for need in needs(row.argument.placeholders())
+        )

@@ -1,0 +1,76 @@
+"""The vendor as it runs: what a vendor file means. `compiling` makes it, `proofs` prove it, `loading` does both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from authflow.errors import Finding
+from authflow.templates import Answers, RequestTemplate, Rewrite, Template, UrlTemplate
+from authflow.vendors import notation as n
+from authflow.vendors.derive import Function
+from authflow.vendors.flow import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """One row of `[derive]`: the function, its name, and the template of its argument."""
+
+    name: str
+    function: Function
+    function_name: str
+    argument: Template
+
+
+@dataclass(frozen=True, eq=False)
+class Vendor:
+    """A vendor file that is read and proved, by `authflow.vendors.load(path or mapping)`: for `AuthSession(vendor)`.
+
+    `name`, `title` and `file` are what people see of it, `settings` and `credentials` what a session must be given
+    (`notation.Input` by name), `warnings` what is unwise in it. It is frozen, and one serves any number of sessions.
+    """
+
+    name: str
+    title: str
+    file: str
+    base_url: UrlTemplate
+    settings: Mapping[str, n.Input]
+    credentials: Mapping[str, n.Input]
+    flow: Flow
+    answers: Answers
+    rewrites: tuple[Rewrite, ...] = ()
+    public: tuple[RequestTemplate, ...] = ()
+    vary: tuple[str, ...] = ()
+    send_origins: tuple[UrlTemplate, ...] = ()
+    present_origins: tuple[UrlTemplate, ...] = ()
+    lifetime: Template | None = None
+    idle: Template | None = None
+    derive: Mapping[str, Derived] = field(default_factory=dict)
+    on_logout: str | None = None
+    verify: n.Verify | None = None
+    insecure_url: bool = False
+    warnings: tuple[Finding, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Vendor {self.name}>"
+
+    @property
+    def inputs(self) -> Mapping[str, n.Input]:
+        """Settings and credentials together: what the user may give."""
+        return {**self.settings, **self.credentials}
+
+
+def seconds(text: Any) -> float:
+    """A duration: a number of seconds, or "90s", "30m", "12h", "7d". Raises ValueError."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    plain = str(text).strip()
+    factor = units.get(plain[-1:], 0)
+    try:
+        value = float(plain[:-1]) * factor if factor else float(plain)
+    except ValueError:
+        value = -1.0
+    if isinstance(text, bool) or not 0 < value < float("inf"):
+        raise ValueError('a duration is seconds, or a number with s, m, h or d such as "12h"')
+    return value

@@ -1,0 +1,266 @@
+"""The file of accounts: what may stand in it, where secrets come from, and when they are fetched."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from authflow import ConfigurationError, StoreError
+from authflow.cli.accounts import Account, Ask, add_account, config_path, find_account, open_account, read_accounts
+from authflow.cli.sources import Source
+
+BASIC = """
+[accounts.sup]
+vendor = "supplier"
+username = "demo"
+password = { prompt = true }
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AUTHFLOW_CONFIG", str(tmp_path / "config.toml"))
+    return config_path()
+
+
+def write(config: Path, text: str) -> None:
+    config.write_text(text)
+    config.chmod(0o600)
+
+
+def never(name: str, title: str, hidden: bool) -> str:
+    raise AssertionError(f"asked for {title}")
+
+
+def answering(answers: list[str], asked: list[tuple[str, bool]]) -> Ask:
+    def ask(name: str, title: str, hidden: bool) -> str:
+        asked.append((title, hidden))
+        return answers.pop(0)
+
+    return ask
+
+
+def opened(config: Path, text: str, ask: Ask = never, **more: Any) -> Any:
+    write(config, text)
+    return open_account(read_accounts()["sup"], ask, **more)
+
+
+def test_no_file_is_no_accounts(config: Path) -> None:
+    assert read_accounts() == {}
+
+
+def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AUTHFLOW_CONFIG", raising=False)
+    if sys.platform == "linux":
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        assert config_path() == tmp_path / "authflow" / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[accounts.sup", "is not TOML"),
+        ("[account.sup]", "account: unknown"),
+        ("accounts = 1", "[accounts.NAME]"),
+        ("[accounts]\nsup = 1", "accounts.sup"),
+        ("[accounts.sup]\nvendor = 1", "accounts.sup.vendor"),
+        ("[accounts.sup]\npassword = { pass = true }", "accounts.sup.password"),
+        ("[accounts.sup]\npassword = { env = true }", "accounts.sup.password.env"),
+        ("[accounts.sup]\npassword = { command = 'pass show x' }", "accounts.sup.password.command"),
+        ("[accounts.sup]\npassword = { command = [] }", "accounts.sup.password.command"),
+        ("[accounts.sup]\npassword = { keyring = false }", "accounts.sup.password.keyring"),
+        ("[accounts.sup]\npassword = { env = 'A', prompt = true }", "accounts.sup.password"),
+        ("[accounts.sup]\npassword = []", "accounts.sup.password"),
+        ("\xff", "UTF-8"),
+    ],
+)
+def test_a_file_that_is_not_right_says_where(config: Path, text: str, says: str) -> None:
+    config.write_bytes(text.encode("latin-1"))
+    config.chmod(0o600)
+    with pytest.raises(ConfigurationError) as caught:
+        read_accounts()
+    assert says in str(caught.value)
+    assert str(config) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX rights")
+def test_a_file_that_others_may_write_to_is_refused(config: Path) -> None:
+    write(config, BASIC)
+    config.chmod(0o622)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        read_accounts()
+
+
+def test_a_secret_in_the_file_is_refused_and_not_shown(config: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"accounts\.sup\.password") as caught:
+        opened(config, BASIC.replace("{ prompt = true }", '"hunter2"'))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["redis://u:hunter2@h/0", "redis://:hunter2@h/0", "encrypted+redis://u:hunter2@h/0"])
+def test_the_password_of_a_store_is_refused_and_not_shown(config: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+        opened(config, f'{BASIC}store = "{url}"')
+    with pytest.raises(ConfigurationError, match="AUTHFLOW_STORE") as by_hand:
+        find_account("sup", store=url)
+    assert "hunter2" not in f"{caught.value}{by_hand.value}"
+
+
+def test_a_store_is_fetched_from_where_the_account_says(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENS", str(tmp_path / "tokens"))
+    monkeypatch.setenv("AUTHFLOW_STORE", str(tmp_path / "elsewhere"))
+    for source in ('{ env = "TOKENS" }', f'{{ command = ["echo", "{tmp_path}/tokens"] }}'):
+        assert opened(config, f"{BASIC}store = {source}").place == str(tmp_path / "tokens")
+    assert opened(config, BASIC).place == str(tmp_path / "elsewhere")
+    monkeypatch.setenv("TOKENS", "redis://u:hunter2@127.0.0.1:1/0")
+    assert opened(config, f'{BASIC}store = {{ env = "TOKENS" }}').place == "redis://127.0.0.1:1"
+    with pytest.raises(ConfigurationError, match=r"sup\.store"):
+        opened(config, f"{BASIC}store = {{ prompt = true }}")
+
+
+def test_a_secret_by_hand_is_refused_and_not_shown(config: Path) -> None:
+    write(config, BASIC)
+    with pytest.raises(ConfigurationError, match="AUTHFLOW_PASSWORD") as caught:
+        find_account("sup", {"password": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_value_is_named(config: Path) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'username'"):
+        opened(config, BASIC.replace("username", "usrname"))
+
+
+def test_a_secret_is_fetched_when_it_is_needed_and_once(config: Path) -> None:
+    asked: list[tuple[str, bool]] = []
+    one = opened(config, BASIC, answering(["hunter2"], asked))
+    assert asked == []
+    assert (one.given.get("username"), one.place) == ("demo", str(one.store.folder))
+    assert [one.given.get("password")(), one.given.get("password")()] == ["hunter2"] * 2
+    assert asked == [("password for sup", True)]
+
+
+def test_what_tells_accounts_apart_is_known_at_once(config: Path) -> None:
+    asked: list[tuple[str, bool]] = []
+    one = opened(config, '[accounts.sup]\nvendor = "supplier"\n', answering(["demo"], asked))
+    assert asked == [("username for sup", False)]
+    same = opened(config, BASIC)
+    assert one.key == same.key
+
+
+def test_two_api_keys_are_two_accounts(config: Path, tmp_path: Path) -> None:
+    """Nothing but the secret tells them apart, so it is fetched at once."""
+    (tmp_path / "keyed.toml").write_text(
+        'base_url = "https://api.example/"\nstart = "ready"\n[credentials]\nkey = { secret = true }\n'
+        '[states.ready]\npresent = { headers = { X-Key = "{key}" } }\n[answers]\n'
+    )
+    keys = {
+        opened(config, '[accounts.sup]\nvendor = "keyed.toml"\n', answering([key], [])).key for key in ("one", "two")
+    }
+    assert len(keys) == 2
+
+
+def test_a_secret_from_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = opened(config, BASIC.replace("{ prompt = true }", '{ env = "SUP" }'))
+    with pytest.raises(ConfigurationError, match="SUP is not set"):
+        one.given.get("password")()
+    monkeypatch.setenv("SUP", "hunter2")
+    assert one.given.get("password")() == "hunter2"
+
+
+def test_what_nobody_has_said_is_looked_for_in_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHFLOW_PASSWORD", "hunter2")
+    one = opened(config, '[accounts.sup]\nvendor = "supplier"\nusername = "demo"\n')
+    assert one.given.get("password") == "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("print('hunter2'); print('login: demo')", None),
+        ("raise SystemExit(3)", "ended with status 3"),
+        ("", "printed nothing"),
+    ],
+)
+def test_a_secret_from_a_command(config: Path, script: str, says: str | None) -> None:
+    words = [sys.executable, "-c", script]
+    one = open_account(
+        Account("sup", "supplier", "memory", {"username": "demo", "password": Source("command", words)}), never
+    )
+    if says is None:
+        assert one.given.get("password")() == "hunter2"
+    else:
+        with pytest.raises(ConfigurationError, match=says):
+            one.given.get("password")()
+
+
+def test_a_command_that_is_not_there(config: Path) -> None:
+    one = opened(config, BASIC.replace("{ prompt = true }", '{ command = ["no-such-manager"] }'))
+    with pytest.raises(ConfigurationError, match="no-such-manager cannot be run"):
+        one.given.get("password")()
+
+
+def test_the_keyring_is_asked_and_remembers_what_was_typed(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[tuple[str, str], str] = {}
+    keyring = SimpleNamespace(
+        get_password=lambda service, name: kept.get((service, name)),
+        set_password=lambda service, name, value: kept.__setitem__((service, name), value),
+    )
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    text = BASIC.replace("{ prompt = true }", "{ keyring = true }")
+    first = opened(config, text, answering(["hunter2"], []))
+    assert first.remember() == []
+    assert first.given.get("password")() == "hunter2"
+    assert first.remember() == ["password"]
+    assert kept == {("authflow accounts", "sup.password"): "hunter2"}
+    assert opened(config, text).given.get("password")() == "hunter2"
+
+
+def test_what_is_handed_over_counts_first(config: Path) -> None:
+    assert opened(config, BASIC, handed={"password": "hunter2"}).given.get("password") == "hunter2"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(config: Path) -> None:
+    """A file that may not grow beyond a few bytes stands for the disk."""
+    import resource
+    import signal
+
+    write(config, BASIC)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(StoreError, match=r"config\.toml: cannot be written"):
+            add_account(Account("new", "supplier"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, heard)
+    assert [path.name for path in config.parent.iterdir()] == ["config.toml"]
+    assert config.read_text() == BASIC
+
+
+def test_an_account_that_is_added_reads_back_the_same(config: Path) -> None:
+    write(config, BASIC)
+    odd = 'a "b" \\ \x7f ü 😀\n\t'
+    words = ["pass", "show", "x y"]
+    account = Account(
+        "new", "supplier", "./tokens", {"username": odd, "password": Source("command", words), "host": "h.example"}
+    )
+    assert add_account(account) == config
+    read = read_accounts()
+    assert list(read) == ["sup", "new"]
+    assert (read["new"].inputs, read["new"].store) == (account.inputs, "./tokens")
+    assert config.stat().st_mode & 0o077 == 0
+    with pytest.raises(ConfigurationError, match="already"):
+        add_account(account)
+    with pytest.raises(ConfigurationError, match="letters"):
+        add_account(Account("a b", "supplier"))
+    assert [path.name for path in config.parent.iterdir()] == ["config.toml"]

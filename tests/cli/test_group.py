@@ -1,0 +1,230 @@
+"""The verbs of vendor authors: what they print, on which stream, and how they end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from authflow.cli import group as cli
+from authflow.vendors import schema
+from authflow.vendors.extends import preset_names
+
+ROOT = Path(__file__).parents[1]
+GOOD = 'extends = "api-key"\nbase_url = "https://a.example/"\n'
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli._commands(), [str(argument) for argument in arguments], prog_name="authflow")
+
+
+def write(folder: Path, text: str, name: str = "vendor.toml") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_it_runs_as_a_module_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "authflow", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == run("--version").output
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
+    done = run("check", write(tmp_path, GOOD))
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "1 file checked, nothing wrong\n", "")
+
+
+def test_all_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
+    first = write(tmp_path, GOOD.replace("https", "http"), "first.toml")
+    second = write(tmp_path, 'extends = "api-kee"\nbase_ulr = "x"\n', "second.toml")
+    done = run("check", first, second, "supplier", tmp_path / "none.toml")
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 1
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"{first}:base_url",
+        f"{second}:extends",
+        f"{second}:base_ulr",
+        str(tmp_path / "none.toml"),
+    ]
+    assert "did you mean 'api-key'?" in lines[1]
+    assert "did you mean 'base_url'?" in lines[2]
+    assert done.stderr == "authflow: 4 errors in 3 files\n"
+
+
+def test_a_warning_is_marked_and_no_error(tmp_path: Path) -> None:
+    done = run("check", write(tmp_path, GOOD + "insecure_url = true\n"))
+    assert done.exit_code == 0
+    assert re.match(r"warning: .*vendor\.toml:insecure_url: ", done.stdout)
+
+
+def test_findings_as_json(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace("api-key", "api-kee"))
+    done = run("check", "--json", path)
+    (finding,) = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (finding["file"], finding["key"], finding["warning"]) == (str(path), "extends", False)
+
+
+def test_a_name_that_no_plugin_brings_is_a_finding() -> None:
+    done = run("check", "suplier")
+    assert (done.exit_code, "did you mean 'supplier'?" in done.stdout) == (1, True)
+
+
+# --- schema -----------------------------------------------------------------------------------------------------------
+
+FILES = sorted([*ROOT.glob("plugins/*/*/*.toml"), *ROOT.glob("authflow/vendors/presets/*.toml")])
+
+
+def validator() -> Any:
+    return jsonschema.Draft202012Validator(json.loads(run("schema").stdout))
+
+
+def test_the_shipped_schema_is_what_the_classes_say() -> None:
+    shipped = resources.files("authflow").joinpath("vendors/vendor.schema.json").read_text("utf-8")
+    assert shipped == schema.schema_text() == run("schema").stdout, (
+        "authflow schema > authflow/vendors/vendor.schema.json"
+    )
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema.schema())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_preset_and_vendor_file_fits_the_schema(path: Path) -> None:
+    assert [error.message for error in validator().iter_errors(tomllib.loads(path.read_text("utf-8")))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'base_ulr = "x"',
+        'extends = "passwrd"',
+        "states.a.granted = 1",
+        'states.a.present.header.X = "y"',
+        "exchanges.login.request.method = 'GET'",
+        'exchanges.login.answers.granted.status = "200"',
+        'settings.host.type = "float"',
+        'rewrites = [{ from = "a" }]',
+        "vary = 'scope'",
+    ],
+)
+def test_the_schema_refuses_what_check_refuses(text: str, tmp_path: Path) -> None:
+    assert list(validator().iter_errors(tomllib.loads(text))) != []
+    assert run("check", write(tmp_path, text)).exit_code == 1
+
+
+def test_no_preset_is_left_out() -> None:
+    assert schema.schema()["$defs"]["VendorFile"]["properties"]["extends"]["enum"] == preset_names()
+
+
+# --- show, vendors ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"),
+    [
+        ([], "supplier: Delivery status"),
+        (["--format", "mermaid"], "stateDiagram-v2\n"),
+        (["--sequence"], "your code → authflow"),
+        (["--format", "mermaid", "--sequence"], "sequenceDiagram\n"),
+    ],
+)
+def test_show_draws(options: list[str], begins: str) -> None:
+    done = run("show", "supplier", *options)
+    assert (done.exit_code, done.stdout.startswith(begins), done.stderr) == (0, True, "")
+
+
+def test_an_unknown_vendor_is_one_line_on_standard_error() -> None:
+    done = run("show", "suplier")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "did you mean 'supplier'?" in done.stderr
+
+
+def test_vendors_lists_what_is_installed() -> None:
+    assert "supplier: Delivery status from the supplier (username, password)" in run("vendors").stdout.splitlines()
+    rows = {row["name"]: row for row in json.loads(run("vendors", "--json").stdout)}
+    assert rows["supplier"]["needs"] == ["username", "password"]
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_plugin_passes_check_and_its_own_tests_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "authflow-acme-cloud"
+    done = run("new", "acme-cloud", "--into", folder)
+    assert done.exit_code == 0
+    written = sorted(line.removeprefix(f"{folder}/") for line in done.stdout.splitlines())
+    assert written == sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert run("check", folder / "authflow_acme_cloud" / "acme-cloud.toml").exit_code == 0
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["entry-points"]["authflow"] == {"acme-cloud": "authflow_acme_cloud"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tested = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout
+    code = "import authflow_acme_cloud as plugin; print(*plugin.authflow_vendors())"
+    found = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(folder / "authflow_acme_cloud" / "acme-cloud.toml")
+
+
+@pytest.mark.parametrize("name", ["Acme", "acme cloud", "../acme", "1acme", "acme-", "", "acmé"])
+def test_a_name_that_no_package_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    done = run("new", name, "--into", tmp_path / "new")
+    assert (done.exit_code, done.stderr.count("\n"), (tmp_path / "new").exists()) == (2, 1, False)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_cannot_be_written_whole_is_not_begun(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the third file; with room again, the same command works."""
+    folder = tmp_path / "plugin"
+    if there:
+        folder.mkdir()
+    written: list[Path] = []
+    real = Path.write_text
+
+    def until_full(path: Path, *args: Any) -> int:
+        written.append(path)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, *args)
+
+    monkeypatch.setattr(Path, "write_text", until_full)
+    done = run("new", "acme", "--into", folder)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+    assert f"{written[2]} cannot be written: No space left on device" in done.stderr
+    assert [*tmp_path.rglob("*")] == []
+    assert run("new", "acme", "--into", folder).exit_code == 0
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    write(tmp_path, "mine", "pyproject.toml")
+    assert run("new", "acme", "--into", tmp_path).exit_code == 2
+    assert (tmp_path / "pyproject.toml").read_text("utf-8") == "mine"
+
+
+# --- all --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_verb_says_what_it_does_in_a_line() -> None:
+    group = cli._commands()
+    for name, command in group.commands.items():
+        assert command.get_short_help_str(200).endswith("."), name
+    assert isinstance(group, click.Group)
+    assert "..." not in run("--help").stdout.partition("Commands:")[2], "a line is cut off"

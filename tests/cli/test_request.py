@@ -1,0 +1,226 @@
+"""request: a curl that logs in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import AUTHFLOW, Shell
+from tests.servers import PASSWORD, Came, Listener, Says, Supplier, listening
+
+TOKEN = "tok-" + "4711" * 6
+
+
+def test_a_delivery_through_rewriting_and_redirect(account: Shell, supplier: Supplier) -> None:
+    done = account("request", "GET", supplier.delivery(7))
+    assert (done.code, done.err, done.json["id"]) == (0, "", "7")
+    assert supplier.counts == {"login": 1, "tracking": 1, "data": 1}
+
+
+def test_a_url_may_be_relative_and_the_answer_whole(account: Shell) -> None:
+    done = account("request", "GET", "deliveries/7", "-i", "-a", "sup")
+    head, _, body = done.out.partition("\n\n")
+    assert head.startswith("200 ")
+    assert "content-type: application/json" in head.lower()
+    assert json.loads(body)["id"] == "7"
+
+
+def test_redirects_can_be_left_alone(account: Shell, supplier: Supplier) -> None:
+    done = account("request", "GET", supplier.delivery(7), "-i", "--no-follow")
+    assert done.code == 0
+    assert done.out[:1] == "3"
+    assert supplier.counts == {"login": 1, "tracking": 1}
+
+
+def test_the_body_goes_into_a_file(account: Shell, supplier: Supplier, tmp_path: Path) -> None:
+    done = account("request", "GET", supplier.delivery(7), "-o", str(tmp_path / "body"))
+    assert (done.code, done.out) == (0, "")
+    assert json.loads((tmp_path / "body").read_text())["id"] == "7"
+
+
+def test_a_url_elsewhere_never_sees_the_token(account: Shell) -> None:
+    with listening() as other:
+        done = account("request", "GET", f"{other.url}/x", "-a", "sup")
+        unnamed = account("request", "GET", f"{other.url}/x")
+        assert other.seen() == []
+    assert [(end.code, end.err.count("\n")) for end in (done, unnamed)] == [(2, 1), (2, 1)]
+    assert "not declared" in done.err
+    assert "no account has" in unnamed.err
+
+
+def vendor(shell: Shell, listener: Listener, tmp_path: Path) -> None:
+    """A vendor that grants one token, and answers whatever is asked for."""
+    (tmp_path / "echo.toml").write_text(
+        f'extends = "relogin"\nbase_url = "{listener.url}/"\n'
+        '[exchanges.login]\nrequest = { url = "login", json = { u = "{username}", p = "{password}" } }\n'
+        '[exchanges.login.answers]\ngranted = { status = 200, json = { token = "{access}" } }\n'
+        "denied = { status = 401 }\n"
+    )
+    shell.write('[accounts.echo]\nvendor = "echo.toml"\nusername = "demo"\npassword = { env = "P" }\n')
+    shell.env["P"] = PASSWORD
+
+
+def says(came: Came) -> Says:
+    if came.path == "/login":
+        return Says(json={"token": TOKEN})
+    status = int(came.path.rpartition("/")[2] or 200)
+    return Says(status, json={"body": came.body.decode(), "headers": dict(came.headers)})
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (204, 0), (404, 1), (403, 1), (500, 3), (503, 3)])
+def test_with_fail_the_exit_code_tells_the_class_of_the_status(
+    shell: Shell, tmp_path: Path, status: int, code: int
+) -> None:
+    with listening(says) as listener:
+        vendor(shell, listener, tmp_path)
+        plain, strict = (shell("request", "GET", f"{listener.url}/{status}", *words) for words in ([], ["--fail"]))
+    assert (plain.code, strict.code) == (0, code)
+    assert plain.out == strict.out
+    assert strict.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "body", "kind"),
+    [
+        (["-d", "a=1&b=2"], "a=1&b=2", "application/x-www-form-urlencoded"),
+        (["-j", '{"a": 1}'], '{"a": 1}', "application/json"),
+        (["--data-json", "@-"], '{"from": "stdin"}', "application/json"),
+        (["-d", "<x/>", "-H", "Content-Type: text/xml"], "<x/>", "text/xml"),
+    ],
+)
+def test_bodies_and_headers(shell: Shell, tmp_path: Path, words: list[str], body: str, kind: str) -> None:
+    with listening(says) as listener:
+        vendor(shell, listener, tmp_path)
+        done = shell("request", "post", "200", *words, "-H", "X-Trace: 1", given='{"from": "stdin"}')
+        sent = listener.seen()[-1]
+    assert done.code == 0, done
+    assert (sent.method, sent.body.decode(), sent.headers["content-type"]) == ("POST", body, kind)
+    assert (sent.headers["x-trace"], sent.headers["authorization"]) == ("1", f"Bearer {TOKEN}")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["GET", "x", "-d", "1", "-j", "2"], "one body"),
+        (["GET", "x", "-d", "@-", "--stdin", "password"], "one thing"),
+        (["GET", "x", "-d", "@no-such-file"], "no-such-file: cannot be read: No such file"),
+        (["GET", "x", "-d", "@."], "cannot be read: Is a directory"),
+        (["GE T", "x"], "'GE T' is no method"),
+        (["GET", "x", "-H", "no colon"], "NAME: VALUE"),
+        (["GET", "x", "-H", "a b: c"], "NAME: VALUE"),
+        (["GET", "x", "-H", "X: 1\nAuthorization: 2"], "in one line"),
+        (["GET", "http://[::1"], "is no URL"),
+        (["GET", "http://[::1", "-a", "sup"], "is no URL"),
+        (["GET", "x", "-o", "no-such-folder/body"], "there is no folder"),
+        (["GET", "x", "-o", "."], "is a directory"),
+    ],
+)
+def test_wrong_use_is_one_line_and_nothing_is_sent(
+    account: Shell, supplier: Supplier, words: list[str], says: str
+) -> None:
+    done = account("request", *words)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert says in done.err
+    assert supplier.counts == {}
+
+
+def test_json_prints_status_headers_and_body_as_one_object(shell: Shell, tmp_path: Path) -> None:
+    def binary(came: Came) -> Says:
+        bodies = {"/text": b"caf\xc3\xa9", "/bytes": b"\x89PNG\x00\xff"}
+        return Says(404, body=bodies[came.path]) if came.path in bodies else says(came)
+
+    with listening(binary) as listener:
+        vendor(shell, listener, tmp_path)
+        document, text, other = (shell("request", "GET", name, "--json").json for name in ("200", "text", "bytes"))
+    assert (document["status"], document["body"]["body"]) == (200, "")
+    assert ["content-type", "application/json"] in [[name.lower(), value] for name, value in document["headers"]]
+    assert (text["status"], text["body"]) == (404, "café")
+    assert (base64.b64decode(other["base64"]), "body" in other) == (b"\x89PNG\x00\xff", False)
+
+
+def test_a_header_goes_out_byte_for_byte(shell: Shell, tmp_path: Path) -> None:
+    with listening(says) as listener:
+        vendor(shell, listener, tmp_path)
+        assert shell("request", "GET", "200", "-H", "X-Name: Zoë").code == 0
+        assert listener.seen()[-1].headers["x-name"].encode("latin-1").decode() == "Zoë"
+
+
+def test_a_full_disk_is_said_in_one_line(account: Shell, supplier: Supplier) -> None:
+    done = account("request", "GET", supplier.delivery(7), "-o", "/dev/full")
+    assert (done.code, done.err) == (4, "authflow: /dev/full cannot be written: No space left on device\n")
+
+
+def test_an_address_where_nobody_answers(shell: Shell, tmp_path: Path) -> None:
+    """The token is there, the vendor has gone since."""
+    with listening(says) as listener:
+        vendor(shell, listener, tmp_path)
+        assert shell("token", "echo").code == 0
+    done = shell("request", "GET", "200", "-a", "echo")
+    assert (done.code, done.out, done.err.count("\n")) == (3, "", 1)
+    assert f"{listener.url}/200: no answer" in done.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
+def test_what_is_no_text_does_not_go_to_a_terminal(shell: Shell, tmp_path: Path) -> None:
+    def picture(came: Came) -> Says:
+        return Says(body=b"\x89PNG\x00\x1b[2J") if came.path == "/picture" else says(came)
+
+    with listening(picture) as listener:
+        vendor(shell, listener, tmp_path)
+        refused, shown = shell.on_a_terminal("request", "GET", "picture")
+        wanted, raw = shell.on_a_terminal("request", "GET", "picture", "-o", "-")
+    assert (refused, "-o FILE" in shown, "PNG" in shown) == (2, True, False)
+    assert (wanted, "PNG" in raw) == (0, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RSS in kilobytes")
+def test_a_large_body_takes_no_memory(shell: Shell, tmp_path: Path) -> None:
+    """64 MiB come in, and the process grows by less than half of that."""
+    size = 64 << 20
+
+    def large(came: Came) -> Says:
+        if came.path == "/login":
+            return says(came)
+        return Says(body=bytes(size if came.path == "/large" else 1))
+
+    peak = "import resource, sys; from authflow.cli import main\n"
+    peak += "try: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+
+    def taken(path: str) -> int:
+        words = [sys.executable, "-c", peak, "request", "GET", path, "-o", str(tmp_path / "body")]
+        done = subprocess.run(words, env=shell.environment(), capture_output=True, text=True, timeout=60, check=True)
+        return int(done.stderr) * 1024
+
+    with listening(large) as listener:
+        vendor(shell, listener, tmp_path)
+        small, large_one = taken("small"), taken("large")
+    assert (tmp_path / "body").stat().st_size == size
+    assert large_one - small < size / 2
+
+
+def test_the_answer_is_printed_as_it_comes(shell: Shell, tmp_path: Path) -> None:
+    """The server sends the rest of the body only once the first byte has been printed."""
+    printed = threading.Event()
+    late: list[bool] = []
+
+    def slowly(came: Came) -> Says:
+        if came.path == "/login":
+            return says(came)
+        return Says(body=b"first and rest", then=lambda: late.append(not printed.wait(30)))
+
+    with listening(slowly) as listener:
+        vendor(shell, listener, tmp_path)
+        with subprocess.Popen(
+            [*AUTHFLOW, "request", "GET", f"{listener.url}/200"], env=shell.environment(), stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.read(1) == b"f"
+            printed.set()
+            assert process.stdout.read() == b"irst and rest"
+    assert (process.returncode, late) == (0, [False])

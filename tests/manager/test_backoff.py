@@ -1,0 +1,59 @@
+"""The backoff: one probe for each step, steps that grow, and what the vendor asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from authflow.errors import AuthFlowError, VendorUnavailable
+from authflow.manager.backoff import Backoff
+
+ERROR = VendorUnavailable("down", vendor="v", status=503)
+
+
+def test_steps_double_up_to_the_most() -> None:
+    backoff, now, steps = Backoff(), 1000.0, []
+    for _ in range(7):
+        assert backoff.open(now)
+        backoff = backoff.failed(now, None, ERROR, jitter=0.0)
+        steps.append(backoff.error(now).retry_after)
+        assert not backoff.open(now)
+        assert not backoff.open(now + (steps[-1] or 0) - 0.01)
+        now += steps[-1] or 0
+    assert steps == [1, 2, 4, 8, 16, 30, 30]
+
+
+@pytest.mark.parametrize(("jitter", "step"), [(0.0, 1.0), (1.0, 0.8), (0.5, 0.9)])
+def test_jitter_takes_a_fifth_at_most(jitter: float, step: float) -> None:
+    assert Backoff().failed(0.0, None, ERROR, jitter).error(0.0).retry_after == pytest.approx(step)
+
+
+def test_the_vendors_wish_counts_where_it_is_longer() -> None:
+    once = Backoff().failed(0.0, 20.0, ERROR, jitter=0.0)
+    assert once.error(5.0).retry_after == 15.0
+    assert once.failed(20.0, 0.5, ERROR, jitter=0.0).error(20.0).retry_after == 2.0
+
+
+def test_it_is_open_before_anything_has_failed() -> None:
+    assert Backoff().open(20.0)
+    assert not Backoff().failing(20.0)
+    assert isinstance(Backoff().error(20.0), VendorUnavailable)
+
+
+def test_a_try_under_way_closes_it_for_the_first_step() -> None:
+    backoff = Backoff(first=30.0).begun(100.0)
+    assert [backoff.open(now) for now in (100.0, 129.9, 130.0)] == [False, False, True]
+    assert not backoff.failing(100.0)
+
+
+def test_a_clock_set_back_opens_it() -> None:
+    backoff = Backoff().failed(1_000_000.0, None, ERROR, jitter=0.0)
+    assert not backoff.open(1_000_000.0 - 20)
+    assert backoff.open(1_000_000.0 - 86400)
+
+
+def test_everybody_gets_an_error_of_their_own() -> None:
+    backoff = Backoff().failed(0.0, None, ERROR, jitter=0.0)
+    one, other = backoff.error(0.0), backoff.error(0.5)
+    assert one is not other
+    assert isinstance(one, AuthFlowError)
+    assert (str(one), one.status, other.retry_after, ERROR.retry_after) == ("down", 503, 0.5, None)

@@ -1,0 +1,225 @@
+"""Single flight: one works, all get the result, failure included; whoever leaves harms nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import anyio
+import pytest
+
+from authflow.errors import VendorUnavailable
+from authflow.manager.single_flight import Flight, Flights
+
+BACKENDS = ["asyncio", "trio"]
+
+
+class Work:
+    """Work that lasts until `end` is called, and counts how often it was begun."""
+
+    def __init__(self, result: str | BaseException = "done") -> None:
+        self.begun, self._result, self._ended = 0, result, threading.Event()
+
+    def __call__(self) -> str:
+        self.begun += 1
+        self._ended.wait(10)
+        if isinstance(self._result, BaseException):
+            raise self._result
+        return self._result
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+@pytest.fixture
+def work() -> Iterator[Work]:
+    work = Work()
+    yield work
+    work.end()
+
+
+def nothing() -> None:
+    return None
+
+
+def join(flights: Flights[str], work: Callable[[], str], key: str = "key", **how: Any) -> Flight[str]:
+    return flights.join(key, nothing, work, **how)
+
+
+#: So long a flight may take, and what its waiters hear then.
+SHORT: Mapping[str, Any] = {"limit": 0.05, "late": lambda: VendorUnavailable("late")}
+
+
+def test_all_who_join_share_one_work(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    joined = [join(flights, work) for _ in range(5)]
+    work.end()
+    assert [flight.wait() for flight in joined] == ["done"] * 5
+    assert work.begun == 1
+
+
+def test_each_key_flies_by_itself(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    flown = [join(flights, work, key) for key in "ab"]
+    work.end()
+    assert [flight.wait() for flight in flown] == ["done"] * 2
+    assert work.begun == 2
+
+
+def test_after_the_landing_a_new_flight_begins(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    work.end()
+    for _ in range(2):
+        assert join(flights, work).wait() == "done"
+    assert work.begun == 2
+
+
+def test_who_comes_after_the_result_needs_no_flight(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    flight = flights.join("key", lambda: "known", work)
+    assert (flight.wait(), work.begun) == ("known", 0)
+
+
+def test_a_failure_reaches_each_waiter_as_an_error_of_its_own() -> None:
+    work = Work(VendorUnavailable("down", vendor="v", retry_after=3))
+    flights: Flights[str] = Flights()
+    joined = [join(flights, work) for _ in range(4)]
+    work.end()
+    errors = []
+    for flight in joined:
+        with pytest.raises(VendorUnavailable, match="down") as caught:
+            flight.wait()
+        errors.append(caught.value)
+    assert len({id(error) for error in errors}) == 4
+    assert {(error.vendor, error.retry_after) for error in errors} == {("v", 3)}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), SystemExit(3), KeyboardInterrupt()])
+def test_whatever_the_work_raises_is_raised_to_who_waits(error: BaseException) -> None:
+    work = Work(error)
+    work.end()
+    with pytest.raises(type(error)):
+        join(Flights(), work).wait()
+
+
+def test_a_thread_that_cannot_be_started_fails_the_flight(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    flights: Flights[str] = Flights()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            join(flights, work).wait()
+    work.end()
+    assert join(flights, work).wait() == "done"
+
+
+def test_work_that_does_not_end_is_late_for_who_waits_and_stands_in_nobodys_way(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    stuck = join(flights, work, **SHORT)
+    with pytest.raises(VendorUnavailable, match="late"):
+        stuck.wait()
+    assert join(flights, lambda: "another").wait() == "another"
+    work.end()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_late_work_is_late_on_event_loops_too(backend: str, work: Work) -> None:
+    stuck = join(Flights(), work, **SHORT)
+    with pytest.raises(VendorUnavailable, match="late"):
+        anyio.run(stuck.wait_async, backend=backend)
+
+
+FORKS = """
+import os, threading
+from authflow.manager.single_flight import Flights
+
+flights, work = Flights(), threading.Event()
+flights.join("key", lambda: None, lambda: work.wait(10))
+Flights.lock.acquire()  # as if another thread of the parent were inside
+if os.fork() == 0:
+    os._exit(flights.join("key", lambda: None, lambda: 7).wait())
+Flights.lock.release()
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+work.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_starts_with_no_flight() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKS]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30).stdout == "7\n"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_event_loop_turns_while_it_waits(backend: str, work: Work) -> None:
+    heard: list[str] = []
+
+    async def run() -> None:
+        flight = join(Flights(), work)
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, work.end)
+            heard.append(await flight.wait_async())
+
+    anyio.run(run, backend=backend)
+    assert heard == ["done"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cancelled_waiter_leaves_the_work_and_the_others_alone(backend: str, work: Work) -> None:
+    flight = join(Flights(), work)
+    heard: list[str] = []
+
+    async def stay() -> None:
+        heard.append(await flight.wait_async())
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(stay)
+            with anyio.move_on_after(0.02):
+                await flight.wait_async()
+            with anyio.CancelScope() as before:  # cancelled before it has begun to wait
+                before.cancel()
+                await flight.wait_async()
+            work.end()
+
+    anyio.run(run, backend=backend)
+    assert heard == ["done"]
+    assert flight._callbacks == {}
+
+
+def test_an_asyncio_loop_closed_under_its_waiter_does_not_break_the_landing(work: Work) -> None:
+    flight = join(Flights(), work)
+    loop = asyncio.new_event_loop()
+    waiter = loop.create_task(flight.wait_async())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    wakes = dict(flight._callbacks)
+    assert len(wakes) == 1
+    waiter.cancel()
+    loop.run_until_complete(asyncio.wait([waiter]))
+    loop.close()
+    flight._callbacks.update(wakes)
+    work.end()
+    assert flight.wait() == "done"
+
+
+def test_threads_and_loops_wait_for_the_same_flight(work: Work) -> None:
+    flight = join(Flights(), work)
+    heard: list[str] = []
+    waiting = [threading.Thread(target=lambda: heard.append(flight.wait()))]
+    waiting += [
+        threading.Thread(target=lambda backend=backend: heard.append(anyio.run(flight.wait_async, backend=backend)))
+        for backend in (*BACKENDS, *BACKENDS)
+    ]
+    for thread in waiting:
+        thread.start()
+    work.end()
+    for thread in waiting:
+        thread.join(10)
+    assert heard == ["done"] * 5

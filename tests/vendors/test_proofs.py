@@ -1,0 +1,308 @@
+# ruff: noqa: E501 -- vendor files keep their lines
+"""The proofs: every broken file gets its lines, files that are right get none, and unwise ones a warning."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authflow.errors import VendorFileError
+from authflow.vendors.loading import load
+from tests.broken_vendors import BASE, CASES
+
+
+def findings_of(source: Any) -> list[str]:
+    with pytest.raises(VendorFileError) as caught:
+        load(source)
+    assert str(caught.value).startswith(str(caught.value.findings[0]))
+    return [str(finding) for finding in caught.value.findings]
+
+
+def test_the_unbroken_file_is_right() -> None:
+    assert load({**tomllib.loads(BASE)}).warnings == ()
+
+
+@pytest.mark.parametrize(("old", "new", "lines"), CASES)
+def test_a_broken_file(old: str, new: str, lines: Sequence[str], tmp_path: Path) -> None:
+    assert old in BASE
+    path = tmp_path / "acme.toml"
+    path.write_text(BASE.replace(old, new), encoding="utf-8")
+    found = findings_of(path)
+    assert found == [f"{path}: {line}" if line.startswith("is not TOML") else f"{path}:{line}" for line in lines]
+    assert all(line.isprintable() for line in found)
+
+
+def test_there_are_many_of_them() -> None:
+    assert len({(old, new) for old, new, _ in CASES}) >= 60
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "base_url: missing"),
+        (b"#" * (10 << 20), " larger than 1 MiB"),
+        (b'name = "caf\xe9"', " is not UTF-8 text"),
+        (b"\xff\xfe" + 'name = "a"'.encode("utf-16-le"), " is not UTF-8 text"),
+        (b"x = " + b"[" * 100_000, " nested too deeply"),
+        (b'base_url = "https://a.example"\nx' + b".y" * 500_000 + b" = 1", " nested too deeply"),
+        (
+            BASE.encode().replace(b'via = "{host}"', b"via = " + b"[" * 70 + b"]" * 70),
+            "exchanges.login.request.json.via",
+        ),
+        (b"{}", " is not TOML: Invalid statement"),
+        (b"PK\x03\x04", " is not TOML"),
+    ],
+    ids=["empty", "10 MB", "latin-1", "utf-16", "deep", "deep keys", "deep template", "json", "zip"],
+)
+def test_a_file_that_is_none(content: bytes, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_bytes(content)
+    found = findings_of(path)
+    assert found[0].startswith(f"{path}:{line}")
+    assert all(line.isprintable() for line in found)
+
+
+def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
+    assert findings_of(tmp_path / "no.toml") == [f"{tmp_path}/no.toml: cannot be read: No such file or directory"]
+    assert findings_of(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
+    assert findings_of("a\0b.toml") == ["a\\u0000b.toml: cannot be read: embedded null byte"]
+
+
+def _knot() -> dict[str, Any]:
+    knot: dict[str, Any] = {"name": "knot", "extends": "password"}
+    knot["states"] = knot
+    return knot
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"vary": ("host",)}, None),
+        ({7: "x"}, "7: a key is text, not a whole number"),
+        ({"settings": {7: {}}}, "settings.7: a key is text, not a whole number"),
+        ({"title": b"bytes"}, "title: text is wanted, not bytes"),
+        ({"title": None}, "title: text is wanted, not null"),
+        ({"states": {}}, "states: missing"),
+        ({"states": None}, "states: a table is wanted, not null"),
+        ({"settings": {"host": {"default": [1]}}}, "settings.host.default: "),
+        ({"settings": {"host": {1, 2}}}, "settings.host: a table is wanted, not set"),
+        ({"headers": {"X": {"a": 1}}}, "headers.X: "),
+        ({"headers": {"X": date(2026, 1, 1)}}, "headers.X: "),
+        ({"headers": {"X": ["a", None]}}, "headers.X.1: "),
+        ({"name": ""}, "name: a name of letters"),
+        ({"name": "-x"}, "name: a name of letters"),
+        ({"base_url": "https://api.example/\0"}, "base_url: the character '\\x00' cannot stand in a URL"),
+        ({"public": [{"json": {1, 2}}]}, "public.0.json: a value of type set cannot stand in a template"),
+    ],
+)
+def test_a_broken_mapping(change: Mapping[Any, Any], line: str | None) -> None:
+    raw: dict[Any, Any] = {**tomllib.loads(BASE), **change}
+    if line is None:
+        assert load(raw).vary == ("host",)
+        return
+    found = findings_of(raw)
+    assert next(text.partition(">:")[2] or text for text in found).startswith(line)
+    assert all(text.isprintable() for text in found)
+
+
+def test_a_mapping_that_holds_itself() -> None:
+    assert findings_of(_knot())[0].endswith("nested too deeply")
+
+
+def test_all_findings_at_once() -> None:
+    text = (
+        BASE.replace("https://api", "http://api")
+        .replace('"{username}"', '"{user}"')
+        .replace('"refused"\n', '"refusd"\n')
+    )
+    assert [line.split(":")[1] for line in findings_of(tomllib.loads(text))] == [
+        "exchanges.login.request.json.username",
+        "states.signed_out.denied",
+        "base_url",
+    ]
+
+
+def test_a_lost_answer_may_have_cost_the_refresh_token() -> None:
+    """`missing` is also where a renewal goes when no answer came: whoever needs the token there would send it again."""
+    raw = tomllib.loads(BASE)
+    raw["exchanges"]["again"] = {"request": {"url": "again", "form": {"r": "{refresh}"}}, "answers": "refresh"}
+    raw["states"]["stale"]["missing"] = "second"
+    raw["states"]["second"] = {"send": "again", "granted": "signed_in", "denied": "signed_out"}
+    assert [line.split(": ")[1] for line in findings_of(raw)] == [
+        '{refresh} is not bound on every path to the state second ({refresh?}, or missing = "…" in the state second)'
+    ]
+    raw["states"]["second"]["missing"] = "signed_out"
+    load(raw)
+
+
+def test_missing_excuses_no_base_url() -> None:
+    """Where the request goes must be known, whatever becomes of the values that it carries."""
+    raw = tomllib.loads(BASE.replace("https://api", "https://{region}.api"))
+    raw["exchanges"]["login"]["request"]["url"] = "https://api.acme.example/login"
+    raw["exchanges"]["login"]["answers"]["granted"]["json"]["region"] = "{region}"
+    raw["origins"] = {"send": ["https://api.acme.example"]}
+    load(raw)
+    raw["exchanges"]["login"]["request"]["url"] = "login"
+    raw["states"]["signed_out"]["missing"] = "refused"
+    assert [line.split(":")[1] for line in findings_of(raw)] == ["base_url"]
+
+
+def test_the_clock_brings_no_values() -> None:
+    """An event of the vendor's may have the clock's name: what its answer captures is not there when the clock says so."""
+    raw = tomllib.loads(BASE)
+    raw["exchanges"]["refresh"]["request"]["json"]["nonce"] = "{nonce}"
+    raw["answers"] = {name: {"status": 401, "json": {"nonce": "{nonce}"}} for name in ("rejected", "expired")}
+    assert [line.split(": ")[1][:8] for line in findings_of(raw)] == ["{nonce} "]
+    raw["states"]["signed_in"]["expired"] = "signed_out"
+    load(raw)
+
+
+# --- what is right ----------------------------------------------------------------------------------------------------
+
+RIGHT: Sequence[tuple[str, str, str]] = (
+    ("loopback in plain http", "https://api.acme.example/v1/", "http://127.0.0.1:8080/v1"),
+    ("IPv6 loopback", "https://api.acme.example/v1/", "http://[::1]:8080/"),
+    ("localhost", "https://api.acme.example/v1/", "http://app.localhost/"),
+    ("a host from a setting", "https://api.acme.example/v1/", "https://{host}/v1"),
+    ("plain http may hang on a setting", "https://api.acme.example/v1/", "http://{host}:8080/"),
+    ("the scheme from a setting", "https://api.acme.example/v1/", "{host}://x.example/"),
+    ("a part of the host", "https://api.acme.example/v1/", "https://eu-{host}.acme.example/"),
+    ("a base_url that is a file", "https://api.acme.example/v1/", "https://api.acme.example/rpc.php"),
+    ("a declared origin", 'url = "login"', 'url = "https://login.acme.example/t"'),
+    ("the same origin, said in full", 'url = "login"', 'url = "https://API.acme.example:443/t"'),
+    ("up a level", 'url = "login"', 'url = "../auth/login"'),
+    ("from the root", 'url = "login"', 'url = "/auth/login"'),
+    ("the folder itself", 'url = "login"', 'url = ""'),
+    ("a percent-encoded brace", 'url = "login"', 'url = "login?q=%7B1%7D"'),
+    ("any method", 'url = "login"', 'method = "VERSION-CONTROL", url = "login"'),
+    ("lower case", 'url = "login"', 'method = "get", url = "login"'),
+    ("a repeated header", 'url = "login"', 'headers = { Accept = ["a/b", "c/d"] }, url = "login"'),
+    ("numbers in a query", 'url = "login"', 'query = { v = 1.5, on = true }, url = "login"'),
+    ("an empty password", 'url = "login"', 'basic = ["{username}", ""], url = "login"'),
+    ("an optional last element", 'via = "{host}"', 'via = ["{username}", "{host?}"]'),
+    ("optional keys in a list", 'via = "{host}"', 'via = [{ a = "{host?}" }, { b = 1 }]'),
+    ("names beside one another with a mark", 'via = "{host}"', 'via = "{host}/{username}{{}}{host}"'),
+    ("an unused converter", '"{access:jwt}"', '"{access}"'),
+    ("a list of patterns", "denied = { status = 401 }", "denied = [{ status = 401 }, { json = { error = true } }]"),
+    (
+        "a pattern for an outage",
+        "denied = { status = 401 }",
+        "denied = { status = 401 }\nunavailable = { status = 403 }",
+    ),
+    ("an outage that leads somewhere", 'send = "login"', 'send = "login"\nunavailable = "refused"'),
+    (
+        "an event with the clock's name",
+        'fail = "Refused."',
+        'fail = "Refused."\n[answers]\nrejected = { status = 403 }\nexpired = { status = 401 }',
+    ),
+    ("an event back to its own state", 'rejected = "stale"', 'rejected = "signed_in"'),
+    ("an event that fails", 'rejected = "stale"', 'rejected = "refused"'),
+    ("missing", 'send = "refresh"', 'send = "refresh"\nmissing = "signed_out"'),
+    ("names with a hyphen or digit first", "stale", "2nd-try"),
+    ("a quoted name with a blank", '"signed_in"', '"signed_in"'),
+    (
+        "a derived value in a URL, concealed",
+        'fail = "Refused."',
+        'fail = "Refused."\n[derive]\nsig = { hmac = { key = "{password}", message = "{username}{host}" } }\n[[rewrites]]\nfrom = "a"\nto = "b?sig={sig}"',
+    ),
+    (
+        "a setting that overrides what answers bring",
+        'fail = "Refused."',
+        'fail = "Refused."\n[origins]\nsend = ["https://{host}", "https://login.acme.example/"]',
+    ),
+    ("an idle time", 'fail = "Refused."', 'fail = "Refused."\n[expiry]\nidle = 900.5'),
+    ("optional with a default", 'host = { default = "api.acme.example" }', 'host = { default = "x", optional = true }'),
+)
+
+
+@pytest.mark.parametrize(("old", "new"), [row[1:] for row in RIGHT], ids=[row[0] for row in RIGHT])
+def test_a_right_file(old: str, new: str) -> None:
+    assert old in BASE
+    text = BASE.replace(old, new)
+    if "login.acme.example/t" in text:
+        text = text.replace("[settings]", '[origins]\nsend = ["https://login.acme.example"]\n[settings]')
+    load(tomllib.loads(text))
+
+
+def test_a_base_url_that_the_user_gives() -> None:
+    raw = tomllib.loads(BASE)
+    raw["base_url"] = "{base_url}"
+    raw["settings"]["base_url"] = {"title": "Where your server is"}
+    load(raw)
+    raw["settings"]["base_url"] = {"optional": True}
+    assert findings_of(raw) == ["<acme>:base_url: made of itself (settings.base_url = {}, or another name)"]
+
+
+# --- what is unwise ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        (
+            'answers = "login"',
+            'answers.granted = { json = { token = "{access}", refresh = "{refresh}" } }',
+            "exchanges.refresh.answers: a refused refresh has no pattern (denied = { status = [400, 401] })",
+        ),
+        (
+            "host = {",
+            "region = {}\nhost = {",
+            "settings.region: asked of the user, and used nowhere ({region}, or drop it)",
+        ),
+        ("secret = true", "secret = false", "credentials.password: not marked as a secret (secret = true)"),
+        (
+            'start = "signed_out"',
+            'start = "signed_out"\ninsecure_url = true',
+            "insecure_url: no secret stands in a URL (drop it)",
+        ),
+        ("[settings]", '[derive]\nx = { uuid4 = "" }\n[settings]', "derive.x: used nowhere ({x}, or drop it)"),
+        (
+            'fail = "Refused."',
+            'fail = "Refused."\n[[rewrites]]\nfrom = "a"\nto = "https://b.example/"',
+            'rewrites.0.to: https://b.example gets no token (origins = { present = ["https://b.example"] })',
+        ),
+        (
+            'fail = "Refused."',
+            'fail = "Refused."\n[answers]\nrejected = { status = 401 }\nmoved = { status = 410 }',
+            'answers.moved: no presenting state listens to this event (moved = "…")',
+        ),
+        (
+            'fail = "Refused."',
+            'fail = "Refused."\n[exchanges.more]\nrequest = { url = "x" }\nanswers = "login"',
+            "exchanges.more: no state sends this exchange (drop it, or on_logout)",
+        ),
+        (
+            'refresh = "{refresh}" } }\ndenied',
+            'refresh = "{refresh}", user = "{username}" } }\ndenied',
+            "exchanges.login.answers.granted: {username} is a credential, and captured it would be stored ({_}, or another name)",
+        ),
+    ],
+)
+def test_a_warning(old: str, new: str, warning: str) -> None:
+    assert old in BASE
+    text = BASE.replace(old, new)
+    if "exchanges.refresh.answers" in warning:
+        text = text.replace(
+            'send = "refresh"\ngranted = "signed_in"\ndenied = "signed_out"', 'send = "refresh"\ngranted = "signed_in"'
+        )
+    assert warning in [str(finding).partition(">:")[2] for finding in load(tomllib.loads(text)).warnings]
+
+
+def test_a_short_lifetime_that_nothing_renews() -> None:
+    raw = {"name": "short", "extends": "relogin", "base_url": "https://a.example/", "expiry": {"lifetime": "5m"}}
+    raw["exchanges"] = {
+        "login": {
+            "request": {"url": "l", "form": {"u": "{username}", "p": "{password}"}},
+            "answers": {"granted": {"json": {"t": "{access}"}}},
+        }
+    }
+    assert [str(finding) for finding in load(raw).warnings] == [
+        "<short>:expiry.lifetime: nothing renews the token, so there is a login every 300 s"
+        " (an exchange that sends {refresh}, or a longer lifetime)"
+    ]
+    assert load({**raw, "expiry": {"lifetime": "12h"}}).warnings == ()
