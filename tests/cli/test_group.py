@@ -22,7 +22,7 @@ from authflow.cli import group as cli
 from authflow.vendors import schema
 from authflow.vendors.extends import preset_names
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOOD = 'extends = "api-key"\nbase_url = "https://a.example/"\n'
 
 
