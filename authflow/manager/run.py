@@ -83,6 +83,7 @@ class Run:
         self.account, self.shared = account
         self.spent = kept.record.spent or self.shared.record.spent
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
+        self.unread_end = kept.record.unread_end
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
@@ -148,7 +149,7 @@ class Run:
         self.observe(transition, exchange, seconds)
 
     def _keep(self, state: str, captured: Mapping[str, Any], refusal: Refusal | None = None) -> None:
-        record = Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent)
+        record = Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent, self.unread_end)
         self.stored.keep(self.key, self.kept, record)
 
     # --- refusals -----------------------------------------------------------------------------------------------------
@@ -282,23 +283,26 @@ class Run:
         self.status = answer.status
         begins = "access" in outcome.captured
         if begins or {"expires_in", "expires_at"} & set(outcome.captured):
-            try:
-                self.expires_at = expiry(
-                    outcome.captured,
-                    sent=sent,
-                    received=answer.received,
-                    date=answer.date,
-                    jwt=outcome.jwt,
-                    lifetime=duration(self.vendor.lifetime, self.values),
-                )
-            except ValueError as error:
-                name = step.exchange.name
-                message = f"{self.vendor.title}: {name}: {error}"
-                raise VendorAnswerError(message, vendor=self.vendor.name, exchange=name, status=answer.status) from None
+            self.expires_at = expiry(
+                outcome.captured,
+                sent=sent,
+                received=answer.received,
+                date=answer.date,
+                jwt=outcome.jwt,
+                lifetime=duration(self.vendor.lifetime, self.values),
+            )
             self.issued_at = sent if begins else self.issued_at or sent
             self.timed = True
+            self._note_unread(step.exchange, outcome.unread)
         self._check_presentable(step, outcome)
         return outcome
+
+    def _note_unread(self, exchange: Exchange, hints: tuple[str, ...]) -> None:
+        """The record says what the vendor said in vain; the log says it once."""
+        before, self.unread_end = self.unread_end, ", ".join(hints)
+        if hints and self.unread_end != before:
+            reason = "it cannot be read, is past or too far ahead; the token is used all the same"
+            log.warning("%s: %s: %s is left out: %s", self.vendor.name, exchange.name, self.unread_end, reason)
 
     def _check_presentable(self, step: Step, outcome: Outcome) -> None:
         """What cannot be presented (a line break in a header, a list for a token) is not kept either."""
@@ -318,13 +322,11 @@ class Run:
 
 
 def duration(template: Any, values: Values) -> float | None:
-    """`[expiry]` in seconds. Raises ConfigurationError."""
-    if template is None:
-        return None
+    """`[expiry]` in seconds; None where an answer does not tell it. What the user gave was looked at before."""
     try:
-        return seconds(template.render(values))
-    except (ValueError, Unbound) as error:
-        raise ConfigurationError(f"{values.vendor.title}: expiry: {error}", vendor=values.vendor.name) from None
+        return None if template is None else seconds(template.render(values))
+    except (ValueError, Unbound):
+        return None
 
 
 def _refusal_message(vendor: Vendor, state: Failing, wait: float) -> str:

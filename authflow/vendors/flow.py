@@ -146,8 +146,8 @@ def absorb(values: Mapping[str, Any], outcome: Outcome, exchange: Exchange | Non
     """
     kept = dict(values)
     if "access" in outcome.captured:
-        kept.pop("expires_in", None)
-        kept.pop("expires_at", None)
+        for told in ("expires_in", "expires_at", "refresh_in"):
+            kept.pop(told, None)
     elif exchange is not None and outcome.name != UNAVAILABLE and spends_refresh(exchange):
         kept.pop("refresh", None)
     return {**kept, **{name: value for name, value in outcome.captured.items() if name != "retry_after"}}

@@ -115,6 +115,7 @@ class Expiry(Struct, forbid_unknown_fields=True, frozen=True):
 
     lifetime: int | float | str | None = None
     idle: Annotated[int | float | str | None, Meta(description="From the last good use")] = None
+    ahead: Annotated[int | float | str | None, Meta(description="Renew within so many of the last seconds only")] = None
 
 
 class Verify(Struct, forbid_unknown_fields=True, frozen=True):

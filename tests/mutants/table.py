@@ -139,8 +139,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an omitted refresh token is erased",
         "vendors/flow.py",
-        '        kept.pop("expires_at", None)\n',
-        '        kept.pop("expires_at", None)\n        kept.pop("refresh", None)\n',
+        "            kept.pop(told, None)\n",
+        '            kept.pop(told, None)\n        kept.pop("refresh", None)\n',
         vendors=("code-bank",),
     ),
     Mutant(
@@ -227,8 +227,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "credentials are kept in the store",
         "manager/run.py",
-        "Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent)",
-        "Record(state, {**self.renewer.given, **captured}, self.issued_at, self.expires_at, refusal, self.spent)",
+        "Record(state, captured, self.issued_at,",
+        "Record(state, {**dict(self.given.items()), **captured}, self.issued_at,",
     ),
     Mutant(
         "an error shows the request that failed",
@@ -261,7 +261,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the margin is wider than the life",
         "manager/token.py",
-        "min(MANDATORY, lifetime * MANDATORY_PART)",
+        "min(MANDATORY, lifetime * MANDATORY_PART, most)",
         "max(MANDATORY, lifetime * 2)",
     ),
     Mutant(
@@ -361,5 +361,54 @@ MUTANTS: tuple[Mutant, ...] = (
         "errors.py",
         "return _remake(_own_class(type(error)), base, error.args",
         "return _remake(_own_class(type(error)), None, error.args",
+    ),
+    # --- a hint is no verdict -----------------------------------------------------------------------------------------
+    Mutant(
+        "an unreadable hint refuses a grant",
+        "templates/answers.py",
+        "    return _second_look(answers, answer), reasons\n",
+        "    return None, reasons\n",
+        vendors=(),
+        tests=("tests/templates/test_hints.py",),
+    ),
+    Mutant(
+        "a page is taken for a token",
+        "templates/answers.py",
+        "(whole and re.search(",
+        "(not whole and re.search(",
+        vendors=(),
+        tests=("tests/templates/test_hints.py",),
+    ),
+    Mutant(
+        "a mere status takes a grant away for its hint",
+        "templates/answers.py",
+        '"access" not in captured and pattern.catches_all',
+        '"access" not in captured and not pattern.catches_all',
+        vendors=(),
+        tests=("tests/templates/test_hints.py",),
+    ),
+    Mutant(
+        "an empty refresh token replaces a good one",
+        "templates/answers.py",
+        '            del found["refresh"]\n',
+        "            pass\n",
+        vendors=(),
+        tests=("tests/templates/test_hints.py",),
+    ),
+    Mutant(
+        "the character set that an answer names is not used",
+        "http.py",
+        'return content.decode(charset, "replace")',
+        'return content.decode("utf-8", "replace")',
+        vendors=(),
+        tests=("tests/test_http.py",),
+    ),
+    Mutant(
+        "what the vendor says of when to renew is not heard",
+        "manager/grants.py",
+        "refresh_in=refresh_in(record.captured),",
+        "refresh_in=None,",
+        vendors=(),
+        tests=("tests/scenarios/test_expiry.py",),
     ),
 )
