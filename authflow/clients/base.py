@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from authflow.clients.deadline import Deadline
-from authflow.errors import ConfigurationError
+from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
 from authflow.http import Pairs, Request
 from authflow.manager import NoAnswer, TooLarge
 
@@ -99,6 +99,11 @@ def cookie_header(present: str | None, ours: Pairs) -> str:
     kept = [pair.strip() for pair in (present or "").split(";")]
     kept = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
     return "; ".join([*kept, *(f"{name}={value}" for name, value in ours)])
+
+
+def kind_of(error: AuthFlowError, any_kind: type[Exception], connection: type[Exception]) -> type[Exception]:
+    """Which of a client's errors is this one too? Its connection error, where nothing came back."""
+    return connection if isinstance(error, VendorUnavailable) and error.status is None else any_kind
 
 
 def wrong_adapter(mine: str, request: object) -> ConfigurationError:

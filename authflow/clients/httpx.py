@@ -16,7 +16,7 @@ import importlib
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.clients.base import wrong_adapter
+from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view, without
 from authflow.errors import AuthFlowError, as_also
@@ -104,7 +104,9 @@ def _auth_class(library: str) -> type[Any]:
             except StopIteration:
                 return
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
             response = None
@@ -127,7 +129,9 @@ def _auth_class(library: str) -> type[Any]:
             except StopIteration:
                 return
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
 
         def _steps(
             self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool

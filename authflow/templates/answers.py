@@ -146,13 +146,14 @@ def _is_token(value: Any) -> bool:
 @sealed_value
 class Outcome(Sealed):
     """The name that an answer was given, and what was read out of it. `jwt`: the access token was captured as one, and
-    its `exp` counts. `unread`: hints that say nothing, and were left out.
+    its `exp` counts. `unread`: hints that say nothing, and were left out. `code`: OAuth's word for what went wrong.
     """
 
     name: str
     captured: dict[str, Any]
     jwt: bool = False
     unread: tuple[str, ...] = ()
+    code: str = ""
 
     def __repr__(self) -> str:
         return f"<Outcome {self.name}: {', '.join(self.captured) or 'nothing'}>"

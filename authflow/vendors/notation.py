@@ -27,6 +27,8 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
         False
     )
     type: Annotated[Literal["str", "int"], Meta(description="What the given value is read as")] = "str"
+    empty: Annotated[bool, Meta(description="May be given empty")] = False
+    once: Annotated[bool, Meta(description="Serves one exchange: a code that is good but once")] = False
     secret: Annotated[bool, Meta(description="Never shown, and in no URL")] = False
     title: Annotated[str, Meta(description="What to call it when asking for it")] = ""
 
