@@ -109,7 +109,10 @@ def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> 
             )
         return _installed(vendor)
     return load(
-        Path(vendor) if isinstance(vendor, os.PathLike) else vendor, converters=converters(), functions=functions()
+        Path(vendor) if isinstance(vendor, os.PathLike) else vendor,
+        converters=converters(),
+        functions=functions(),
+        installed=vendors(),
     )
 
 
@@ -124,5 +127,5 @@ def _installed(name: str) -> Vendor:
     if isinstance(source, Vendor):
         return source
     if name not in _loaded or _loaded[name][0] != source:
-        _loaded[name] = source, load(source, converters=converters(), functions=functions())
+        _loaded[name] = source, load(source, converters=converters(), functions=functions(), installed=vendors())
     return _loaded[name][1]

@@ -7,6 +7,7 @@ exchange granted. Each case is told twice: with the right credentials, and with 
 from __future__ import annotations
 
 import base64
+import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +63,14 @@ def password_grant(came: Came) -> Says:
 def client_credentials(came: Came) -> Says:
     good = basic(came) == "app:app-secret" and form(came) == {"grant_type": "client_credentials"}
     return BEARER if good else Says(401, {"error": "invalid_client"})
+
+
+def refresh_token(came: Came) -> Says:
+    good = (basic(came), form(came)) == (
+        "app:app-secret",
+        {"grant_type": "refresh_token", "refresh_token": "r-1"},
+    )
+    return BEARER if good else Says(400, {"error": "invalid_grant"})
 
 
 def jwt_bearer(came: Came) -> Says:
@@ -158,6 +167,17 @@ CASES = [
     Case(
         "api-key", "", {"api_key": "k-1"}, {"api_key": "k-2"}, None, lambda came: came.headers.get("x-api-key") == "k-1"
     ),
+    Case("bearer", "", {"token": "t-1"}, {"token": "t-2"}),
+    Case(
+        "signed",
+        'credentials.secret.secret = true\nderive.proof.sha256 = "{secret}"\n'
+        'states.signed_in.present = { headers = { X-Proof = "{proof}" } }',
+        {"secret": "open-sesame"},
+        {"secret": "open-barley"},
+        None,
+        lambda came: came.headers.get("x-proof") == hashlib.sha256(b"open-sesame").hexdigest(),
+    ),
+    Case("refresh-token", "", {**CLIENT, "refresh": "r-1"}, {"refresh": "r-2"}, refresh_token),
     Case("basic", "", USER, WRONG, None, lambda came: basic(came) == "demo:open-sesame"),
     Case("session-cookie", "", USER, WRONG, cookie_login, lambda came: came.headers.get("cookie") == "session=t-1"),
     Case(

@@ -44,7 +44,7 @@ def test_there_are_many_of_them() -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"", "base_url: missing"),
+        (b"", "start: missing"),
         (b"#" * (10 << 20), " larger than 1 MiB"),
         (b'name = "caf\xe9"', " is not UTF-8 text"),
         (b"\xff\xfe" + 'name = "a"'.encode("utf-16-le"), " is not UTF-8 text"),
@@ -89,7 +89,7 @@ def _knot() -> dict[str, Any]:
         ({"title": None}, "title: text is wanted, not null"),
         ({"states": {}}, "states: missing"),
         ({"states": None}, "states: a table is wanted, not null"),
-        ({"settings": {"host": {"default": [1]}}}, "settings.host.default: "),
+        ({"settings": {"host": {"default": [1]}}}, "settings.host.default"),
         ({"settings": {"host": {1, 2}}}, "settings.host: a table is wanted, not set"),
         ({"headers": {"X": {"a": 1}}}, "headers.X: "),
         ({"headers": {"X": date(2026, 1, 1)}}, "headers.X: "),
