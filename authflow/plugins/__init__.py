@@ -10,6 +10,7 @@ from authflow.errors import ConfigurationError, StoreError
 from authflow.http import Answer, Presentation, Request
 from authflow.plugins.discovery import (
     Hooks,
+    broken_plugins,
     converters,
     find_vendor,
     functions,
@@ -37,6 +38,7 @@ __all__ = [
     "StoreError",
     "Stored",
     "Vendor",
+    "broken_plugins",
     "converters",
     "find_vendor",
     "functions",

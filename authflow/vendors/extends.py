@@ -47,10 +47,17 @@ def extended(
         if findings:
             return merged, findings
         merged = merge(under, merged)
+    had = set(_table(merged, "credentials"))
     if seen:
         _drop_leftovers(merged, raw)
     _place_secret(merged)
-    return merged, []
+    warnings = []
+    if had and not _table(merged, "credentials"):
+        name = next((name for name, item in _table(raw, "exchanges").items() if "request" in _mapping(item)), "")
+        reason = f"the login carries no credential: {', '.join(sorted(had))} stood in what this replaces"
+        hint = "a request replaces its preset's whole: say all of it"
+        warnings = [Finding(file, f"exchanges.{name}.request" if name else "states", reason, hint, warning=True)]
+    return merged, warnings
 
 
 def _below(name: str, installed: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Finding]]:
@@ -138,7 +145,10 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
 
 
 def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = raw.get(key)
+    return _mapping(raw.get(key))
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 

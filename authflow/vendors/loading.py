@@ -61,9 +61,11 @@ def examine(
         return None, findings
     try:
         raw, findings = extended(file, raw, installed)
-        if "base_url" not in raw:  # then whoever uses it says where the server is
-            raw["base_url"] = "{base_url}"
-            raw["settings"] = {"base_url": {"type": "url"}, **(raw.get("settings") or {})}
+        settings = raw.get("settings", {})
+        if "base_url" not in raw and isinstance(settings, Mapping):  # then whoever uses it says where the server is
+            raw = {**raw, "base_url": "{base_url}", "settings": {"base_url": {"type": "url"}, **settings}}
+        unwise = [finding for finding in findings if finding.warning]
+        findings = [finding for finding in findings if not finding.warning]
         findings += [Finding(file, *misfit) for misfit in n.misfits(raw, n.VendorFile)]
     except RecursionError:
         findings = [Finding(file, "", "nested too deeply")]
@@ -71,7 +73,7 @@ def examine(
         return None, findings
     compiler = Compiler(file, raw, msgspec.convert(raw, n.VendorFile, strict=True), converters, functions)
     vendor = compiler.vendor()
-    return (None if compiler.findings else vendor), compiler.findings
+    return (None if compiler.findings else vendor), [*compiler.findings, *unwise]
 
 
 def _again(raw: Mapping[str, Any]) -> Vendor:
