@@ -16,6 +16,7 @@ from authflow.plugins.discovery import (
     functions,
     implemented,
     manager,
+    register_file,
     stores,
     vendors,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "hookimpl",
     "implemented",
     "manager",
+    "register_file",
     "stores",
     "vendors",
 ]

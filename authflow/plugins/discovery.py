@@ -6,8 +6,10 @@ import copyreg
 import difflib
 import functools
 import importlib.metadata
+import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -43,6 +45,20 @@ def manager() -> pluggy.PluginManager:
             )
             log.warning("%s; everything else works: repair or remove that package", broken[entry.name])
     return plugins
+
+
+def register_file(path: str) -> None:
+    """Make a plugin of a module that is not installed: for authors. Raises ConfigurationError."""
+    try:
+        spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(spec.name, module)
+        spec.loader.exec_module(module)
+    except Exception as error:  # of any class: it is somebody's program
+        raise ConfigurationError(f"the plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
+    manager().register(module, name=path)
 
 
 def broken_plugins() -> list[str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -288,3 +290,21 @@ def test_a_token_server_elsewhere_gets_no_password(case: Case) -> None:
 def test_a_preset_gives_no_cause_for_a_warning(case: Case) -> None:
     file = f'name = "case"\nextends = "{case.preset}"\nbase_url = "https://vendor.example/"\n{case.file}'
     assert authflow.vendors.load(tomllib.loads(file)).warnings == ()
+
+
+README = (Path(__file__).parents[2] / "plugins" / "README.md").read_text("utf-8")
+SHORTEST = re.findall(
+    r"```toml\n(.*?)```", README.partition("## The shortest files")[2].partition("\n## ")[0], re.DOTALL
+)
+
+
+@pytest.mark.parametrize("text", SHORTEST, ids=range(len(SHORTEST)))
+def test_the_shortest_files_are_right_and_short(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text(text)
+    assert 2 <= len(text.splitlines()) <= 6
+    assert authflow.vendors.load(path).warnings == ()
+
+
+def test_there_is_one_for_each_common_form() -> None:
+    assert len(SHORTEST) == 6
