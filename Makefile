@@ -7,13 +7,18 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo test lint mutants bench gallery test-niquests test-wheels clean
+.PHONY: demo quick test lint mutants bench gallery test-niquests test-wheels clean
 
 demo: $(READY)
 	@$(BIN)/authflow demo
 
 # One more worker than there are cores: many tests wait for a server or a deadline.
+QUICK := tests/templates tests/vendors tests/manager tests/plugins $(wildcard tests/test_*.py)
 WORKERS := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+
+# The rooms that think, and the units of the others: for every save of a file.
+quick: $(READY)
+	@$(BIN)/python -m pytest -q -m "not slow and not program" $(QUICK)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -88,11 +88,18 @@ class Module:
         return self.at_once | self.later
 
 
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
+#: Every module by its name below `authflow`; "" is the package itself.
+PATHS = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
 @functools.cache
 def modules() -> dict[str, Module]:
     found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+    for name, path in PATHS.items():
         found[name] = Module(name, path)
         _read(found[name], ast.parse(path.read_text("utf-8")), later=False)
     return found
@@ -190,7 +197,7 @@ def test_the_front_door_imports_nothing_at_once() -> None:
     assert not at_once, f"import authflow would import {', '.join(at_once)} too: name it in _HOMES instead"
 
 
-@pytest.mark.parametrize("name", sorted(name for name, module in modules().items() if module.room in PURE))
+@pytest.mark.parametrize("name", [name for name in PATHS if name.partition(".")[0] in PURE])
 def test_the_pure_rooms_do_not_touch_the_world(name: str) -> None:
     module = modules()[name]
     touched = {other for other in module.all if other in WORLD or other.split(".")[0] in WORLD}
@@ -280,9 +287,9 @@ def test_help_tells_a_stranger_what_to_give_and_what_is_raised() -> None:
             assert re.search(rf"(^|  ){name}  ", doc, re.MULTILINE) or name == "settings_and_credentials", name
 
 
-@pytest.mark.parametrize("name", modules(), ids=lambda name: name or "authflow")
+@pytest.mark.parametrize("name", PATHS, ids=lambda name: name or "authflow")
 def test_a_module_opens_with_why_and_can_be_read_at_a_sitting(name: str) -> None:
-    source = modules()[name].path.read_text("utf-8")
+    source = PATHS[name].read_text("utf-8")
     lines = source.count("\n")
     assert lines <= 500, f"{name} has {lines} lines: find the two things that it does, and give each a module"
     assert ast.get_docstring(ast.parse(source)), f"{name} says nothing of what it is for: begin with a docstring"
