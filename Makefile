@@ -7,7 +7,7 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo quick test lint mutants bench gallery test-niquests test-wheels clean
+.PHONY: demo quick test lint map mutants bench gallery test-niquests test-wheels clean
 
 demo: $(READY)
 	@$(BIN)/authflow demo
@@ -27,6 +27,10 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The plan of the house in CONTRIBUTING.md, from the imports as they are.
+map: $(READY)
+	$(BIN)/python -m tests.house
 
 # Seeded bugs, each of which the state machine or a test must catch.
 mutants: $(READY)

@@ -1,13 +1,11 @@
 """The rules of the house: which way imports run, what rooms may touch, what stays light, what is public, no secrets.
 
-The order of the rooms is the table below, and the map of a room stands in its door (`__init__`). A test that fails says
-what to do.
+The plan is in `tests/house.py`, and the map of a room is in its door (`__init__`). A test that fails says what to do.
 """
 
 from __future__ import annotations
 
 import ast
-import functools
 import gc
 import graphlib
 import importlib
@@ -17,8 +15,6 @@ import pydoc
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,113 +22,20 @@ import pytest
 import authflow
 from authflow.http import Answer, Request
 from authflow.stores.memory import MemoryStore
-from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor, answered
-
-PACKAGE = Path(authflow.__file__).parent
-
-#: From the bottom up: a room imports only from rooms in rows before its own, and only from their doors.
-ORDER = (
-    ("errors",),
-    ("sealed",),
-    ("http",),
-    ("masking",),
-    ("templates",),
-    ("vendors",),
-    ("stores",),
-    ("plugins",),
-    ("manager",),
-    ("recording",),
-    ("clients",),
-    ("session",),
-    ("testing",),
-    ("cli",),
-    ("__main__",),
+from tests.house import (
+    BEGIN,
+    CONTRIBUTING,
+    END,
+    ONLY_IN,
+    PATHS,
+    PURE,
+    RANK,
+    WORLD,
+    drawing,
+    modules,
+    ours,
 )
-RANK = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
-
-#: Rooms that think and do nothing else: no clock, no threads, no network, no other processes, no chance.
-PURE = ("errors", "sealed", "http", "masking", "templates", "vendors")
-WORLD = {"asyncio", "concurrent", "httpx", "multiprocessing", "random", "requests", "select", "socket", "subprocess"}
-WORLD |= {"threading", "time", "trio", "urllib.request", "http.client", "ssl"}
-
-#: Packages that are imported at once by these modules alone: everywhere else, an import inside a function.
-ONLY_IN = {
-    "requests": {"cli.demo"},
-    "niquests": {"clients.niquests"},
-    "httpx": {"cli.demo"},
-    "click": {"cli"},
-    "rich": {"cli"},
-    "cryptography": {"stores.encrypted"},
-    "keyring": {"stores.keyring"},
-    "redis": {"stores.redis"},
-    "jwt": set[str](),
-    "pluggy": {"plugins"},
-}
-
-
-@dataclass
-class Module:
-    """A module and what it imports: when it is imported itself, and later, inside functions or for type checkers."""
-
-    name: str
-    path: Path
-    at_once: set[str] = field(default_factory=set)
-    later: set[str] = field(default_factory=set)
-
-    @property
-    def room(self) -> str:
-        return self.name.partition(".")[0]
-
-    @property
-    def all(self) -> set[str]:
-        return self.at_once | self.later
-
-
-def _name(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
-
-
-#: Every module by its name below `authflow`; "" is the package itself.
-PATHS = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-@functools.cache
-def modules() -> dict[str, Module]:
-    found = {}
-    for name, path in PATHS.items():
-        found[name] = Module(name, path)
-        _read(found[name], ast.parse(path.read_text("utf-8")), later=False)
-    return found
-
-
-def _read(module: Module, node: ast.AST, *, later: bool) -> None:
-    for child in ast.iter_child_nodes(node):
-        names = [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
-        if isinstance(child, ast.ImportFrom):
-            assert child.level == 0, f"{module.name} imports relatively: write the whole name"
-            assert child.module is not None
-            inside = [f"{child.module}.{alias.name}" for alias in child.names]
-            names = [name if _is_module(name) else child.module for name in inside]
-        (module.later if later else module.at_once).update(names)
-        for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
-        lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or for_types
-        _read(module, child, later=later or lazy)
-
-
-def _is_module(name: str) -> bool:
-    path = PACKAGE.parent.joinpath(*name.split("."))
-    return name.startswith("authflow.") and (path.with_suffix(".py").exists() or (path / "__init__.py").exists())
-
-
-def ours(names: set[str]) -> set[str]:
-    """Which of these are modules of ours; the front door is nobody's to rank, since it imports nothing at once."""
-    return {name.removeprefix("authflow.") for name in names if name.startswith("authflow.")}
-
-
-def within(room: str, module: Module) -> set[str]:
-    """The modules of its own room that a module imports."""
-    return {name for name in ours(module.all) if name.partition(".")[0] == room}
-
+from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor, answered
 
 # --- imports ----------------------------------------------------------------------------------------------------------
 
@@ -190,6 +93,11 @@ def test_a_door_names_all_that_is_in_its_room() -> None:
         inside = {each for each in inside if each not in ("__init__", "__pycache__") and f"{name}.{each}" in modules()}
         silent = sorted(each for each in inside if not re.search(rf"\b{each}\b", told))
         assert not silent, f"authflow/{name}/__init__.py does not say what is in {', '.join(silent)}: add it to the map"
+
+
+def test_the_map_shows_the_house_as_it_is() -> None:
+    shown = CONTRIBUTING.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    assert shown == drawing(), "the house has changed: make map draws it anew"
 
 
 def test_the_front_door_imports_nothing_at_once() -> None:
