@@ -21,6 +21,7 @@ SLOW = (
     *("clients/test_crowds.py", "clients/test_redirects.py"),
     *("manager/test_jwt_verification.py", "stores/test_processes.py"),
     *("testing/test_machine.py", "testing/test_plugins_readme.py", "testing/test_pytest_plugin.py"),
+    "test_types.py",
     *("trust/test_masks.py", "trust/test_slow_answers.py", "vendors/test_hostile_files.py"),
 )
 PROGRAMS = {"dbus", "keyring_store", "page", "redis_cluster", "redis_server", "redis_store", "story"}
