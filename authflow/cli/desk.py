@@ -55,12 +55,12 @@ class Desk:
 
     def wait_for(self, what: str, work: Callable[[], T]) -> T:
         """The result of `work`, done in another thread; `what` is shown on a terminal if it takes its time."""
-        landed: list[Any] = []
+        done: list[Any] = []
         errors: list[BaseException] = []
 
         def run() -> None:
             try:
-                landed.append(work())
+                done.append(work())
             except BaseException as error:
                 errors.append(error)
             self._inbox.put(None)
@@ -78,7 +78,7 @@ class Desk:
                     raise
         if errors:
             raise errors[0]
-        result: T = landed[0]
+        result: T = done[0]
         return result
 
     def _next(self, shown: contextlib.ExitStack, what: str) -> _Question | None:

@@ -1,7 +1,7 @@
 """httpx and httpx2: the token as an `Auth`, exchanges through a `Client`.
 
-The walk of a request is one generator for both worlds: it yields requests to send, flights to wait for and bodies to
-look into; the synchronous and the asynchronous flow differ only in how they do that.
+What happens to a request is one generator for both worlds: it yields requests to send, flights to wait for and bodies
+to look into; the synchronous and the asynchronous flow differ only in how they do that.
 
 httpx follows redirects below `auth`, copying headers from hop to hop and dropping `Authorization` alone. So every other
 header of ours is carried in a `Carrier`, which is sent but never copied, and each hop is judged when its headers go out
@@ -30,7 +30,7 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _Peek:
-    """Asks the driver of a walk for the start of a response's body."""
+    """Asks for the start of a response's body."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
@@ -66,7 +66,7 @@ def _auth_class(library: str) -> type[Any]:
             raise wrong_adapter(library, request)
 
         def _fresh(self, request: Any, *, in_async: bool) -> Grant | None:
-            """The hot path: a fresh bearer, laid over a request to a declared origin. None where a walk must begin."""
+            """The hot path: a fresh bearer, laid over a request to a declared origin. None where that needs thought."""
             grant, clock, url = self._grants.current, self._clock, request.url
             if (
                 grant.bearer is None
@@ -132,7 +132,7 @@ def _auth_class(library: str) -> type[Any]:
         def _steps(
             self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool
         ) -> Generator[Any, Any, None]:
-            """One request's walk, from its start, or from the answer to a request that carried `grant`."""
+            """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
             manager = self.manager
             laid = Laid(lib, carrier, request)
             if grant is None:

@@ -1,4 +1,4 @@
-"""niquests: the walk of requests, for a `Session` and an `AsyncSession` alike, whole answers and lazy ones.
+"""niquests: the hooks of requests, for a `Session` and an `AsyncSession` alike, whole answers and lazy ones.
 
 niquests does not tell an auth object which of the two asks. So nothing waits until one can see it:
 
@@ -40,7 +40,7 @@ def sender(library: str, client: Any) -> Sender:
 
 
 async def settle_async(steps: Steps) -> Any:
-    """Go the steps of a walk in an event loop, without blocking it."""
+    """Go the steps of a hook in an event loop, without blocking it."""
     try:
         step = next(steps)
         while True:

@@ -5,7 +5,7 @@ So each request has a hook that sends it once more when the session manager says
 when it is given its URL (requests itself drops `Authorization` only, and on every other host). As long as a token is
 fresh, all requests share one hook, and a request's own begins with the first answer that is worth a thought.
 
-The steps of a walk are a generator, which yields flights to wait for and results to be awaited: niquests' asynchronous
+What a hook does is a generator, which yields flights to wait for and results to be awaited: niquests' asynchronous
 sessions go the same steps (`authflow.clients.niquests`). Nothing here imports a library before it is in use.
 """
 
@@ -58,7 +58,7 @@ def auth_class(library: str, cls: type[Auth]) -> type[Auth]:
 
 
 def settle(steps: Steps) -> Any:
-    """Go the steps of a walk in this thread, waiting for flights."""
+    """Go the steps of a hook in this thread, waiting for flights."""
     try:
         step = next(steps)
         while True:
@@ -91,7 +91,7 @@ class FreshHook:
             self.hook(response.request)
 
     def hook(self, request: Any) -> RequestHook:
-        """The walk of one request from here on. It takes this listener's place, and the one behind that, so that a
+        """The hook of one request from here on. It takes this one's place, and the one behind that, so that a
         library that is going through the listeners comes to it next, and calls or awaits it.
         """
         hook = self.auth.hook(self.auth, self.grant)
@@ -119,7 +119,7 @@ class RequestHook:
         self._again = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A response may be pickled with its request and hooks; the walk is over then.
+        # A response may be pickled with its request and hooks; it is over then.
         return _over, ()
 
     def authorize(self, request: Any) -> Flight[Grant] | None:
@@ -306,7 +306,7 @@ class Auth:
         return request
 
     def retire(self, listeners: list[Any], hook: RequestHook | None = None) -> None:
-        """A request has one walk: whatever else of ours listens to it, because it was authorised twice, is silent."""
+        """A request has one hook: whatever else of ours listens to it, because it was authorised twice, is silent."""
         for here, listener in enumerate(listeners):
             ours = getattr(listener, "__self__", listener)
             if isinstance(ours, FreshHook | RequestHook) and ours is not hook and ours.auth is self:

@@ -113,7 +113,7 @@ def rewound(request: Any) -> Any:
 
 
 def follow(request: Any, hook: Any) -> None:
-    """Let the hops of a redirected request be judged by `walk` (or the one that begins by then), and its place in the
+    """Let the hops of a redirected request be judged by `hook` (or the one that begins by then), and its place in the
     history be clean.
     """
     request._hook = hook

@@ -69,7 +69,7 @@ class Flight(Generic[T]):
         return self._error
 
     def call_when_done(self, ticket: object, callback: Callable[[], Any]) -> None:
-        """Call `callback` once, from whichever thread lands the flight; at once, if it has landed."""
+        """Call `callback` once, from whichever thread ends the flight; at once, if it has ended."""
         with self._lock:
             if not self._done.is_set():
                 self._callbacks[ticket] = callback

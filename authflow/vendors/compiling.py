@@ -143,7 +143,7 @@ class Compiler:
         return (user, password) if user is not None and password is not None else None
 
     def duration(self, key: str, raw: int | float | str | None) -> Template | None:
-        """Seconds, "12h", or a setting: in a placeholder, or by its bare name."""
+        """Seconds, "12h", or a setting: in a placeholder, or by its name alone."""
         if isinstance(raw, str) and raw in self.form.settings:
             raw = f"{{{raw}}}"
         if raw is not None and not (isinstance(raw, str) and "{" in raw):

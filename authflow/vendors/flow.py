@@ -1,10 +1,10 @@
-"""The flow: states, the events and outcomes that lead from one to the next, and the renewal.
+"""The flow: states, the events and outcomes that lead from one to the next, and the run.
 
     a sending state     sends its exchange; the outcome says which state follows        signed_out, stale
     a presenting state  lays its presentation over the caller's requests and rests      signed_in
     a failing state     raises                                                          refused
 
-A renewal walks from wherever an event led until a state presents or fails. It is a pure generator: it yields the
+A run goes from wherever an event led until a state presents or fails. It is a pure generator: it yields the
 exchange that it wants sent and is sent the outcome back. It does no I/O, reads no clock, and, since the flow was
 proved to hold no cycle of sending states, it sends at most as many exchanges as there are sending states.
 """

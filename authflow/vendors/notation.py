@@ -153,7 +153,7 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     exchanges: dict[str, Exchange] = {}
     states: dict[str, State] = {}
     answers: Annotated[Outcomes | None, Meta(description="Events that answers to the caller's requests can be")] = None
-    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent bare")] = []
+    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent without credential")] = []
     rewrites: list[Rewrite] = []
 
 
