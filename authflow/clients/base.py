@@ -47,11 +47,17 @@ def wire_headers(request: Request, agent: str) -> dict[str, str]:
     """The headers of an exchange, with what a plain client says of itself.
 
     The connection is not kept: exchanges are rare, and one sent over a connection that the vendor has just closed may
-    or may not have been received.
+    or may not have been received. No cache answers in the vendor's place (RFC 9111 §5.2.1.5).
     """
     own = dict(request.headers)
     have = {name.lower() for name in own}
-    ours = {"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+    ours = {
+        "User-Agent": agent,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "Cache-Control": "no-store",
+    }
     return {**{name: value for name, value in ours.items() if name.lower() not in have}, **own}
 
 
