@@ -107,6 +107,12 @@ def cookie_header(present: str | None, ours: Pairs) -> str:
     return "; ".join([*kept, *(f"{name}={value}" for name, value in ours)])
 
 
+def read_cookies(line: str) -> Pairs:
+    """The pairs of a `Cookie` header."""
+    pairs = (part.strip().partition("=") for part in line.split(";"))
+    return tuple((name, value) for name, _, value in pairs if name)
+
+
 def wrong_adapter(mine: str, request: object) -> ConfigurationError:
     """The error for an adapter that was given to another library's client: it names the right one."""
     theirs = type(request).__module__.partition(".")[0]

@@ -117,10 +117,11 @@ class NiquestsRequestHook(RequestHook):
             earlier.url = earlier.request.url
         return response
 
-    def _resent(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
+    def _resent(self, response: Any, request: Any, kwargs: Mapping[str, Any]) -> Steps:
         promise = _promise(response)
         if promise is None:
-            return (yield from super()._resent(response, kwargs))
+            return (yield from super()._resent(response, request, kwargs))
+        response.request = request
         again = yield self._whole(response, promise, kwargs)
         again.history = [*response.history, *again.history]
         response.__dict__, again.__dict__ = again.__dict__, response.__dict__

@@ -25,6 +25,7 @@ from authflow.clients.requests_wire import (
     URL,
     follow,
     following,
+    keep_cookies,
     lay_over,
     pairs,
     peek,
@@ -205,19 +206,22 @@ class RequestHook:
                 yield response.content
         yield response.close()
         take_back(request, self._grant)
+        response.request = self.auth.copied(request)
+        keep_cookies(self.auth.cookies, request, response)
         yield rewound(request)
         self._grant = self.auth.manager.signed(grant, functools.partial(view, request))
         self._again = True
         lay_over(request, self._grant, self.auth.manager)
-        again = yield from self._resent(response, kwargs)
+        again = yield from self._resent(response, request, kwargs)
         return again
 
-    def _resent(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
-        """The second answer to the request of `response`."""
+    def _resent(self, response: Any, request: Any, kwargs: Mapping[str, Any]) -> Steps:
+        """The second answer to the request; the first one stands in its history."""
         started = time.monotonic()
-        again = yield response.connection.send(response.request, **kwargs)
+        again = yield response.connection.send(request, **kwargs)
         again.elapsed = timedelta(seconds=time.monotonic() - started)
-        again.request = response.request
+        again.request = request
+        again.history = [response, *again.history]
         if self.concerns(again):
             again = yield from self.on_response(again, kwargs)
         return again
@@ -260,6 +264,7 @@ class Auth:
         self._kind = importlib.import_module(library).PreparedRequest
         self._following = following(self._kind) if self.follows else None
         self.error = importlib.import_module(library).RequestException
+        self.cookies = importlib.import_module(f"{library}.cookies")
 
     def __repr__(self) -> str:
         return f"<{self._library} auth of {self._owner!r}>"
@@ -304,6 +309,12 @@ class Auth:
         if self.follows:
             follow(request, hook)
         return request
+
+    def copied(self, request: Any) -> Any:
+        """A copy that nobody follows or hears."""
+        copy = self._kind.copy(request)
+        copy.hooks = {**copy.hooks, "response": []}
+        return copy
 
     def retire(self, listeners: list[Any], hook: RequestHook | None = None) -> None:
         """A request has one hook: whatever else of ours listens to it, because it was authorised twice, is silent."""

@@ -93,7 +93,8 @@ def _own_connections(library: Any, session: Any, deadline: Deadline) -> Iterator
     own = object.__new__(type(session))
     vars(own).update(vars(session))
     own.cookies = library.cookies.RequestsCookieJar()
-    if hasattr(getattr(session, "settings", None), "disabled"):  # requests-cache: its copy for this exchange is off
+    if hasattr(getattr(session, "settings", None), "disabled"):  # requests-cache: it is off for this exchange alone
+        own.cache = copy.copy(session.cache)
         own.settings = copy.copy(session.settings)
         own.settings.disabled = True
     own.adapters = type(session.adapters)(

@@ -199,9 +199,9 @@ class Rewrite:
             return None
         taken = {name for name, _ in self.source.query}
         target = self.target.render(_Over(found, values), base_url)
-        rest = [part for part in urlsplit(url).query.split("&") if part and _name_of(part) not in taken]
+        rest = "&".join(part for part in urlsplit(url).query.split("&") if _name_of(part) not in taken)
         parts = urlsplit(target)
-        return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, *rest)))))
+        return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, rest)))))
 
 
 def _name_of(part: str) -> str:

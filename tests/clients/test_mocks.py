@@ -1,4 +1,4 @@
-"""What people put in the place of a server, or beside a client: exchanges go through it as the user's own requests do."""
+"""What people put in a server's place, or beside a client: exchanges go through it as the user's own requests do."""
 
 from __future__ import annotations
 
