@@ -13,13 +13,29 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
+import sys
 from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
-from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view, without
-from authflow.errors import AuthFlowError, as_also
+from authflow.clients.httpx_wire import (
+    Carrier,
+    Laid,
+    keep_cookies,
+    onward,
+    pairs,
+    peek,
+    peek_async,
+    plain_copy,
+    replayable,
+    view,
+    without,
+)
+from authflow.errors import AuthFlowError, ConfigurationError, as_also
 from authflow.http import Answer
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
@@ -27,6 +43,13 @@ if TYPE_CHECKING:
     from authflow.manager import SessionManager
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class _TornAway(Exception):
+    """The client gave the request up while it was on its way: a hook of the user's raised `error`, say."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
 
 
 class _Peek:
@@ -83,11 +106,47 @@ def _auth_class(library: str) -> type[Any]:
             """Is the answer surely no event, and nothing to be judged on its way?"""
             return not response.history and response.status_code not in self.manager.statuses
 
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            """For auths that are composed of several (`yield from session.httpx.auth_flow(request)`): one send, with
+            the token. A rejection is the caller's to see; the next request renews.
+
+            Raises AuthFlowErrors that are RequestErrors too; ConfigurationError where a login would block a loop.
+            """
+            try:
+                grant = self._authorized(request)
+            except AuthFlowError as error:
+                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+            response = yield request
+            if response is not None and response.status_code in self.manager.statuses:
+                self._heard(grant, response)
+
+        def _authorized(self, request: Any) -> Grant:
+            """Lay a grant over the request, waited for if that blocks no event loop. Raises AuthFlowError."""
+            authorization = self.manager.authorize(str(request.url), functools.partial(view, request))
+            if authorization.grant is None and _in_loop():
+                raise ConfigurationError(
+                    f"{self.manager.vendor.title}: this request needs a login, and auth_flow cannot wait for it in an "
+                    "event loop: `await session.atoken()` first",
+                    vendor=self.manager.vendor.name,
+                )
+            grant = authorization.grant or self.manager.admit(authorization.wait(), authorization.url)
+            laid = Laid(lib, carrier, request)
+            if authorization.url != str(request.url):
+                laid.move(authorization.url)
+            grant = self.manager.signed(grant, functools.partial(view, request))
+            laid.over(request, grant, self.manager)
+            return grant
+
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-            response = None
+            response, torn = None, False
             grant = self._fresh(request, in_async=False)
             if grant is not None:
-                response = yield request
+                try:
+                    response = yield request
+                except GeneratorExit:
+                    torn = True
+                if torn:  # outside the block, where the hook's own error is the one that is handled
+                    return self._torn_away(grant, sys.exc_info()[1])
                 if self._settled(response):
                     return
             steps = self._steps(request, grant, response, in_async=False)
@@ -100,17 +159,28 @@ def _auth_class(library: str) -> type[Any]:
                     elif isinstance(step, _Peek):
                         answer = peek(lib, step.response)
                     else:
-                        answer = yield step
-            except StopIteration:
+                        try:
+                            answer = yield step
+                        except GeneratorExit:
+                            torn = True
+                        if torn:
+                            steps.throw(_TornAway(sys.exc_info()[1]))
+            except (StopIteration, _TornAway):
                 return
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-            response = None
+            response, torn = None, False
             grant = self._fresh(request, in_async=True)
             if grant is not None:
-                response = yield request
+                try:
+                    response = yield request
+                except GeneratorExit:
+                    torn = True
+                if torn:
+                    self._torn_away(grant, sys.exc_info()[1])
+                    return
                 if self._settled(response):
                     return
             steps = self._steps(request, grant, response, in_async=True)
@@ -123,11 +193,40 @@ def _auth_class(library: str) -> type[Any]:
                     elif isinstance(step, _Peek):
                         answer = await peek_async(lib, step.response)
                     else:
-                        answer = yield step
-            except StopIteration:
+                        try:
+                            answer = yield step
+                        except GeneratorExit:
+                            torn = True
+                        if torn:
+                            steps.throw(_TornAway(sys.exc_info()[1]))
+            except (StopIteration, _TornAway):
                 return
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+
+        def _torn_away(self, grant: Grant, error: BaseException | None) -> None:
+            """A hook that raises on a 401 keeps no revoked token alive: the next request renews it."""
+            response = _response_under(error, lib)
+            if response is not None and response.status_code in self.manager.statuses:
+                self._heard(grant, response)
+
+        def _heard(self, grant: Grant, response: Any) -> None:
+            """An answer that is the caller's, whatever it means: a rejected token is renewed for the next request."""
+            if grant is ANONYMOUS:
+                return
+            url = str(response.request.url)
+            if self.manager.trusts(grant, url):
+                body = getattr(response, "_content", b"")
+                answer = Answer(response.status_code, pairs(response.headers), body, self.manager.clock())
+                with suppress(AuthFlowError):
+                    self.manager.on_response(grant, url, answer, replayable=False)
+
+        def _sent(self, request: Any, grant: Grant) -> Generator[Any, Any, Any]:
+            try:
+                return (yield request)
+            except _TornAway as torn:
+                self._torn_away(grant, torn.error)
+                raise
 
         def _steps(
             self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool
@@ -147,7 +246,7 @@ def _auth_class(library: str) -> type[Any]:
                 laid.over(request, grant, manager)
                 if grant.travels:
                     onward(request, grant, in_async=in_async)
-                response = yield request
+                response = yield from self._sent(request, grant)
             trail: list[Any] = []
             rejected: list[Any] = []
             again = False
@@ -166,12 +265,12 @@ def _auth_class(library: str) -> type[Any]:
                     laid = Laid(lib, carrier, request)
                     grant = manager.signed(grant, functools.partial(view, request))
                     laid.over(request, grant, manager)
-                    response = yield request
+                    response = yield from self._sent(request, grant)
                     continue
                 if response.status_code not in manager.statuses:
                     break
                 body = b""
-                if manager.needs_body:
+                if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
                     body = yield _Peek(response)
                 answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
                 if again:
@@ -185,16 +284,17 @@ def _auth_class(library: str) -> type[Any]:
                     finished = yield heard.flight
                     new = manager.admit(finished, url)
                 again = True
-                trail += _new(response.history, trail, rejected)
-                rejected.append(response)
+                trail += [*_new(response.history, trail, rejected), response]
                 if hop is not request:
                     request, laid = hop, Laid(lib, carrier, hop)
                 laid.take_back(grant)
+                response.request = plain_copy(lib, request)
+                keep_cookies(lib, request, response)
                 grant = manager.signed(new, functools.partial(view, request))
                 laid.over(request, grant, manager)
                 if grant.travels:
                     onward(request, grant, in_async=in_async)
-                response = yield request
+                response = yield from self._sent(request, grant)
             response.history = [*trail, *_new(response.history, trail, rejected)]
             for earlier in response.history:
                 for name, _ in grant.presentation.headers:
@@ -203,6 +303,25 @@ def _auth_class(library: str) -> type[Any]:
                     earlier.request.url = lib.URL(without(str(earlier.request.url), grant.presentation.query))
 
     return HttpxAuth
+
+
+def _in_loop() -> bool:
+    """Does whoever asks run in an event loop of this thread, with no synchronous client in between?"""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "_send_handling_auth":
+        frame = frame.f_back
+    return frame is not None and bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
+
+
+def _response_under(error: BaseException | None, lib: Any) -> Any:
+    """The response that the client had in hand when a hook raised."""
+    found = None
+    trace = error.__traceback__ if error is not None else None
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").startswith(f"{lib.__name__}."):
+            found = trace.tb_frame.f_locals.get("response") or found
+        trace = trace.tb_next
+    return found if isinstance(found, lib.Response) else None
 
 
 def _new(responses: list[Any], *known: list[Any]) -> list[Any]:

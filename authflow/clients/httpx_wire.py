@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from authflow.clients.base import MAX_PEEK, cookie_header
+from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies
 from authflow.errors import ConfigurationError
 from authflow.http import WEBSOCKET, Origin, Pairs, Request, add_query, merge_fields
 from authflow.manager import Grant
@@ -237,6 +237,24 @@ def once_class(lib: Any) -> Any:
             yield self._take()
 
     return OnceStream
+
+
+def plain_copy(lib: Any, request: Any) -> Any:
+    """A request without the token, for the history."""
+    headers = request.headers.plain() if isinstance(request.headers, Carrier) else request.headers
+    copy = lib.Request(request.method, request.url, headers=headers)
+    if hasattr(request, "_content"):
+        copy._content, copy.stream = request._content, lib.ByteStream(request._content)
+    return copy
+
+
+def keep_cookies(lib: Any, request: Any, response: Any) -> None:
+    """Cookies that came with a rejected answer go with the second send, as a browser would (RFC 6265 §5.3, §5.4)."""
+    jar, probe = lib.Cookies(), lib.Request("GET", request.url)
+    jar.extract_cookies(response)
+    jar.set_cookie_header(probe)
+    if line := probe.headers.get("Cookie"):
+        request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), read_cookies(line))
 
 
 def pairs(headers: Any) -> Pairs:

@@ -184,10 +184,7 @@ class RequestHook:
         if not manager.trusts(grant, url):
             return None
         body = b""
-        if manager.needs_body and any(
-            pattern.needs_body and (pattern.status is None or response.status_code in pattern.status)
-            for _, pattern in manager.vendor.answers
-        ):
+        if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
             body = yield from peek(response, bool(kwargs.get("stream")))
         answer = Answer(response.status_code, pairs(response), body, manager.clock())
         if self._again:

@@ -36,6 +36,11 @@ log: Final = logging.getLogger("authflow")
 
 #: Seconds for which an event that a fresh token could not cure is the caller's own affair, per token and path.
 FORBIDDEN_FOR: Final = 60.0
+#: Media types of what comes bit by bit, and is the caller's as it comes.
+STREAMS: Final = (
+    *("text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"),
+    *("application/stream+json", "multipart/x-mixed-replace", "application/octet-stream", "audio/", "video/"),
+)
 #: How many paths a session remembers: where a token was rejected, and which grant `vary` wants there.
 MOST_PATHS: Final = 1024
 
@@ -106,10 +111,13 @@ class SessionManager:
     def clock(self) -> Callable[[], float]:
         return self.grants.clock
 
-    @property
-    def needs_body(self) -> bool:
-        """Must the body of an answer be looked into in order to know?"""
-        return any(pattern.needs_body for _, pattern in self.vendor.answers)
+    def reads_body(self, status: int, kind: str) -> bool:
+        """Does a pattern of `[answers]` read such a body (`kind`: its Content-Type)? A stream is never held up."""
+        asked = any(
+            pattern.needs_body and (pattern.status is None or status in pattern.status)
+            for _, pattern in self.vendor.answers
+        )
+        return asked and not kind.strip().lower().startswith(STREAMS)
 
     # --- what adapters ask --------------------------------------------------------------------------------------------
 
