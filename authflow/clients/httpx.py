@@ -3,10 +3,9 @@
 What happens to a request is one generator for both worlds: it yields requests to send, flights to wait for and bodies
 to look into; the synchronous and the asynchronous flow differ only in how they do that.
 
-httpx follows redirects below `auth`, copying headers from hop to hop and dropping `Authorization` alone. So every other
-header of ours is carried in a `Carrier`, which is sent but never copied, and each hop is judged when its headers go out
-(`onward`): at a declared origin it gets the token, elsewhere nothing. Where a transport is not httpcore's, a hop at a
-declared origin arrives without the token and is sent once more with it.
+httpx follows redirects below `auth`; `httpx_wire` judges each hop as it is made. What a hook of the user's raises
+closes our generator: then the response is looked for among what the client had in hand, so that a rejected token is
+renewed.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from authflow.clients.base import wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import (
-    Carrier,
+    Followed,
     Laid,
+    follow,
     keep_cookies,
-    onward,
     pairs,
     peek,
     peek_async,
     plain_copy,
     replayable,
+    unburden,
     view,
-    without,
 )
 from authflow.errors import AuthFlowError, ConfigurationError, as_also
 from authflow.http import Answer
@@ -41,8 +40,6 @@ from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
-
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _TornAway(Exception):
@@ -70,7 +67,6 @@ def sender(library: str, client: Any) -> Sender:
 @functools.cache
 def _auth_class(library: str) -> type[Any]:
     lib: Any = importlib.import_module(library)
-    carrier = type("_Carrier", (Carrier, lib.Headers), {})
 
     class HttpxAuth(lib.Auth):  # type: ignore[misc]
         """`auth=` of one session. Raises `AuthFlowError`s that are the client's `RequestError`s too."""
@@ -88,7 +84,7 @@ def _auth_class(library: str) -> type[Any]:
         def __call__(self, request: object) -> Any:
             raise wrong_adapter(library, request)
 
-        def _fresh(self, request: Any, *, in_async: bool) -> Grant | None:
+        def _fresh(self, request: Any) -> Grant | None:
             """The hot path: a fresh bearer, laid over a request to a declared origin. None where that needs thought."""
             grant, clock, url = self._grants.current, self._clock, request.url
             if (
@@ -99,12 +95,14 @@ def _auth_class(library: str) -> type[Any]:
                 return None
             request.headers["Authorization"] = grant.bearer
             if grant.travels:
-                onward(request, grant, in_async=in_async)
+                laid = Laid(lib, request, self.manager)
+                laid.grant = grant
+                follow(laid)
             return grant
 
         def _settled(self, response: Any) -> bool:
             """Is the answer surely no event, and nothing to be judged on its way?"""
-            return not response.history and response.status_code not in self.manager.statuses
+            return not response.history and response.status_code not in self.manager.noteworthy
 
         def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             """For auths that are composed of several (`yield from session.httpx.auth_flow(request)`): one send, with
@@ -130,16 +128,18 @@ def _auth_class(library: str) -> type[Any]:
                     vendor=self.manager.vendor.name,
                 )
             grant = authorization.grant or self.manager.admit(authorization.wait(), authorization.url)
-            laid = Laid(lib, carrier, request)
+            laid = Laid(lib, request, self.manager)
             if authorization.url != str(request.url):
                 laid.move(authorization.url)
             grant = self.manager.signed(grant, functools.partial(view, request))
-            laid.over(request, grant, self.manager)
+            laid.over(grant)
+            if grant is not ANONYMOUS:
+                follow(laid)
             return grant
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             response, torn = None, False
-            grant = self._fresh(request, in_async=False)
+            grant = self._fresh(request)
             if grant is not None:
                 try:
                     response = yield request
@@ -149,7 +149,7 @@ def _auth_class(library: str) -> type[Any]:
                     return self._torn_away(grant, sys.exc_info()[1])
                 if self._settled(response):
                     return
-            steps = self._steps(request, grant, response, in_async=False)
+            steps = self._steps(request, grant, response)
             answer: Any = None
             try:
                 while True:
@@ -172,7 +172,7 @@ def _auth_class(library: str) -> type[Any]:
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
             response, torn = None, False
-            grant = self._fresh(request, in_async=True)
+            grant = self._fresh(request)
             if grant is not None:
                 try:
                     response = yield request
@@ -183,7 +183,7 @@ def _auth_class(library: str) -> type[Any]:
                     return
                 if self._settled(response):
                     return
-            steps = self._steps(request, grant, response, in_async=True)
+            steps = self._steps(request, grant, response)
             answer: Any = None
             try:
                 while True:
@@ -221,6 +221,20 @@ def _auth_class(library: str) -> type[Any]:
                 with suppress(AuthFlowError):
                     self.manager.on_response(grant, url, answer, replayable=False)
 
+        def _on(self, request: Any, laid: Laid, grant: Grant) -> Laid:
+            """What lies on the request that was answered: the first one, or the hop that a redirect led to."""
+            if isinstance(request.extensions, Followed):
+                found: Laid = request.extensions.laid
+                return found
+            if laid.request is request or grant is ANONYMOUS:
+                return laid
+            hop, url = Laid(lib, request, self.manager), str(request.url)
+            if self.manager.trusts(grant, url):
+                hop.grant = grant
+            else:
+                self.manager.goes_without(url)
+            return hop
+
         def _sent(self, request: Any, grant: Grant) -> Generator[Any, Any, Any]:
             try:
                 return (yield request)
@@ -228,79 +242,64 @@ def _auth_class(library: str) -> type[Any]:
                 self._torn_away(grant, torn.error)
                 raise
 
-        def _steps(
-            self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool
-        ) -> Generator[Any, Any, None]:
+        def _steps(self, request: Any, grant: Grant | None = None, response: Any = None) -> Generator[Any, Any, None]:
             """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
             manager = self.manager
-            laid = Laid(lib, carrier, request)
+            laid = Laid(lib, request, manager)
             if grant is None:
-                entry = manager.authorize(str(request.url), functools.partial(view, request))
-                grant = entry.grant
+                authorization = manager.authorize(str(request.url), functools.partial(view, request))
+                grant = authorization.grant
                 if grant is None:
-                    finished = yield entry.flight
-                    grant = manager.admit(finished, entry.url)
-                if entry.url != str(request.url):
-                    laid.move(entry.url)
+                    grant = manager.admit((yield authorization.flight), authorization.url)
+                if authorization.url != str(request.url):
+                    laid.move(authorization.url)
                 grant = manager.signed(grant, functools.partial(view, request))
-                laid.over(request, grant, manager)
-                if grant.travels:
-                    onward(request, grant, in_async=in_async)
+                laid.over(grant)
+                if grant is not ANONYMOUS:
+                    follow(laid)
                 response = yield from self._sent(request, grant)
+            else:
+                laid.grant = grant
             trail: list[Any] = []
             rejected: list[Any] = []
             again = False
             while True:
-                hop = response.request
-                url = laid.plain_url(hop)
-                if grant is ANONYMOUS:
-                    break
-                if not manager.trusts(grant, url):
-                    manager.goes_without(url)
-                    break
-                if hop is not request and not laid.carries(hop, grant) and _worth_sending(manager, hop, response):
-                    trail += _new(response.history, trail, rejected)
+                request = response.request
+                laid = self._on(request, laid, grant)
+                grant = laid.grant
+                if not again and laid.is_missing and _worth_sending(manager, request, response):
+                    laid.over(grant)
+                    follow(laid)
                     rejected.append(response)
-                    request = hop
-                    laid = Laid(lib, carrier, request)
-                    grant = manager.signed(grant, functools.partial(view, request))
-                    laid.over(request, grant, manager)
                     response = yield from self._sent(request, grant)
                     continue
-                if response.status_code not in manager.statuses:
+                if grant is ANONYMOUS or response.status_code not in manager.statuses:
                     break
                 body = b""
                 if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
                     body = yield _Peek(response)
                 answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
+                url = laid.plain_url
                 if again:
                     manager.on_second_response(grant, url, answer)
                     break
-                heard = manager.on_response(grant, url, answer, replayable=replayable(lib, hop))
+                heard = manager.on_response(grant, url, answer, replayable=replayable(lib, request))
                 if heard is None:
                     break
-                new = heard.grant
-                if new is None:
-                    finished = yield heard.flight
-                    new = manager.admit(finished, url)
+                new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
                 again = True
                 trail += [*_new(response.history, trail, rejected), response]
-                if hop is not request:
-                    request, laid = hop, Laid(lib, carrier, hop)
-                laid.take_back(grant)
+                laid.take_back()
                 response.request = plain_copy(lib, request)
                 keep_cookies(lib, request, response)
                 grant = manager.signed(new, functools.partial(view, request))
-                laid.over(request, grant, manager)
-                if grant.travels:
-                    onward(request, grant, in_async=in_async)
+                laid.over(grant)
+                if grant is not ANONYMOUS:
+                    follow(laid)
                 response = yield from self._sent(request, grant)
             response.history = [*trail, *_new(response.history, trail, rejected)]
-            for earlier in response.history:
-                for name, _ in grant.presentation.headers:
-                    earlier.request.headers.pop(name, None)
-                if grant.presentation.query:
-                    earlier.request.url = lib.URL(without(str(earlier.request.url), grant.presentation.query))
+            for earlier in (*response.history, response.next_request):
+                unburden(earlier.request if isinstance(earlier, lib.Response) else earlier, grant)
 
     return HttpxAuth
 
@@ -330,5 +329,5 @@ def _new(responses: list[Any], *known: list[Any]) -> list[Any]:
 
 
 def _worth_sending(manager: SessionManager, request: Any, response: Any) -> bool:
-    """A hop that came without the token is asked for again if that is safe, or if it was turned away for it."""
-    return request.method in SAFE or response.status_code in manager.statuses
+    """A hop that came back from elsewhere without the token is sent again if that is safe, or if it was turned away."""
+    return request.method in ("GET", "HEAD", "OPTIONS") or response.status_code in manager.statuses
