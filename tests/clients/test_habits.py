@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 import authflow
+from tests.clients.drivers import DRIVERS
 from tests.servers import Came, Listener, Says
 from tests.trust.wire import writing
 
 Listen = Callable[..., Listener]
-LIBRARIES = ["requests", "httpx", "httpx2"]
+LIBRARIES = sorted({driver.library for driver in DRIVERS})
+HTTPX = [library for library in LIBRARIES if library.startswith("httpx")]
 
 
 def vendor(url: str, **more: Any) -> dict[str, Any]:
@@ -52,8 +54,8 @@ class Vendor:
 @contextlib.contextmanager
 def client(library: str, session: authflow.AuthSession, **more: Any) -> Iterator[Any]:
     lib = importlib.import_module(library)
-    made = lib.Session() if library == "requests" else lib.Client(trust_env=False, **more)
-    if library == "requests":
+    made = lib.Session() if library not in HTTPX else lib.Client(trust_env=False, **more)
+    if library not in HTTPX:
         made.trust_env = False
     made.auth = getattr(session, library)
     with made:
@@ -89,7 +91,7 @@ def test_the_turned_away_answer_stands_in_the_history_without_the_token(library:
     assert answer.history[0].request.method == "POST"
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("library", HTTPX)
 @pytest.mark.parametrize("error", ["status", "own"])
 def test_a_hook_that_raises_keeps_no_revoked_token_alive(library: str, error: str, listen: Listen) -> None:
     acme, lib = Vendor(listen), importlib.import_module(library)
@@ -146,7 +148,7 @@ def test_a_body_pattern_holds_no_stream_back(library: str, kind: str) -> None:
             api_key="k",
         )
         with client(library, session) as http:
-            if library == "requests":
+            if library not in HTTPX:
                 with http.get(url, stream=True, timeout=20) as response:
                     first = next(response.iter_lines(chunk_size=1))
             else:
@@ -157,7 +159,7 @@ def test_a_body_pattern_holds_no_stream_back(library: str, kind: str) -> None:
         go_on.set()
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("library", HTTPX)
 def test_auths_compose(library: str, listen: Listen) -> None:
     lib: Any = importlib.import_module(library)
     acme = Vendor(listen)

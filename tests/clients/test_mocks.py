@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def test_a_mock_transport_answers_exchanges(library: str) -> None:
 
 
 def test_responses_sees_a_form_as_text() -> None:
-    requests, responses = importlib.import_module("requests"), pytest.importorskip("responses")
+    requests, responses = pytest.importorskip("requests"), pytest.importorskip("responses")
     wanted = responses.matchers.urlencoded_params_matcher({"grant_type": "client_credentials"})
     with responses.RequestsMock() as mock:
         mock.post(f"{BASE}token", json=GRANTED, match=[wanted])
@@ -43,7 +42,7 @@ def test_responses_sees_a_form_as_text() -> None:
 
 
 def test_vcrpy_records_an_exchange_and_plays_it_again(tmp_path: Path, listen: Any) -> None:
-    requests, vcr = importlib.import_module("requests"), pytest.importorskip("vcr")
+    requests, vcr = pytest.importorskip("requests"), pytest.importorskip("vcr")
     server: Listener = listen(lambda came: Says(json=GRANTED))
     here = {**VENDOR, "base_url": f"{server.url}/", "settings": {"token_url": {"default": f"{server.url}/token"}}}
     for _ in range(2):
