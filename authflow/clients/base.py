@@ -6,10 +6,11 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import ConfigurationError
-from authflow.http import Pairs, Request
+from authflow.http import Pairs, Request, add_query
 from authflow.manager import NoAnswer, TooLarge
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.
@@ -105,6 +106,15 @@ def cookie_header(present: str | None, ours: Pairs) -> str:
     kept = [pair.strip() for pair in (present or "").split(";")]
     kept = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
     return "; ".join([*kept, *(f"{name}={value}" for name, value in ours)])
+
+
+def without(url: str, query: Pairs) -> str:
+    """A URL without the query parameters that the session added to it, or that a redirect echoed."""
+    parts = urlsplit(url)
+    if not parts.query:
+        return url
+    ours = {urlsplit(add_query("", [pair])).query for pair in query}
+    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
 
 
 def read_cookies(line: str) -> Pairs:

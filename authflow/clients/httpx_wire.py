@@ -17,9 +17,8 @@ import functools
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
-from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies
+from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
 from authflow.errors import ConfigurationError
 from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
 from authflow.manager import ANONYMOUS, Grant
@@ -169,15 +168,6 @@ def _judge(hop: Any, before: Laid) -> None:
         laid.over(manager.signed(grant, functools.partial(view, hop)))
     else:
         manager.goes_without(str(hop.url))
-
-
-def without(url: str, query: Pairs) -> str:
-    """A URL without the query parameters that the session added to it."""
-    parts = urlsplit(url)
-    if not parts.query:
-        return url
-    ours = {urlsplit(add_query("", [pair])).query for pair in query}
-    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
 
 
 class Carrier:

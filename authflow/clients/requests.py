@@ -35,7 +35,7 @@ from authflow.clients.requests_wire import (
     view,
 )
 from authflow.errors import AuthFlowError, as_also
-from authflow.http import REDIRECTS, Answer
+from authflow.http import REDIRECTS, Answer, Pairs
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
@@ -227,6 +227,10 @@ class RequestHook:
 
     def take_back(self, request: Any) -> None:
         take_back(request, self._grant)
+
+    @property
+    def query(self) -> Pairs:
+        return self._grant.presentation.query
 
     def judge(self, hop: Any) -> None:
         """A hop has its URL: at a declared origin it carries the token, elsewhere nothing of it."""

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies
+from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
 from authflow.errors import ConfigurationError
 from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
 from authflow.manager import Grant
@@ -170,7 +170,7 @@ class Hop(Following):
     def url(self, url: str) -> None:
         hook = vars(self)["_hook"]
         hook.take_back(self)
-        vars(self)["url"] = url
+        vars(self)["url"] = without(url, hook.query)
         hook.judge(self)
 
 

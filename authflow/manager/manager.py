@@ -163,12 +163,18 @@ class SessionManager:
         try:
             origin = str(origin_reached(url))
         except ValueError:
-            origin = "what has no origin"
+            origin = "a URL without an origin"
         if self._strangers is None:
             self._strangers = set()
         if origin not in self._strangers and len(self._strangers) < 64:
             self._strangers.add(origin)
-            log.info("%s: a redirect to %s, which is not declared, goes without the token", self.vendor.title, origin)
+            log.warning(
+                "%s: a redirect to %s is followed without the token, since its origin is not declared; if it may go "
+                'there, write origins.present = ["%s"]',
+                self.vendor.name,
+                without_query(url),
+                origin,
+            )
 
     def on_response(self, grant: Grant, url: str, answer: Answer, *, replayable: bool = True) -> Authorization | None:
         """What the answer to a request that carried `grant` means: None, or what to send it once more with.
