@@ -6,6 +6,8 @@ thinks is in `manager`.
 
 from __future__ import annotations
 
+import os
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +21,6 @@ from authflow.stores import MemoryStore, open_store
 from authflow.vendors import Given
 
 if TYPE_CHECKING:
-    import os
-
     from httpx import Auth as HttpxAuth
     from httpx2 import Auth as Httpx2Auth
     from niquests.auth import AuthBase as NiquestsAuth
@@ -93,7 +93,8 @@ class AuthSession:
         seconds: Any = timeout
         if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
-        self._named, self._stored, self._timeout, self._clock = vendor, store, timeout, clock
+        self._named, self._stored, self._timeout, self._clock = _findable(vendor), store, timeout, clock
+        self._client = client
         self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure}
         self.vendor = plugins.find_vendor(vendor)
         given, settings_and_credentials = Given(settings_and_credentials), {}  # a traceback shows the one that is left
@@ -231,13 +232,29 @@ class AuthSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def __copy__(self) -> AuthSession:
+        return self
+
+    def __deepcopy__(self, memo: object) -> AuthSession:
+        """Itself: whoever copies a client copies its settings, and shall neither log in again nor lose `client=`."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
+        if self._client is not None:
+            try:
+                pickle.dumps(self._client)
+            except Exception as error:  # any class: whatever the client is made of may refuse
+                raise ConfigurationError(
+                    f"{self.vendor.title}: this session cannot be pickled, since its client= cannot: make a session "
+                    "where it is needed, or leave client= out"
+                ) from error
         options = {
             "vendor": self._named,
             "store": self._stored,
             "clock": self._clock,
             "timeout": self._timeout,
             **self._options,
+            **({} if self._client is None else {"client": self._client}),
         }
         inputs = self.vendor.inputs
         given = {
@@ -249,6 +266,12 @@ class AuthSession:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+
+def _findable(vendor: Any) -> Any:
+    """A path holds in another folder too."""
+    is_path = isinstance(vendor, os.PathLike) or (isinstance(vendor, str) and vendor.endswith(".toml"))
+    return os.path.abspath(vendor) if is_path else vendor
 
 
 __all__ = ["AuthSession", "Status"]
