@@ -90,7 +90,7 @@ class Finding:
 
 
 def _one_line(text: str) -> str:
-    """Text for people, whatever a file grant: invisible, bidirectional and control characters are spelled out."""
+    """Text for people, whatever a file holds: invisible, bidirectional and control characters are spelled out."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 

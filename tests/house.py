@@ -11,9 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import authflow
-
-PACKAGE = Path(authflow.__file__).parent
+PACKAGE = Path(__file__).parent.parent / "authflow"
 
 #: From the bottom up: a room imports only from rooms in rows before its own, and only from their doors.
 ORDER = (
@@ -148,8 +146,10 @@ def _implied(one: str, other: str, arrows: set[tuple[str, str]]) -> bool:
     return any(_reaches(to, other, arrows) for start, to in arrows if start == one and to != other)
 
 
-def _reaches(one: str, other: str, arrows: set[tuple[str, str]]) -> bool:
-    return one == other or any(_reaches(to, other, arrows) for start, to in arrows if start == one)
+def _reaches(one: str, other: str, arrows: set[tuple[str, str]], seen: frozenset[str] = frozenset()) -> bool:
+    if one == other:
+        return True
+    return any(_reaches(to, other, arrows, seen | {one}) for start, to in arrows if start == one and to not in seen)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every library's edge has in common: how exchanges are sent, and when a body can be sent again."""
+"""What every library's edge has in common: how exchanges are sent, and how cookies and queries are laid and taken."""
 
 from __future__ import annotations
 

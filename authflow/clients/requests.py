@@ -2,8 +2,8 @@
 
 requests calls `auth` once, when a request is prepared, and shows every answer, redirects included, to response hooks.
 So each request has a hook that sends it once more when the session manager says so, and judges each hop of a redirect
-when it is given its URL (requests itself drops `Authorization` only, and on every other host). As long as a token is
-fresh, all requests share one hook, and a request's own begins with the first answer that is worth a thought.
+when it is given its URL (requests itself drops only `Authorization`, and only when the host changes). While a token is
+fresh, all requests share one hook; a request gets its own at the first status in `noteworthy`.
 
 What a hook does is a generator, which yields flights to wait for and results to be awaited: niquests' asynchronous
 sessions go the same steps (`authflow.clients.niquests`). Nothing here imports a library before it is in use.
@@ -74,7 +74,7 @@ def settle(steps: Steps) -> Any:
 
 
 class FreshHook:
-    """The listener of all requests that carry one grant in its fresh time. It keeps nothing of any of them."""
+    """The hook of all requests that carry one grant while it is fresh. It keeps nothing of any of them."""
 
     __slots__ = ("auth", "grant", "listen", "noteworthy")
 
@@ -82,7 +82,7 @@ class FreshHook:
         self.auth = auth
         self.noteworthy = auth.manager.noteworthy
         self.grant = grant
-        self.listen = self.__call__  # a method made once costs less than an object to be called
+        self.listen = self.__call__  # a bound method that is kept costs less than calling an object
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _over, ()
@@ -92,14 +92,14 @@ class FreshHook:
             self.hook(response.request)
 
     def hook(self, request: Any) -> RequestHook:
-        """The hook of one request from here on. It takes this one's place, and the one behind that, so that a
-        library that is going through the listeners comes to it next, and calls or awaits it.
+        """Replace this hook, in the request's list, by a no-op and a hook of its own: the library, which is going
+        through the list, calls or awaits the latter next.
         """
         hook = self.auth.hook(self.auth, self.grant)
         listeners = request.hooks["response"]
         try:
             here = listeners.index(self.listen)
-        except ValueError:  # another thread began it, or a copy; or a listener of the user's brought another's answer
+        except ValueError:  # replaced already, by another thread or in a copy; or the answer is another request's
             return next((one for one in listeners if isinstance(one, RequestHook)), hook)
         listeners[here : here + 1] = [_no_hook, hook]
         self.auth.retire(listeners, hook)
@@ -136,7 +136,7 @@ class RequestHook:
         return None
 
     def finish(self, request: Any, flight: Flight[Grant]) -> Steps:
-        """The rest of `enter`, when there is a flight to wait for."""
+        """The rest of `authorize`, when there is a flight to wait for."""
         manager = self.auth.manager
         with self._raising(request):
             finished = manager.admit((yield flight), request.url)
@@ -294,7 +294,7 @@ class Auth:
         return self._begin(request)
 
     def _begin(self, request: Any) -> Any:
-        """Let a request carry the token where that takes a thought, or a new grant has come since the last one."""
+        """The slow path: a request that is not plain, a token that is not fresh, or a new grant since the last one."""
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
         grant = self._grants.current

@@ -110,6 +110,8 @@ class Watch:
         first = cause in (START, LOGIN)
         if error:
             return f"{'no login' if first else 'not renewed'}: {error}"
+        if not self._exchanged and first and state == self.vendor.flow.start:
+            return f"needs no login, now {state}"
         if not self._exchanged:
             return f"took the token from the store, now {state}"
         return f"{'logged in' if first else 'renewed the token'}, now {state}"

@@ -180,7 +180,7 @@ class Flights(Generic[T]):
 
 
 def _after_fork() -> None:
-    # Another thread of the parent may have grant the lock when the process was copied, and never lets go in the child.
+    # Another thread of the parent may hold the lock when the process is copied, and never releases it in the child.
     Flights.lock, Flights._here = threading.Lock(), object()
 
 

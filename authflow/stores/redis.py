@@ -43,6 +43,15 @@ return 1
 """
 
 
+def open_url(url: str) -> RedisStore:
+    """The store that `store="redis"`, or a URL with that scheme, stands for."""
+    if "://" not in url:
+        raise ConfigurationError(
+            f"{url!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
+        )
+    return RedisStore(url)
+
+
 class RedisStore:
     """Keeps records under keys that begin with `prefix`; one whose `lifetime` has passed is dropped by Redis.
 

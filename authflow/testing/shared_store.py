@@ -107,7 +107,7 @@ class _Lock:
             left = until - shared.clock.now
             shared.clock.advance(max(0.0, min(left, self.wait)))
             if left > self.wait:
-                raise LockTimeout("A killed process grant the lock for longer than this one would wait.")
+                raise LockTimeout("A killed process held the lock for longer than this one would wait.")
         shared.holders[key] = self.me, shared.clock.now + self.limit, self.waiters
 
     def __exit__(self, *error: object) -> None:

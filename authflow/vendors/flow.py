@@ -45,7 +45,7 @@ class Presenting:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """The end of a renewal that cannot succeed."""
+    """The end of a run that cannot succeed."""
 
     name: str
     message: str
@@ -55,7 +55,7 @@ State = Sending | Presenting | Failing
 
 
 class Step(NamedTuple):
-    """What a renewal wants sent, from which state, with which captured values."""
+    """What a run wants sent, from which state, with which captured values."""
 
     state: str
     exchange: Exchange
@@ -75,7 +75,7 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Where a renewal ended, and the values it holds now."""
+    """Where a run ended, and the values it holds now."""
 
     state: Presenting | Failing
     captured: Mapping[str, Any]
@@ -101,11 +101,10 @@ class Flow:
 def run(
     flow: Flow, state: str, captured: Mapping[str, Any], bound: Container[str], walked: list[Transition]
 ) -> Generator[Step, Outcome, Rest]:
-    """Walk from `state` until one presents or fails, noting each edge in `walked`.
+    """Go from `state` until one presents or fails, noting each edge in `walked`.
 
-    `bound` are the names that need no capture: settings, credentials, derived values. Sent the outcome `unavailable`,
-    the renewal needs an edge for it (the caller looks). Sent `lost`, or lacking the refresh token, it takes the next
-    step.
+    `bound` are the names that need no capture: settings, credentials, derived values. Who sends `unavailable` must have
+    seen to it that the state has an edge for it; `lost`, or a missing refresh token, takes `next_step`.
     """
     values, fresh = dict(captured), True
     while True:
