@@ -33,7 +33,7 @@ MARGIN: Final = 12 * HEAD
 MOST_SECRETS: Final = 500
 #: A shorter secret is one only where it is a whole value.
 SHORT: Final = 4
-ENCODINGS: Final = ("utf-8", "latin-1", "cp1252", "utf-16-le", "utf-16-be")
+ENCODINGS: Final = ("utf-8", "cp1252", "utf-16-le", "utf-16-be")  # the second has all of Latin-1
 
 _TOKENISH: Final = re.compile(r"(?=[\w.~+/=-]*\d)(?=[\w.~+/=-]*[A-Za-z])[\w.~+/=-]{16,}|[\w.~+/=-]{32,}")
 _SECRET_KEY: Final = re.compile(
@@ -127,10 +127,6 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
     ),
     "backslash, not doubled": _Spelling(
         re.compile(rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}", re.A), _backslash
-    ),
-    "backslashed bytes": _Spelling(
-        re.compile(rb"\\x[0-9A-Fa-f]{2}|\\[^x]", re.S),
-        lambda found: bytes.fromhex(found[2:].decode()) if found[1:2] == b"x" else _backslash(found),
     ),
     "quoted-printable": _Spelling(
         re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n"),
