@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from authflow.clients.base import wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view, without
-from authflow.errors import AuthFlowError, as_also
+from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import Answer
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
@@ -105,6 +105,9 @@ def _auth_class(library: str) -> type[Any]:
                 return
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+            except BaseException as error:
+                forget_locals(error)
+                raise
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
             response = None
@@ -128,6 +131,9 @@ def _auth_class(library: str) -> type[Any]:
                 return
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+            except BaseException as error:
+                forget_locals(error)
+                raise
 
         def _steps(
             self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool
