@@ -23,6 +23,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 
+def harmless(text: str) -> str:
+    """Text for people, whatever a vendor, a record, a file or a plugin says: what a terminal would act upon, and what
+    turns the direction of writing, is spelled out. So it is one line.
+    """
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
 class AuthFlowError(Exception):
     """The root of all errors that authflow raises.
 
@@ -39,7 +46,7 @@ class AuthFlowError(Exception):
         status: int | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(harmless(message))
         self.vendor = vendor
         self.exchange = exchange
         self.status = status
@@ -86,12 +93,7 @@ class Finding:
 
     def __str__(self) -> str:
         line = f"{self.file}:{self.key}: {self.reason}" if self.key else f"{self.file}: {self.reason}"
-        return _one_line(f"{line} ({self.hint})" if self.hint else line)
-
-
-def _one_line(text: str) -> str:
-    """Text for people, whatever a file holds: invisible, bidirectional and control characters are spelled out."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+        return harmless(f"{line} ({self.hint})" if self.hint else line)
 
 
 class VendorFileError(AuthFlowError):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from authflow import clients, plugins
 from authflow.clients import cookie_header
-from authflow.errors import ConfigurationError, sealed
+from authflow.errors import ConfigurationError
 from authflow.manager import ANONYMOUS, Environment, SessionManager, Signer, Token, check_settings, complete
+from authflow.sealed import Held, sealed_call
 from authflow.stores import MemoryStore, open_store
 from authflow.vendors import Given
 
@@ -72,6 +73,7 @@ class AuthSession:
     Raises ConfigurationError and VendorFileError when it is made, other `AuthFlowError`s when it is used.
     """
 
+    @sealed_call
     def __init__(
         self,
         vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor,
@@ -93,14 +95,12 @@ class AuthSession:
         seconds: Any = timeout
         if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
-        self._named, self._stored, self._timeout, self._clock = _findable(vendor), store, timeout, clock
-        self._client = client
+        self._named, self._stored, self._timeout, self._clock = Held(_findable(vendor)), Held(store), timeout, clock
+        self._client = Held(client)
         self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure}
         self.vendor = plugins.find_vendor(vendor)
-        given, settings_and_credentials = Given(settings_and_credentials), {}  # a traceback shows the one that is left
-        with sealed():
-            self._given = complete(self.vendor, given)
-            check_settings(self.vendor, self._given)
+        self._given = complete(self.vendor, Given(settings_and_credentials))
+        check_settings(self.vendor, self._given)
         hooks = plugins.implemented()
         environment = Environment(
             hooks,
@@ -158,6 +158,7 @@ class AuthSession:
             )
             raise ConfigurationError(f"auth= was given the session itself: write auth={known}")
 
+    @sealed_call
     def _adapter(self, library: str) -> Any:
         adapters = self._adapters or {}
         if library not in adapters:
@@ -167,14 +168,17 @@ class AuthSession:
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
+    @sealed_call
     def token(self) -> Token:
         """The token, fresh: renewed or logged in for first if need be. Raises AuthFlowError."""
         return self._manager.authorize(None).wait().record.token
 
+    @sealed_call
     async def atoken(self) -> Token:
         """`token` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
         return (await self._manager.authorize(None).wait_async()).record.token
 
+    @sealed_call
     def headers(self, url: str) -> dict[str, str]:
         """The headers, cookies included, that a request to `url` must carry: for tools that take no `auth=`.
 
@@ -196,14 +200,17 @@ class AuthSession:
         cookies = {"Cookie": cookie_header(None, presentation.cookies)} if presentation.cookies else {}
         return {**dict(presentation.headers), **cookies}
 
+    @sealed_call
     def login(self) -> Token:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
         return self._manager.grants.login().record.token
 
+    @sealed_call
     def logout(self) -> None:
         """Forget the token here and in the store, and tell the vendor if the file says how. Raises AuthFlowError."""
         self._manager.logout()
 
+    @sealed_call
     def status(self) -> Status:
         """What is known now; asks neither the vendor nor the store."""
         grants = self._manager.grants
@@ -217,6 +224,7 @@ class AuthSession:
             type(grants.store).__name__,
         )
 
+    @sealed_call
     def record(self, title: str = "") -> Recording:
         """Write down what happens, for a page: `with session.record() as seen: …`, then `seen.save("login.html")`."""
         from authflow.recording import Recording
@@ -239,33 +247,27 @@ class AuthSession:
         """Itself: whoever copies a client copies its settings, and shall neither log in again nor lose `client=`."""
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
-        if self._client is not None:
+    def __getstate__(self) -> Given:
+        if self._client.it is not None:
             try:
-                pickle.dumps(self._client)
+                pickle.dumps(self._client.it)
             except Exception as error:  # any class: whatever the client is made of may refuse
                 raise ConfigurationError(
                     f"{self.vendor.title}: this session cannot be pickled, since its client= cannot: make a session "
                     "where it is needed, or leave client= out"
                 ) from error
-        options = {
-            "vendor": self._named,
-            "store": self._stored,
-            "clock": self._clock,
-            "timeout": self._timeout,
-            **self._options,
-            **({} if self._client is None else {"client": self._client}),
-        }
         inputs = self.vendor.inputs
         given = {
             name: value
             for name, value in self._given.items()
             if name not in inputs or inputs[name].default != value  # whoever reads it has defaults of their own
         }
-        return {**options, **given}
+        options = {"vendor": self._named.it, "store": self._stored.it, "clock": self._clock, "timeout": self._timeout}
+        options |= {} if self._client.it is None else {"client": self._client.it}
+        return Given({**options, **self._options, **given})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __setstate__(self, state: Given) -> None:
+        self.__init__(**dict(state.items()))  # type: ignore[misc]
 
 
 def _findable(vendor: Any) -> Any:

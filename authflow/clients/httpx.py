@@ -34,7 +34,7 @@ from authflow.clients.httpx_wire import (
     unburden,
     view,
 )
-from authflow.errors import AuthFlowError, ConfigurationError, as_also
+from authflow.errors import AuthFlowError, ConfigurationError, as_also, forget_locals
 from authflow.http import Answer
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
@@ -169,6 +169,9 @@ def _auth_class(library: str) -> type[Any]:
                 return
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+            except BaseException as error:
+                forget_locals(error)
+                raise
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
             response, torn = None, False
@@ -203,6 +206,9 @@ def _auth_class(library: str) -> type[Any]:
                 return
             except AuthFlowError as error:
                 raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+            except BaseException as error:
+                forget_locals(error)
+                raise
 
         def _torn_away(self, grant: Grant, error: BaseException | None) -> None:
             """A hook that raises on a 401 keeps no revoked token alive: the next request renews it."""

@@ -34,7 +34,7 @@ from authflow.clients.requests_wire import (
     take_back,
     view,
 )
-from authflow.errors import AuthFlowError, as_also
+from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer, Pairs
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
@@ -236,8 +236,9 @@ class RequestHook:
         """A hop has its URL: at a declared origin it carries the token, elsewhere nothing of it."""
         manager = self.auth.manager
         if manager.trusts(self._grant, hop.url):
-            self._grant = manager.signed(self._grant, functools.partial(view, hop))
-            lay_over(hop, self._grant, manager)
+            with self._raising(hop):
+                self._grant = manager.signed(self._grant, functools.partial(view, hop))
+                lay_over(hop, self._grant, manager)
         elif self._grant is not ANONYMOUS:
             manager.goes_without(hop.url)
 
@@ -247,6 +248,9 @@ class RequestHook:
             yield
         except AuthFlowError as error:
             raise as_also(error, self.auth.error, request=request, response=None) from error.__cause__
+        except BaseException as error:
+            forget_locals(error)
+            raise
 
 
 class Auth:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from authflow.errors import ConfigurationError
+from authflow.sealed import sealed_call
 from authflow.stores.base import Conflict, LockTimeout, Store, Stored
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
+@sealed_call
 def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, Factory] | None = None) -> Store:
     """The store that `spec` stands for. `factories` adds URL schemes: each is called with the whole URL.
 
@@ -94,7 +96,7 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
     if not mark and (spec.startswith(("~", ".")) or "/" in spec or os.sep in spec):
         return _folder(spec)
     names = ", ".join(sorted(known))
-    what = f"the scheme {scheme!r}" if mark else repr(spec)
+    what = f"the scheme {scheme!r}" if mark else repr(spec) if spec.isidentifier() else "what was given"
     raise ConfigurationError(
         f"No store is known by {what}. Known are {names}, each also after 'encrypted+'; a folder is written './folder' "
         "or '/folder'; a plugin that brings another scheme must be installed."

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from authflow.errors import ConfigurationError, StoreError
+from authflow.sealed import sealed_call
 from authflow.stores.base import Conflict, Store, Stored
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class EncryptedStore:
             )
         return content
 
+    @sealed_call
     def _new_cipher(self) -> MultiFernet:
         module = _fernet_module()
         keys = self._keys() if callable(self._keys) else self._keys

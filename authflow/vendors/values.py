@@ -67,15 +67,17 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
 class Values(Sealed):
     """`get(name)` gives a value, or None where there is none."""
 
-    __slots__ = ("_answered", "_now", "captured", "given", "vendor")
+    __slots__ = ("_answered", "_earlier", "_now", "captured", "given", "vendor")
     vendor: Vendor
     given: Given
     captured: Mapping[str, Any]
     _now: float
     _answered: dict[str, Any]
+    #: What this renewal knew before an answer changed it: a server may still say it.
+    _earlier: tuple[Any, ...]
 
     def __init__(self, vendor: Vendor, given: Given, captured: Mapping[str, Any], now: float) -> None:
-        for name, value in zip(self.__slots__, ({}, now, captured, given, vendor), strict=True):
+        for name, value in zip(self.__slots__, ({}, (), now, captured, given, vendor), strict=True):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -92,6 +94,9 @@ class Values(Sealed):
         """The same values later in the renewal: answers given so far are kept, derived values are computed anew."""
         later = Values(self.vendor, self.given, captured, self._now)
         later._answered.update((name, value) for name, value in self._answered.items() if name in self.given)
+        if captured != self.captured:
+            derived = [value for name, value in self._answered.items() if name not in self.given]
+            object.__setattr__(later, "_earlier", (*self._earlier, derived, dict(self.captured)))
         return later
 
     def at(self, now: float) -> Values:
@@ -138,8 +143,10 @@ class Values(Sealed):
         """Every text that must not be shown: what was captured, answered or derived, and what was given as a secret.
         Asks no callable.
         """
-        known = [entry for name, entry in self.given.items() if name in self._hidden]
-        return _texts([known, dict(self.captured), self._answered])
+        known = [entry for name, entry in self.given.items() if name in self._hidden and not callable(entry)]
+        numbers = [str(self.captured[name]) for name in ("access", "refresh") if name in self.captured]
+        answered = [str(value) for value in self._answered.values() if isinstance(value, int | float)]
+        return _texts([*map(str, known), *numbers, *answered, dict(self.captured), self._answered, *self._earlier])
 
     @property
     def _hidden(self) -> Container[str]:
