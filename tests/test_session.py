@@ -329,7 +329,7 @@ def test_a_second_answer_that_leads_to_a_failing_state_is_an_error(vendor: Scrip
     session = vendor.session(locked)
     grant = served(session._manager.authorize(URL))
     session._manager.on_second_response(grant, URL, answered(401))
-    with pytest.raises(authflow.CredentialsRefused, match=r"^The account is locked\.$"):
+    with pytest.raises(authflow.CredentialsRefused, match=r"^ladder: The account is locked\.$"):
         session._manager.on_second_response(grant, URL, answered(423))
 
 

@@ -31,7 +31,7 @@ from authflow.cli.spans import span
 from authflow.clients import ADAPTERS, default_sender
 from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin
 from authflow.http import Request, origin_of, without_query
-from authflow.manager import NoAnswer, TooLarge
+from authflow.manager import NoAnswer, Record, TooLarge
 from authflow.stores import Store, open_store
 from authflow.templates import Unbound, Unfit
 from authflow.vendors import Values
@@ -214,6 +214,16 @@ def _kept(what: str, store: Store, place: str, key: str) -> Check:
         free = shutil.disk_usage(there).free
         if free < ROOM_LEAST:
             return Check(what, BAD, f"{place}: its disk is full: make room, or keep the tokens elsewhere (--store)")
+    try:
+        unread = Record.from_bytes(stored.data).unread_end if stored else ""
+    except ValueError:
+        return Check(what, WARNING, f"{place}, a record that cannot be read: the next login replaces it")
+    if unread:
+        return Check(
+            what,
+            WARNING,
+            f"{place}: the {unread} that the vendor told could not be read, so the token's end is not known",
+        )
     return Check(what, GOOD, f"{place}, {'a record' if stored else 'no record yet'}")
 
 

@@ -31,6 +31,7 @@ class Line:
     issued_at: float | None = None
     expires_at: float | None = None
     refused_until: float | None = None
+    unread_end: str = ""
     problem: str = ""
 
 
@@ -82,7 +83,7 @@ def _read(line: Line, one: Opened) -> Line:
         return line
     until = record.refusal.until if record.refusal is not None else None
     times = {"issued_at": record.issued_at or None, "expires_at": record.expires_at, "refused_until": until}
-    return Line(**{**facts, "state": record.state, **times})
+    return Line(**{**facts, "state": record.state, "unread_end": record.unread_end, **times})
 
 
 def _nobody(name: str, title: str, hidden: bool) -> str:
@@ -101,7 +102,7 @@ def _left(line: Line, now: float) -> str:
     if line.issued_at is None:
         return "-"
     if line.expires_at is None:
-        return "until rejected"
+        return f"until rejected (its {line.unread_end} could not be read)" if line.unread_end else "until rejected"
     left = line.expires_at - now
     whole = line.expires_at - line.issued_at
     return f"{bar(left / whole if whole > 0 else 0.0)} {span(left) if left > 0 else 'expired'}"

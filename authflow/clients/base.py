@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.deadline import Deadline
-from authflow.errors import ConfigurationError
+from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
 from authflow.http import Pairs, Request, add_query
 from authflow.manager import NoAnswer, TooLarge
 
@@ -121,6 +121,11 @@ def read_cookies(line: str) -> Pairs:
     """The pairs of a `Cookie` header."""
     pairs = (part.strip().partition("=") for part in line.split(";"))
     return tuple((name, value) for name, _, value in pairs if name)
+
+
+def kind_of(error: AuthFlowError, any_kind: type[Exception], connection: type[Exception]) -> type[Exception]:
+    """Which of a client's errors is this one too? Its connection error, where nothing came back."""
+    return connection if isinstance(error, VendorUnavailable) and error.status is None else any_kind
 
 
 def wrong_adapter(mine: str, request: object) -> ConfigurationError:

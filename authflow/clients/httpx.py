@@ -19,7 +19,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import wrong_adapter
+from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import (
     Followed,
@@ -113,7 +113,9 @@ def _auth_class(library: str) -> type[Any]:
             try:
                 grant = self._authorized(request)
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
             response = yield request
             if response is not None and response.status_code in self.manager.statuses:
                 self._heard(grant, response)
@@ -168,7 +170,9 @@ def _auth_class(library: str) -> type[Any]:
             except (StopIteration, _TornAway):
                 return
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
             except BaseException as error:
                 forget_locals(error)
                 raise
@@ -205,7 +209,9 @@ def _auth_class(library: str) -> type[Any]:
             except (StopIteration, _TornAway):
                 return
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
             except BaseException as error:
                 forget_locals(error)
                 raise

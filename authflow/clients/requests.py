@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import wrong_adapter
+from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.requests_sender import RequestsSender
 from authflow.clients.requests_wire import (
     URL,
@@ -247,7 +247,7 @@ class RequestHook:
         try:
             yield
         except AuthFlowError as error:
-            raise as_also(error, self.auth.error, request=request, response=None) from error.__cause__
+            raise as_also(error, self.auth.error_for(error), request=request, response=None) from error.__cause__
         except BaseException as error:
             forget_locals(error)
             raise
@@ -268,7 +268,8 @@ class Auth:
         self._fresh = self.fresh(self, ANONYMOUS)
         self._kind = importlib.import_module(library).PreparedRequest
         self._following = following(self._kind) if self.follows else None
-        self.error = importlib.import_module(library).RequestException
+        errors = importlib.import_module(library)
+        self.error, self._no_connection = errors.RequestException, errors.ConnectionError
         self.cookies = importlib.import_module(f"{library}.cookies")
 
     def __repr__(self) -> str:
@@ -276,6 +277,10 @@ class Auth:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self._owner, self._library)
+
+    def error_for(self, error: AuthFlowError) -> type[Exception]:
+        """Which of the library's errors an error of ours is too."""
+        return kind_of(error, self.error, self._no_connection)
 
     def __call__(self, request: Any) -> Any:
         fresh, clock = self._fresh, self._clock

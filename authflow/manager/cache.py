@@ -259,7 +259,7 @@ class GrantCache:
                 self._refusal = error, now + error.retry_after
                 if event is not None:
                     self._withdraw(slot)
-            elif isinstance(error, VendorUnavailable | VendorAnswerError) or good is not None:
+            elif isinstance(error, VendorUnavailable | VendorAnswerError) or error.status or good is not None:
                 if good is not None:
                     self._ahead = self._ahead.failed(now, error.retry_after, error, random.random())
                     good.stay_fresh(self._ahead.until)

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from authflow.errors import ConfigurationError
-from authflow.vendors import Given, Vendor
-
-HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+from authflow.vendors import Given, Vendor, ask_for, unfit
 
 
 def complete(vendor: Vendor, given: Given) -> Given:
@@ -57,11 +54,9 @@ def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
             return int(str(value))
         except ValueError:
             raise ConfigurationError(f"{name} is a whole number", vendor=vendor.name) from None
-    if isinstance(value, str) and HALF_A_CHARACTER.search(value):
-        raise ConfigurationError(f"{name} is not text that can be encoded: it was read wrongly", vendor=vendor.name)
-    if isinstance(value, str | int | float):
-        return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-    raise ConfigurationError(f"{name} is text, not a {type(value).__name__}", vendor=vendor.name)
+    if reason := unfit(name, vendor.inputs.get(name), value, credential=name in vendor.credentials):
+        raise ConfigurationError(f"{vendor.title}: {reason}", vendor=vendor.name)
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def unasked(vendor: Vendor, given: Given) -> list[str]:
@@ -81,12 +76,12 @@ def identified(vendor: Vendor, given: Given) -> Given:
     if not public:
         return given
     return given.changed(
-        {name: _typed(vendor, name, vendor.inputs[name].type, _ask(given.get(name))) for name in public}
+        {name: _typed(vendor, name, vendor.inputs[name].type, _ask(vendor, name, given.get(name))) for name in public}
     )
 
 
-def _ask(value: Any) -> Any:
-    return value() if callable(value) else value
+def _ask(vendor: Vendor, name: str, value: Any) -> Any:
+    return ask_for(vendor, name, value) if callable(value) else value
 
 
 def slot_key(key: str, slot: tuple[str, ...]) -> str:
@@ -97,7 +92,7 @@ def slot_key(key: str, slot: tuple[str, ...]) -> str:
 def record_key(vendor: Vendor, given: Given) -> str:
     """The key of the record for this vendor and account. Asks the callables that are `unasked`."""
     secret = {name for name, entry in vendor.inputs.items() if entry.secret}
-    asked = {name: str(_ask(given.get(name))) for name in unasked(vendor, given)}
+    asked = {name: str(_ask(vendor, name, given.get(name))) for name in unasked(vendor, given)}
     known = {**{name: value for name, value in given.items() if not callable(value)}, **asked}
     plain = {name: value for name, value in known.items() if name not in secret}
     parts: list[Any] = [vendor.name, sorted(plain.items())]

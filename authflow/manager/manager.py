@@ -21,16 +21,18 @@ from collections.abc import Callable, Container
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from authflow.errors import ConfigurationError, CredentialsRefused, UntrustedOrigin
+from authflow.errors import ConfigurationError, UntrustedOrigin
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
 from authflow.manager.cache import GrantCache, Slot, remember
 from authflow.manager.environment import Environment
+from authflow.manager.exchanges import masked_reason
 from authflow.manager.grants import ANONYMOUS, Grant
+from authflow.manager.run import refused
 from authflow.manager.single_flight import Flight
 from authflow.manager.trust import presents_at
 from authflow.stores import Store
 from authflow.templates import Mismatch, Outcome, Unbound, Unfit, judge
-from authflow.vendors import Failing, Given, Presenting, Vendor
+from authflow.vendors import Failing, Given, Presenting, Vendor, closure
 
 log: Final = logging.getLogger("authflow")
 
@@ -213,8 +215,11 @@ class SessionManager:
             return
         state = self.vendor.flow.states[grant.record.state]
         after = self.vendor.flow.states[state.next[event.name]] if isinstance(state, Presenting) else state
-        if isinstance(after, Failing):
-            raise CredentialsRefused(after.message, vendor=self.vendor.name, status=answer.status)
+        if isinstance(after, Failing) and isinstance(state, Presenting):
+            values = grant.values(now)
+            sent = closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
+            names = [name for name in self.vendor.credentials if name in sent]
+            raise refused(values, after, names, reason=masked_reason(event, values), status=answer.status)
         forbidden = self._forbidden or {}
         if len(forbidden) > MOST_PATHS:
             forbidden = {key: until for key, until in forbidden.items() if until > now}

@@ -72,6 +72,8 @@ class Record(Sealed):
     refusal: Refusal | None = None
     #: The fingerprint of a refresh token that the user gave, once it is used up.
     spent: str = ""
+    #: What the vendor said about its end and could not be read: `expires_in`, say.
+    unread_end: str = ""
 
     def __repr__(self) -> str:
         return f"<Record {self.state}, expires {self.expires_at}>"
@@ -95,7 +97,7 @@ class Record(Sealed):
             raise ValueError("not a record") from error
         refusal = found.refusal
         told = None if refusal is None else Refusal(*(getattr(refusal, name) for name in Refusal._fields))
-        return cls(found.state, found.captured, found.issued_at, found.expires_at, told, found.spent)
+        return cls(found.state, found.captured, found.issued_at, found.expires_at, told, found.spent, found.unread_end)
 
 
 class _StoredRefusal(msgspec.Struct):
@@ -115,6 +117,7 @@ class _Stored(msgspec.Struct):
     expires_at: float | None = None
     refusal: _StoredRefusal | None = None
     spent: str = ""
+    unread_end: str = ""
 
 
 def _plain(value: Any) -> Any:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable
-from authflow.manager.exchanges import AnswerLost, ExchangeSender
+from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason, with_code
 from authflow.manager.grants import presented
 from authflow.manager.records import COOL_DOWN_MOST, Record, Refusal, spent_fingerprint
 from authflow.manager.stored import Kept, StoredRecords
@@ -60,6 +60,7 @@ class Run:
         self.vendor, self.given, self.stored, self.sender, self.observe = vendor, given, stored, sender, observe
         self.last: Exchange | None = None
         self.status: int | None = None
+        self.reason = self.code = ""
         self.took: tuple[str, float | None] = ("", None)
         self.timed = False
 
@@ -83,6 +84,7 @@ class Run:
         self.account, self.shared = account
         self.spent = kept.record.spent or self.shared.record.spent
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
+        self.unread_end = kept.record.unread_end
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
@@ -148,7 +150,8 @@ class Run:
         self.observe(transition, exchange, seconds)
 
     def _keep(self, state: str, captured: Mapping[str, Any], refusal: Refusal | None = None) -> None:
-        record = Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent)
+        captured = {name: value for name, value in captured.items() if name != "reason"}
+        record = Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent, self.unread_end)
         self.stored.keep(self.key, self.kept, record)
 
     # --- refusals -----------------------------------------------------------------------------------------------------
@@ -167,11 +170,11 @@ class Run:
         wait = 0.0 if refusal is None else refusal.until - self.clock()
         # A longer wait than there is means that a clock was set back.
         if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(self._credentials(refusal.names)):
-            message = _refusal_message(self.vendor, state, wait)
-            raise CredentialsRefused(message, vendor=self.vendor.name, retry_after=wait)
+            raise refused(self.values, state, refusal.names, retry_after=wait)
 
     def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
         before = self.shared.record.refusal
+        sent = self._presented() or self._sent_credentials()
         refusal = Refusal.of(self._credentials(self._presented()), self.clock(), before)
         self._keep(state.name, captured, refusal)
         if self.shared is not self.kept:
@@ -180,13 +183,16 @@ class Run:
             known = self.shared.record.state if isinstance(here, Presenting) else state.name
             self._share(self.shared.record.replace(state=known, refusal=refusal))
         wait = refusal.until - self.clock()
-        return CredentialsRefused(
-            _refusal_message(self.vendor, state, wait),
-            vendor=self.vendor.name,
-            exchange=self.last.name if self.last else "",
-            status=self.status,
-            retry_after=wait,
-        )
+        values = self.values.with_captured(captured)
+        where = {"exchange": self.last.name if self.last else "", "status": self.status, "retry_after": wait}
+        reason = self.reason if self.last else masked_reason(Outcome("", {**captured}), values)
+        return refused(values, state, sent, reason=reason, code=self.code, **where)
+
+    def _sent_credentials(self) -> list[str]:
+        """The credentials that the last exchange was sent."""
+        used = self.last.request.placeholders() if self.last else ()
+        names = closure(self.vendor, [placeholder.name for placeholder in used])
+        return [name for name in self.vendor.credentials if name in names and self.values.get(name) is not None]
 
     def _presented(self) -> list[str] | None:
         """The credentials that stood in the caller's own request, where the answer to that refused them."""
@@ -279,26 +285,29 @@ class Run:
             outcome, answer, sent = self.sender.send(step.exchange, self.values, self.deadline)
         finally:
             self.took = step.exchange.name, time.monotonic() - started
-        self.status = answer.status
+        self.status, self.reason, self.code = answer.status, masked_reason(outcome, self.values), outcome.code
         begins = "access" in outcome.captured
         if begins or {"expires_in", "expires_at"} & set(outcome.captured):
-            try:
-                self.expires_at = expiry(
-                    outcome.captured,
-                    sent=sent,
-                    received=answer.received,
-                    date=answer.date,
-                    jwt=outcome.jwt,
-                    lifetime=duration(self.vendor.lifetime, self.values),
-                )
-            except ValueError as error:
-                name = step.exchange.name
-                message = f"{self.vendor.title}: {name}: {error}"
-                raise VendorAnswerError(message, vendor=self.vendor.name, exchange=name, status=answer.status) from None
+            self.expires_at = expiry(
+                outcome.captured,
+                sent=sent,
+                received=answer.received,
+                date=answer.date,
+                jwt=outcome.jwt,
+                lifetime=duration(self.vendor.lifetime, self.values),
+            )
             self.issued_at = sent if begins else self.issued_at or sent
             self.timed = True
+            self._note_unread(step.exchange, outcome.unread)
         self._check_presentable(step, outcome)
         return outcome
+
+    def _note_unread(self, exchange: Exchange, hints: tuple[str, ...]) -> None:
+        """The record says what the vendor said in vain; the log says it once."""
+        before, self.unread_end = self.unread_end, ", ".join(hints)
+        if hints and self.unread_end != before:
+            reason = "it cannot be read, is past or too far ahead; the token is used all the same"
+            log.warning("%s: %s: %s is left out: %s", self.vendor.name, exchange.name, self.unread_end, reason)
 
     def _check_presentable(self, step: Step, outcome: Outcome) -> None:
         """What cannot be presented (a line break in a header, a list for a token) is not kept either."""
@@ -318,14 +327,21 @@ class Run:
 
 
 def duration(template: Any, values: Values) -> float | None:
-    """`[expiry]` in seconds. Raises ConfigurationError."""
-    if template is None:
-        return None
+    """`[expiry]` in seconds; None where an answer does not tell it. What the user gave was looked at before."""
     try:
-        return seconds(template.render(values))
-    except (ValueError, Unbound) as error:
-        raise ConfigurationError(f"{values.vendor.title}: expiry: {error}", vendor=values.vendor.name) from None
+        return None if template is None else seconds(template.render(values))
+    except (ValueError, Unbound):
+        return None
 
 
-def _refusal_message(vendor: Vendor, state: Failing, wait: float) -> str:
-    return f"{vendor.title}: {state.message} Not tried again for {wait:.0f} s unless the credentials change."
+def refused(
+    values: Values, state: Failing, sent: Iterable[str], *, reason: str = "", code: str = "", **where: Any
+) -> CredentialsRefused:
+    """The error that a failing state raises: in the file's words, with what was sent and what the vendor said."""
+    vendor = values.vendor
+    shown = {name: values.get(name) for name, entry in vendor.settings.items() if not entry.secret}
+    names = [vendor.credentials[name].title or name for name in sent if name in vendor.credentials]
+    if names:
+        shown["credentials"] = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    message = f"{vendor.title}: {state.says({**shown, 'reason': with_code(reason, code)})}"
+    return CredentialsRefused(message, vendor=vendor.name, reason=reason, **where)

@@ -7,6 +7,7 @@
     urls           URLs, and the rewriting of a caller's URL
     bodies         JSON, form or text
     requests       what an exchange sends, and what a state presents on a caller's request
+    hints          what an answer says beside the point: it never refuses a grant
     answers        the patterns of an answer; the first that fits names the outcome
     exchange       a request and its answers' patterns
 
@@ -18,6 +19,7 @@ from authflow.templates.converters import CONVERTERS, Converter, jwt_claims, num
 from authflow.templates.documents import List, Literal, Object, Template, Text, compile, compile_text, render
 from authflow.templates.exchange import Exchange
 from authflow.templates.fields import compile_fields
+from authflow.templates.hints import JWTS, token_exp, unusable
 from authflow.templates.placeholders import (
     ABSENT,
     RESERVED,
@@ -34,6 +36,7 @@ from authflow.templates.urls import Rewrite, UrlTemplate
 __all__ = [
     "ABSENT",
     "CONVERTERS",
+    "JWTS",
     "RESERVED",
     "AnswerPattern",
     "Answers",
@@ -62,4 +65,6 @@ __all__ = [
     "jwt_claims",
     "number",
     "render",
+    "token_exp",
+    "unusable",
 ]

@@ -90,6 +90,7 @@ class Compiler:
         derive = {name: self.derived(name, item) for name, item in form.derive.items()}
         lifetime = self.duration("expiry.lifetime", form.expiry.lifetime)
         idle = self.duration("expiry.idle", form.expiry.idle)
+        ahead = self.duration("expiry.ahead", form.expiry.ahead)
         self.named("headers", form.headers)
         if self.findings or base_url is None:
             return None
@@ -109,6 +110,7 @@ class Compiler:
             present_origins=tuple(item for item in present if item),
             lifetime=lifetime,
             idle=idle,
+            ahead=ahead,
             derive=_whole(derive),
             on_logout=form.on_logout,
             verify=form.verify,

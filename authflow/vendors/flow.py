@@ -11,6 +11,7 @@ proved to hold no cycle of sending states, it sends at most as many exchanges as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -43,12 +44,26 @@ class Presenting:
     next: Mapping[str, str]
 
 
+_OPTIONAL: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\?\}")
+
+
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """The end of a run that cannot succeed."""
+    """The end of a run that cannot succeed. Its message may hold optional placeholders: `{reason?}`, what the answer
+    said; `{credentials?}`, the names of those that were sent; settings.
+    """
 
     name: str
     message: str
+
+    def says(self, values: Mapping[str, Any] = {}) -> str:
+        """The message, a sentence; without a reason in it, the reason behind it."""
+        known = {"credentials": "login", **values}
+        text = _OPTIONAL.sub(lambda found: str(known.get(found[1]) or ""), self.message)
+        text = re.sub(r"[\s:,;]+$", "", text)
+        if known.get("reason") and "{reason?}" not in self.message:
+            text = f"{text or self.name} The answer says: {known['reason']}"
+        return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 State = Sending | Presenting | Failing
@@ -141,12 +156,12 @@ def absorb(values: Mapping[str, Any], outcome: Outcome, exchange: Exchange | Non
 
     A new `access` begins a new grant, so the expiry of the old one goes. A value that the answer leaves out keeps its
     old content, except for a refresh token that was sent and brought nothing: it is refused or lost, and never sent
-    again.
+    again; and a `reason`, which is that of the last outcome.
     """
-    kept = dict(values)
+    kept = {name: value for name, value in values.items() if name != "reason"}
     if "access" in outcome.captured:
-        kept.pop("expires_in", None)
-        kept.pop("expires_at", None)
+        for told in ("expires_in", "expires_at", "refresh_in"):
+            kept.pop(told, None)
     elif exchange is not None and outcome.name != UNAVAILABLE and spends_refresh(exchange):
         kept.pop("refresh", None)
     return {**kept, **{name: value for name, value in outcome.captured.items() if name != "retry_after"}}

@@ -27,6 +27,8 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
         False
     )
     type: Annotated[Literal["str", "int"], Meta(description="What the given value is read as")] = "str"
+    empty: Annotated[bool, Meta(description="May be given empty")] = False
+    once: Annotated[bool, Meta(description="Serves one exchange: a code that is good but once")] = False
     secret: Annotated[bool, Meta(description="Never shown, and in no URL")] = False
     title: Annotated[str, Meta(description="What to call it when asking for it")] = ""
 
@@ -115,6 +117,7 @@ class Expiry(Struct, forbid_unknown_fields=True, frozen=True):
 
     lifetime: int | float | str | None = None
     idle: Annotated[int | float | str | None, Meta(description="From the last good use")] = None
+    ahead: Annotated[int | float | str | None, Meta(description="Renew within so many of the last seconds only")] = None
 
 
 class Verify(Struct, forbid_unknown_fields=True, frozen=True):

@@ -46,6 +46,7 @@ class Vendor:
     present_origins: tuple[UrlTemplate, ...] = ()
     lifetime: Template | None = None
     idle: Template | None = None
+    ahead: Template | None = None
     derive: Mapping[str, Derived] = field(default_factory=dict)
     on_logout: str | None = None
     verify: n.Verify | None = None
