@@ -23,7 +23,7 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -34,14 +34,14 @@ from msgspec import UNSET
 from authflow import plugins
 from authflow.cli.sources import WAYS, Source
 from authflow.errors import ConfigurationError, StoreError
-from authflow.manager import complete, record_key
+from authflow.manager import Claims, answered, complete, fingerprint_for, identity_of
 from authflow.session import AuthSession
 from authflow.stores import Store, open_store
 from authflow.vendors import Given, Input, Vendor
 
 CONFIG_VARIABLE: Final = "AUTHFLOW_CONFIG"
 STORE_VARIABLE: Final = "AUTHFLOW_STORE"
-_OWN_KEYS: Final = ("vendor", "store")
+_OWN_KEYS: Final = ("vendor", "store", "identity")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 #: Asks a person for an input, given its name, its title, and whether it is secret; returns what was said.
@@ -67,6 +67,7 @@ class Account:
     store: str | Source | None = None
     inputs: Mapping[str, str | int | float | Source] = field(default_factory=dict)
     file: Path | None = None
+    identity: str | None = None
 
     def find_vendor(self) -> Vendor:
         """Raises ConfigurationError, VendorFileError."""
@@ -104,11 +105,19 @@ class Opened:
     @property
     def key(self) -> str:
         """The key of its record in the store."""
-        return record_key(self.vendor, self.given)
+        return self.claims.identity.key
+
+    @property
+    def claims(self) -> Claims:
+        """What judges its records. Asks for what says whose login it is. Raises AuthFlowError."""
+        said, fingerprint = self.account.identity, fingerprint_for(self.store)
+        given = answered(self.vendor, self.given, said)
+        return Claims(self.vendor, given, identity_of(self.vendor, given, said, fingerprint), fingerprint)
 
     def session(self, **more: Any) -> AuthSession:
         """Raises AuthFlowError."""
-        return AuthSession(self.vendor, store=self.store, **{**dict(self.given.items()), **more})
+        own = {"store": self.store, "identity": self.account.identity}
+        return AuthSession(self.vendor, **{**own, **dict(self.given.items()), **more})
 
     def remember(self) -> list[str]:
         """Put what a person has typed into the keyring, where the account says so; returns the names of those inputs.
@@ -172,11 +181,13 @@ def _account(path: Path, name: str, entry: Any) -> Account:
         store = _value(f"{where}.store", store)
         if not isinstance(store, Source) or store.kind not in ("env", "command"):
             raise ConfigurationError(f'{where}.store: text, {{ env = "NAME" }} or {{ command = ["…"] }}')
+    if not isinstance(entry.get("identity", ""), str):
+        raise ConfigurationError(f"{where}.identity: text is wanted: whose login it is")
     inputs = {key: _value(f"{where}.{key}", item) for key, item in entry.items() if key not in _OWN_KEYS}
     vendor = entry.get("vendor", name)
     if vendor.endswith(".toml"):
         vendor = str(path.parent / Path(vendor).expanduser())
-    return Account(name, vendor, store, inputs, path)
+    return Account(name, vendor, store, inputs, path, entry.get("identity"))
 
 
 def _value(where: str, item: Any) -> str | int | float | Source:
@@ -221,7 +232,7 @@ def find_account(name: str, settings: Mapping[str, str] | None = None, store: st
                 f"{key} is a secret, and every process can see the arguments of a command: set "
                 f"AUTHFLOW_{key.upper()}, or pipe it in with --stdin {key}"
             )
-    return Account(account.name, account.vendor, store or account.store, {**account.inputs, **settings}, account.file)
+    return replace(account, store=store or account.store, inputs={**account.inputs, **settings})
 
 
 def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = None) -> Opened:
@@ -336,7 +347,8 @@ def _lines(account: Account) -> Iterator[str]:
     yield f"[accounts.{account.name}]"
     vendor = account.vendor
     yield f"vendor = {_toml(str(Path(vendor).absolute()) if vendor.endswith('.toml') else vendor)}"
-    kept = {} if account.store is None else {"store": account.store}
+    kept = {"store": account.store, "identity": account.identity}
+    kept = {key: value for key, value in kept.items() if value is not None}
     for name, value in [*kept.items(), *account.inputs.items()]:
         if isinstance(value, Source):
             yield f"{name} = {{ {value.kind} = {_toml(value.argument)} }}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -110,4 +111,4 @@ def _facts(one: Opened, token: Token) -> dict[str, Any]:
 
 
 def _renamed(account: Account, name: str) -> Account:
-    return Account(name, account.vendor, account.store, account.inputs, account.file)
+    return replace(account, name=name)

@@ -14,7 +14,7 @@ Knows requests and answers (`authflow.http`), and nothing of vendors, states or 
 """
 
 from authflow.templates.answers import AnswerPattern, Answers, Outcome, judge
-from authflow.templates.converters import CONVERTERS, Converter, jwt_claims, number
+from authflow.templates.converters import CONVERTERS, PLAIN, Converter, jwt_claims, number
 from authflow.templates.documents import List, Literal, Object, Template, Text, compile, compile_text, render
 from authflow.templates.exchange import Exchange
 from authflow.templates.fields import compile_fields
@@ -34,6 +34,7 @@ from authflow.templates.urls import Rewrite, UrlTemplate
 __all__ = [
     "ABSENT",
     "CONVERTERS",
+    "PLAIN",
     "RESERVED",
     "AnswerPattern",
     "Answers",

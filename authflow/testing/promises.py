@@ -258,24 +258,31 @@ class Watcher:
     # --- the store ----------------------------------------------------------------------------------------------------
 
     def saved(self, process: Process, key: str, data: bytes) -> None:
-        """A record was kept."""
-        record = Record.from_bytes(data)
+        """Something was kept: a record; or what was refused, which tells of no grant."""
+        try:
+            record = Record.from_bytes(data)
+        except ValueError:
+            self._keeps_no_credential(process, data, set())
+            if process in self._failed:
+                self.refusals[self._key(process)] = self._failed.pop(process)
+            return
         self.spent |= self.unsaved.pop(process, set())
         self.saved_access.add(str(record.captured.get(ACCESS, "")))
         brought = {str(value) for value in record.captured.values()}  # a vendor may hand a credential out again
-        for value in self.secrets():
-            if value.encode() in data and value not in self._tokens() | brought:
-                self.breaks(4, f"{process} keeps a credential in the store")
+        self._keeps_no_credential(process, data, brought)
         before, self._last[key] = self._last.get(key), record
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
         if had is not None and record.captured.get(REFRESH) is None and had not in self.spent:
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
-        if isinstance(self.vendor.flow.states.get(record.state), Failing) and process in self._failed:
-            self.refusals[key] = self._failed.pop(process)
-        elif isinstance(self.vendor.flow.states.get(record.state), Presenting):
+        if isinstance(self.vendor.flow.states.get(record.state), Presenting):
             self.refusals.pop(key, None)
+
+    def _keeps_no_credential(self, process: Process, data: bytes, brought: set[str]) -> None:
+        for value in self.secrets():
+            if value.encode() in data and value not in self._tokens() | brought:
+                self.breaks(4, f"{process} keeps a credential in the store")
 
     def store_failed(self, process: Process, kind: str) -> None:
         """The store failed a process: what could not be kept is not missed."""
