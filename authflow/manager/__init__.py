@@ -26,7 +26,7 @@ from authflow.manager.environment import Environment
 from authflow.manager.exchanges import keys_read
 from authflow.manager.fingerprints import fingerprint_for
 from authflow.manager.grants import ANONYMOUS, NEVER_FRESH, Grant
-from authflow.manager.identity import answered, check_identity, complete, identity_of, servers
+from authflow.manager.identity import answered, check_identity, complete, identity_of, origins, servers
 from authflow.manager.manager import Authorization, SessionManager
 from authflow.manager.records import Record
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
@@ -60,6 +60,7 @@ __all__ = [
     "identity_of",
     "keys_read",
     "laid_over",
+    "origins",
     "presents_at",
     "sends_to",
     "servers",
