@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from authflow import clients, plugins
 from authflow.clients import cookie_header
 from authflow.errors import ConfigurationError
-from authflow.manager import ANONYMOUS, Environment, SessionManager, Signer, Token, check_settings, complete
+from authflow.manager import (
+    ANONYMOUS,
+    Environment,
+    SessionManager,
+    Signer,
+    Token,
+    check_identity,
+    check_settings,
+    complete,
+)
 from authflow.sealed import Held, sealed_call
 from authflow.stores import MemoryStore, open_store
 from authflow.vendors import Given
@@ -63,6 +72,7 @@ class AuthSession:
     timeout           seconds that one renewal may take: a login or a refresh, with all its exchanges
     untrusted         what a request to an undeclared origin does: "raise" UntrustedOrigin, or "pass" without the token
     on_store_failure  "raise" StoreError, or "degrade": go on without the store
+    identity          whose login it is, where the credentials do not say it: users of one store are told apart by it
 
     All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
     it, asked when it is needed. A callable may be called in another thread.
@@ -84,6 +94,7 @@ class AuthSession:
         timeout: float = 30.0,
         untrusted: Literal["raise", "pass"] = "raise",
         on_store_failure: Literal["raise", "degrade"] = "raise",
+        identity: str | None = None,
         **settings_and_credentials: Any,
     ) -> None:
         for name, value, allowed in (
@@ -97,7 +108,7 @@ class AuthSession:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
         self._named, self._stored, self._timeout, self._clock = Held(_findable(vendor)), Held(store), timeout, clock
         self._client = Held(client)
-        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure}
+        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure, "identity": identity}
         self.vendor = plugins.find_vendor(vendor)
         self._given = complete(self.vendor, Given(settings_and_credentials))
         check_settings(self.vendor, self._given)
@@ -112,7 +123,9 @@ class AuthSession:
             on_store_failure == "degrade",
         )
         kept = MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores())
-        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=untrusted == "pass")
+        check_identity(self.vendor, identity, shared=getattr(kept, "shared", False))
+        passes = untrusted == "pass"
+        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=passes, identity=identity)
         self._adapters: dict[str, Any] | None = None
 
     def __repr__(self) -> str:

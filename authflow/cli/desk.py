@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from authflow.cli.sources import variables
 from authflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ def _shown(stack: contextlib.ExitStack, what: str) -> Status | None:
 def _prompt(name: str, title: str, hidden: bool) -> str:
     if not sys.stdin.isatty():
         by_hand = f"pipe it in with --stdin {name}" if hidden else f"say --set {name}=…"
+        variable = variables("<account>", name)[-1]
         raise ConfigurationError(
-            f"{title} is wanted, and nobody can be asked for it here: set AUTHFLOW_{name.upper()}, {by_hand}, or "
-            "say in the config file where to get it"
+            f"{title} is wanted, and nobody can be asked for it here: set {variable}, {by_hand}, or say in the config "
+            "file where to get it"
         )
     answer: str = click.prompt(title, hide_input=hidden, err=True)
     return answer

@@ -91,7 +91,16 @@ class SessionManager:
         *("grants", "noteworthy", "statuses", "tap", "vendor"),
     )
 
-    def __init__(self, vendor: Vendor, given: Given, store: Store, environment: Environment, *, passes: bool) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        given: Given,
+        store: Store,
+        environment: Environment,
+        *,
+        passes: bool,
+        identity: str | None = None,
+    ) -> None:
         self.vendor = vendor
         self._passes = passes
         self._signer, self._rewrite = environment.signer, environment.hooks.rewrite_url
@@ -99,7 +108,7 @@ class SessionManager:
         self.statuses, self.noteworthy = statuses_of(vendor)
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
         plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signer)
-        self.grants = GrantCache(vendor, given, store, environment, plain=plain)
+        self.grants = GrantCache(vendor, given, store, environment, plain=plain, said=identity)
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
         self._strangers: set[str] | None = None

@@ -61,6 +61,9 @@ class RedisStore:
     or fail, unless the URL says otherwise (`?socket_timeout=2`). A store that was given a client cannot be pickled.
     """
 
+    #: Several users may reach it.
+    shared = True
+
     @sealed_call
     def __init__(self, source: str | Any | Callable[[], Any], *, prefix: str = "authflow:") -> None:
         if type(source).__module__.startswith("redis.asyncio"):

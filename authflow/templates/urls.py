@@ -35,6 +35,8 @@ class UrlTemplate:
     literals: tuple[str, ...]
     between: tuple[Placeholder, ...]
     query: Fields
+    #: The template as it is written.
+    text: str = ""
 
     @classmethod
     def compile(cls, text: str, converters: Mapping[str, Converter]) -> UrlTemplate:
@@ -55,7 +57,7 @@ class UrlTemplate:
             raise TemplateError(f"the character {bad[0]!a} cannot stand in a URL")
         if literals[0].startswith("//"):
             raise TemplateError("a host needs its scheme before it: https://…")
-        return cls(literals, placeholders, query)
+        return cls(literals, placeholders, query, text)
 
     def placeholders(self) -> Iterator[Placeholder]:
         yield from self.between

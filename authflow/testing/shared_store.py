@@ -41,7 +41,7 @@ class SharedStore:
     def corrupt(self) -> None:
         """Every record becomes what no program wrote."""
         for key in self.records:
-            self.records[key] = Stored(b'{"format": 1, "state": \x00', f"corrupt-{next(self._revisions)}")
+            self.records[key] = Stored(b'{"form": 2, "state": \x00', f"corrupt-{next(self._revisions)}")
 
     def next_revision(self) -> str:
         return str(next(self._revisions))

@@ -143,6 +143,9 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     extends: Annotated[str | None, Meta(description="The preset that lies under this file")] = None
     base_url: str | None = None
     start: Annotated[str | None, Meta(description="The state of a session that has nothing yet")] = None
+    identity: Annotated[
+        list[str] | None, Meta(description="The credentials that say whose login it is; left out: all of them")
+    ] = None
     insecure_url: Annotated[bool, Meta(description="Allow secrets in URLs, where logs and proxies see them")] = False
     on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
     vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []

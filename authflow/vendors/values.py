@@ -148,16 +148,21 @@ class Values(Sealed):
     def get(self, name: str, default: Any = None) -> Any:
         value = self.captured.get(name)
         if value is None:
-            value = self._answered.get(name)
-        if value is None:
-            value = self.given.get(name)
-            if callable(value):
-                value = self._answered[name] = self._asked(name, value)
+            value = self.as_given(name)
         if value is None and name in self.vendor.derive:
             value = self._answered[name] = self._derive(self.vendor.derive[name])
         if value is None and name == "base_url":
             value = self.base_url
         return default if value is None else value
+
+    def as_given(self, name: str) -> Any:
+        """What the user gave or was asked for, or what was derived, whatever an answer has brought in its place."""
+        value = self._answered.get(name)
+        if value is None:
+            value = self.given.get(name)
+            if callable(value):
+                value = self._answered[name] = self._asked(name, value)
+        return value
 
     def __contains__(self, name: object) -> bool:
         return self.get(str(name)) is not None
