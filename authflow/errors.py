@@ -23,6 +23,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 
+def harmless(text: str) -> str:
+    """Text for people, whatever a vendor, a record, a file or a plugin says: what a terminal would act upon, and what
+    turns the direction of writing, is spelled out. So it is one line.
+    """
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
 class AuthFlowError(Exception):
     """The root of all errors that authflow raises.
 
@@ -41,7 +48,7 @@ class AuthFlowError(Exception):
         retry_after: float | None = None,
         reason: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(harmless(message))
         self.vendor = vendor
         self.exchange = exchange
         self.status = status
@@ -103,12 +110,7 @@ class Finding:
     def __str__(self) -> str:
         where = ":".join(filter(None, (self.file, str(self.line or ""), self.key)))
         text = f"{where}: {self.reason}"
-        return _one_line(f"{text} ({self.hint})" if self.hint else text)
-
-
-def _one_line(text: str) -> str:
-    """Text for people, whatever a file grant: invisible, bidirectional and control characters are spelled out."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+        return harmless(f"{text} ({self.hint})" if self.hint else text)
 
 
 class VendorFileError(AuthFlowError):

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
@@ -338,8 +338,18 @@ def add_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
     if not pairs:
         return url
     parts = urlsplit(url)
-    added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    added = "&".join(f"{url_quote(name)}={url_quote(value)}" for name, value in pairs)
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))
+
+
+def url_quote(text: str) -> str:
+    """One segment, name or value of a URL. Bytes that were no UTF-8 when they were read go out as they came."""
+    return quote(text, safe="", errors="surrogateescape")
+
+
+def url_unquote(text: str) -> str:
+    """The reverse of `url_quote`."""
+    return unquote(text, errors="surrogateescape")
 
 
 def without_query(url: str) -> str:

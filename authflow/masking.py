@@ -2,17 +2,21 @@
 
 Masked are: every value that the session knows to be secret, every value that stands where a pattern reads one, and
 every long run of characters that looks like a token. What remains is the shape, and words such as `invalid_grant`.
+
+A server may spell what it echoes in many ways. So the text is read as each row of `SPELLINGS` says, what comes out once
+more (a form inside JSON, a Basic pair whose parts are percent-encoded), and each reading is searched for the secrets in
+each of `ENCODINGS`. Only the beginning is shown of a text, and only its beginning is looked at.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import html
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
-from urllib.parse import quote, quote_plus
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,52 +24,264 @@ from authflow.http import Answer
 
 MASK: Final = "***"
 SHOWN: Final = 400
+#: How many characters of a text, and values of a document, are looked at.
+LOOKED: Final = 4096
+#: How much further a secret is followed that begins there. Of a longer one than `HEAD` bytes, its head is enough.
+HEAD: Final = 64
+MARGIN: Final = 12 * HEAD
+#: Who knows more secrets than these shows nothing of what could hold them.
+MOST_SECRETS: Final = 500
+#: A shorter secret is one only where it is a whole value.
+SHORT: Final = 4
+ENCODINGS: Final = ("utf-8", "cp1252", "utf-16-le", "utf-16-be")  # the second has all of Latin-1
+
 _TOKENISH: Final = re.compile(r"(?=[\w.~+/=-]*\d)(?=[\w.~+/=-]*[A-Za-z])[\w.~+/=-]{16,}|[\w.~+/=-]{32,}")
 _SECRET_KEY: Final = re.compile(
     r"token|secret|passw|credential|cookie|session|jwt|otp|key|assertion|authorization|access", re.I
 )
 #: In text that is no JSON: a name that sounds like a secret's, and what follows it up to the end of a word.
-_NAMED: Final = re.compile(rf"((?:{_SECRET_KEY.pattern})[\w-]*[\"']?\s*[:=>]\s*[\"']?)[^\s\"'&;,<>{{}}]+", re.I)
+_NAMED: Final = re.compile(rf"(?:{_SECRET_KEY.pattern})[\w-]*[\"']?\s*[:=>]\s*[\"']?([^\s\"'&;,<>{{}}]+)", re.I)
+_BEFORE: Final = rb"(?:^|(?<=[=:\"'>])|(?<=[=:] ))"
+_AFTER: Final = rb"(?![\"']\s*:)(?=[&\"'<,;\r\n]|\s*[\]}]|\s*$)"
 
 
-def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without the given secrets and without anything that looks like a token."""
-    spelled = {spelling for secret in secrets if len(secret) > 2 for spelling in _spellings(secret)}
-    for spelling in sorted(spelled, key=len, reverse=True):
-        text = text.replace(spelling, MASK)
-    return _TOKENISH.sub(MASK, text)
+class _Spelling(NamedTuple):
+    """What stands for something else, what it stands for (None: only itself), and in which spellings that may be."""
+
+    pattern: re.Pattern[bytes]
+    read: Callable[[bytes], bytes | None]
+    inside: tuple[str, ...] = ()
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """How an answer may echo it: as it is, in a URL, in HTML, in JSON, in base64."""
-    data = secret.encode("utf-8", "replace")
-    yield from (secret, quote(data, safe=""), quote(data), quote_plus(data), html.escape(secret))
-    for quoted in (msgspec.json.encode(data.decode()).decode(), json.dumps(secret)):
-        yield from (quoted[1:-1], quoted[1:-1].replace("/", "\\/"))
-    yield from (encode(data).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode))
+class _Reading(NamedTuple):
+    """A text as bytes; each comes from the characters of the original from `starts` to before `ends`."""
+
+    data: bytes
+    starts: Sequence[int]
+    ends: Sequence[int]
 
 
-def mask_document(document: Any, secrets: Iterable[str], keys: frozenset[str]) -> Any:
-    """A JSON document with the values under secret-looking keys, and under the given ones, masked; its shape stays."""
-    if isinstance(document, Mapping):
-        return {
-            mask_text(key, secrets): _masked(value, secrets)
-            if key in keys or _SECRET_KEY.search(key)
-            else mask_document(value, secrets, keys)
-            for key, value in document.items()
-        }
-    if isinstance(document, list):
-        return [mask_document(item, secrets, keys) for item in document[:20]]
-    return mask_text(document, secrets) if isinstance(document, str) else document
+def _entity(found: bytes) -> bytes | None:
+    text = html.unescape(found.decode("ascii"))
+    return text.encode("utf-8", "replace") if text != found.decode("ascii") else None
 
 
-def _masked(value: Any, secrets: Iterable[str]) -> Any:
-    """A value of which nothing is shown but which keys it has, and how many items."""
-    if isinstance(value, Mapping):
-        return {mask_text(key, secrets): _masked(inner, secrets) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, secrets) for item in value[:20]]
-    return value if value is None or isinstance(value, bool) else MASK
+_BACKSLASHED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b""}
+
+
+def _backslash(found: bytes) -> bytes | None:
+    """JSON's escapes, and those of JavaScript, C and Python."""
+    kind, digits = found[1:2], found[2:]
+    try:
+        if kind in b"uUx" and digits:
+            text = "".join(chr(int(part, 16)) for part in re.split(rb"\\[uUx]", found) if part)
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()
+        if kind == b"N":
+            return unicodedata.lookup(digits[1:-1].decode()).encode()
+    except (ValueError, KeyError):
+        return None
+    return _BACKSLASHED.get(kind, kind)
+
+
+def _of_base64(start: int) -> Callable[[bytes], bytes]:
+    def read(found: bytes) -> bytes:
+        run = b"".join(found.split()).rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))[start:]
+        run = run[: len(run) - (len(run) % 4 == 1)]
+        return base64.b64decode(run + b"=" * (-len(run) % 4))
+
+    return read
+
+
+def _of_hex(start: int) -> Callable[[bytes], bytes]:
+    return lambda found: bytes.fromhex(found[start : start + (len(found) - start) // 2 * 2].decode())
+
+
+def _of_utf7(found: bytes) -> bytes | None:
+    try:
+        return found.decode("utf-7").encode()
+    except UnicodeError:
+        return None
+
+
+_BASE64: Final = re.compile(rb"[\w+/-]{6,}(?:\r?\n[\w+/-]+)*={0,2}", re.ASCII)
+_HEX: Final = re.compile(rb"[0-9A-Fa-f]{8,}")
+_NUMBERED: Final = rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}"
+_ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", "base64 0", "base64 1", "base64 2", "base64 3")
+#: How text may be written, by name. Who writes one more way writes a row.
+SPELLINGS: Final[Mapping[str, _Spelling]] = {
+    "URL": _Spelling(re.compile(rb"%[0-9A-Fa-f]{2}"), lambda found: bytes.fromhex(found[1:].decode()), _ESCAPES),
+    "form": _Spelling(
+        re.compile(rb"%[0-9A-Fa-f]{2}|\+"),
+        lambda found: b" " if found == b"+" else bytes.fromhex(found[1:].decode()),
+        ("URL", "HTML", "backslash"),
+    ),
+    "HTML": _Spelling(
+        re.compile(rb"&(?:#\d{1,12}|#[xX][0-9A-Fa-f]{1,12}|[A-Za-z]\w{1,31});?", re.A), _entity, _ESCAPES
+    ),
+    "backslash": _Spelling(
+        re.compile(
+            rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}|\\[^uUxN]", re.A | re.S
+        ),
+        _backslash,
+        (*_ESCAPES, "form"),
+    ),
+    "backslash, not doubled": _Spelling(
+        re.compile(rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}", re.A), _backslash
+    ),
+    "quoted-printable": _Spelling(
+        re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n"),
+        lambda found: bytes.fromhex(found[1:].decode()) if found[1:2].isalnum() else b"",
+        _ESCAPES,
+    ),
+    "encoded words": _Spelling(
+        re.compile(rb"=[0-9A-Fa-f]{2}|_"),
+        lambda found: b" " if found == b"_" else bytes.fromhex(found[1:].decode()),
+    ),
+    "UTF-7": _Spelling(re.compile(rb"\+[A-Za-z0-9+/]*-?"), _of_utf7),
+    **{f"base64 {start}": _Spelling(_BASE64, _of_base64(start), ("URL", "form")) for start in range(4)},
+    **{f"hex {start}": _Spelling(_HEX, _of_hex(start)) for start in range(2)},
+}
+
+
+def mask_text(text: str, secrets: Iterable[str] = (), most: int | None = None, *, loose: bool = False) -> str:
+    """The text (or as many characters as `most`) without the given secrets and without anything that looks like a
+    token. `loose`: it is no document, and what follows a name that sounds like a secret's is masked too.
+    """
+    known = {str(secret) for secret in secrets} - {""}
+    if len(known) > MOST_SECRETS:
+        return MASK if text else ""
+    window = text if most is None else text[: most + MARGIN]
+    spans = [found.span() for found in _TOKENISH.finditer(window)]
+    if loose:
+        spans += [found.span(1) for found in _NAMED.finditer(window)]
+    return _without(window, [*spans, *_spelled(window, known)], len(text) if most is None else most)
+
+
+def _without(text: str, spans: list[tuple[int, int]], most: int) -> str:
+    shown, at = [], 0
+    for start, end in sorted(spans):
+        if start >= most:
+            break
+        if start >= at:
+            shown += [text[at:start], MASK]
+        at = max(at, end)
+    return "".join([*shown, text[at:most]])
+
+
+def _spelled(text: str, secrets: set[str]) -> Iterator[tuple[int, int]]:
+    """Where the secrets stand in the text, however they are spelled."""
+    patterns = {pattern for secret in secrets if len(secret) >= SHORT for pattern in _encoded(secret)}
+    short = [re.escape(secret.encode()) for secret in secrets if len(secret) < SHORT]
+    whole = re.compile(_BEFORE + b"(?:" + b"|".join(short) + b")" + _AFTER) if short else None
+    for data, starts, ends in _readings(text) if patterns or whole else ():
+        for pattern in patterns:
+            at = data.find(pattern[:HEAD])
+            while at >= 0:
+                yield starts[at], ends[at + _alike(pattern, data[at : at + len(pattern)]) - 1]
+                at = data.find(pattern[:HEAD], at + 1)
+        for found in whole.finditer(data) if whole else ():
+            yield starts[found.start()], ends[found.end() - 1]
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _encoded(secret: str) -> Iterator[bytes]:
+    for form in {secret, unicodedata.normalize("NFC", secret), unicodedata.normalize("NFD", secret)}:
+        for encoding in ENCODINGS:
+            try:
+                data = form.encode(encoding, "surrogatepass" if encoding.startswith("utf") else "strict")
+            except UnicodeEncodeError:
+                continue
+            yield data
+            yield data.decode("latin-1").encode()  # text that was read as Latin-1, and is not
+
+
+def _readings(text: str) -> Iterator[_Reading]:
+    """The text as it is, and as it reads in each spelling, and in spellings inside of that."""
+    if text.isascii():
+        plain = _Reading(text.encode(), range(len(text)), range(1, len(text) + 1))
+    else:
+        chars = [char.encode("utf-8", "surrogatepass") for char in text]
+        starts = [at for at, char in enumerate(chars) for _ in char]
+        plain = _Reading(b"".join(chars), starts, [at + 1 for at in starts])
+    yield plain
+    for spelling in SPELLINGS.values():
+        reading = _read_as(plain, spelling)
+        if reading is not None:
+            yield reading
+            yield from filter(None, (_read_as(reading, SPELLINGS[name]) for name in spelling.inside))
+
+
+def _read_as(reading: _Reading, spelling: _Spelling) -> _Reading | None:
+    data, starts, ends = bytearray(), list[int](), list[int]()
+    done = 0
+    for found in spelling.pattern.finditer(reading.data):
+        try:
+            read = spelling.read(found[0])
+        except (ValueError, binascii.Error):
+            continue
+        if read is None:
+            continue
+        start, end = found.span()
+        data += reading.data[done:start] + read
+        starts += [*reading.starts[done:start], *[reading.starts[start]] * len(read)]
+        ends += [*reading.ends[done:start], *[reading.ends[end - 1]] * len(read)]
+        done = end
+    if not done:
+        return None
+    return _Reading(bytes(data + reading.data[done:]), [*starts, *reading.starts[done:]], [*ends, *reading.ends[done:]])
+
+
+class _Documents:
+    """Walks through one document, as far as it is looked at. `hidden` collects the values that no one shall see."""
+
+    def __init__(self, secrets: Iterable[str], keys: frozenset[str]) -> None:
+        self._secrets, self._keys = {str(secret) for secret in secrets}, keys
+        self._numbers = {float(secret) for secret in self._secrets if re.fullmatch(r"-?\d{1,300}(\.\d+)?", secret)}
+        self._left = LOOKED
+        self.hidden: set[str] = set()
+
+    def shown(self, value: Any, hidden: bool = False) -> Any:
+        """The value; of a hidden one nothing but which keys it has, and how many items."""
+        if isinstance(value, Mapping):
+            return {key: self.shown(each, hidden or self._hides(key)) for key, each in self._some(value.items())}
+        if isinstance(value, list):
+            return [self.shown(each, hidden) for each in self._some(value[:20])]
+        if value is None or isinstance(value, bool):
+            return value
+        if hidden or value in self._secrets or (isinstance(value, int | float) and value in self._numbers):
+            self.hidden.add(str(value))
+            return MASK
+        return value[: LOOKED + MARGIN] if isinstance(value, str) else value
+
+    def _hides(self, key: str) -> bool:
+        return key in self._keys or _SECRET_KEY.search(key[:LOOKED]) is not None
+
+    def _some(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self._left -= 1
+            if self._left < 0:
+                return
+            yield item
+
+
+def hidden_values(document: Any, keys: frozenset[str]) -> set[str]:
+    """The values that `mask_document` leaves out because of their keys."""
+    walk = _Documents((), keys)
+    walk.shown(document)
+    return walk.hidden
+
+
+def mask_document(document: Any, secrets: Iterable[str], keys: frozenset[str], most: int = LOOKED) -> str:
+    """A JSON document as text, with the values under secret-looking keys, and under the given ones, masked; its shape
+    stays, up to `most` characters.
+    """
+    known = list(secrets)
+    text = msgspec.json.encode(_Documents(known, keys).shown(document)).decode()
+    return mask_text(text, known, most)
 
 
 def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> str:
@@ -73,8 +289,21 @@ def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> st
     known = list(secrets)
     kind = (answer.all("content-type") or ["no content type"])[0]
     try:
-        text = msgspec.json.encode(mask_document(answer.json, known, keys)).decode()
+        text = mask_document(answer.json, known, keys)
     except (ValueError, RecursionError, msgspec.MsgspecError):
-        text = _NAMED.sub(rf"\1{MASK}", " ".join(mask_text(answer.text, known).split()))
+        text = " ".join(mask_text(_read(answer, kind), known, LOOKED, loose=True).split())
     cut = text[:SHOWN] + "…" if len(text) > SHOWN else text
-    return f"status {answer.status}, {mask_text(kind, known)}, {cut or 'an empty body'}"
+    return f"status {answer.status}, {mask_text(kind, known, LOOKED)[:SHOWN]}, {cut or 'an empty body'}"
+
+
+def _read(answer: Answer, kind: str) -> str:
+    """The beginning of a body as text: in the encoding that it says it has, else in one that fits."""
+    start = answer.content[: 4 * (LOOKED + MARGIN)]
+    said = re.search(r"charset=[\"']?([\w.:-]+)", kind, re.I)
+    marked = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    for encoding in (said[1] if said else marked, "utf-8-sig"):
+        try:
+            return start.decode(encoding, "strict" if len(start) == len(answer.content) else "ignore")
+        except (LookupError, ValueError):
+            continue
+    return start.decode("latin-1")

@@ -1,13 +1,21 @@
 """The base of all values that may hold a secret: requests, answers, presentations, grants, records, tokens, values.
 
-Frozen values pass between the parts; what prints them, with whatever tool, shows the names of what they hold.
+Frozen values pass between the parts; what prints them, with whatever tool, shows the names of what they hold. And a
+call that strangers make is a `sealed_call`: its arguments may be secrets, and crash reporters look at the variables of
+each function that an error came through.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
+from authflow.errors import forget_locals
+
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound="type[Sealed]")
 
 
@@ -41,7 +49,7 @@ class Sealed:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def sealed_value(cls: T) -> T:
-    """Make a `Sealed` class of annotated names, as `dataclass` does; its fields are not to be walked through."""
+    """Like `@dataclass(frozen=True, slots=True)`, but without the metadata that tools walk through."""
     made: Any = dataclass(frozen=True, slots=True, repr=False)(cls)
     made._fields = tuple(made.__dataclass_fields__)
     del made.__dataclass_fields__, made.__dataclass_params__
@@ -49,3 +57,50 @@ def sealed_value(cls: T) -> T:
         if name in made.__dict__:
             delattr(made, name)
     return made  # type: ignore[no-any-return]
+
+
+@sealed_value
+class Held(Sealed):
+    """Anything at all, such as a store's URL with its password, out of the sight of who prints what holds it."""
+
+    it: Any
+
+
+@sealed_value
+class _Call(Sealed):
+    """A call with its arguments. Its frame is gone by the time an error is seen, and its variables with it."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+    def __call__(self) -> Any:
+        return self.function(*self.arguments, **self.named)
+
+
+def sealed_call(function: F) -> F:
+    """A function out of which no error carries a variable that may be a secret: neither of the functions below, nor its
+    own arguments.
+    """
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        call = _Call(function, arguments, named)
+        del arguments, named
+        try:
+            return call()
+        except BaseException as error:
+            forget_locals(error)
+            raise
+
+    @functools.wraps(function)
+    async def awaited(*arguments: Any, **named: Any) -> Any:
+        call = _Call(function, arguments, named)
+        del arguments, named
+        try:
+            return await call()
+        except BaseException as error:
+            forget_locals(error)
+            raise
+
+    return cast(F, awaited if inspect.iscoroutinefunction(function) else called)

@@ -6,6 +6,8 @@ thinks is in `manager`.
 
 from __future__ import annotations
 
+import os
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +15,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from authflow import clients, plugins
 from authflow.clients import cookie_header
-from authflow.errors import ConfigurationError, sealed
-from authflow.manager import ANONYMOUS, Environment, SessionManager, Signer, Token, check_settings, complete
+from authflow.errors import ConfigurationError
+from authflow.manager import (
+    ANONYMOUS,
+    Environment,
+    SessionManager,
+    Signer,
+    Token,
+    check_identity,
+    check_settings,
+    complete,
+)
+from authflow.sealed import Held, sealed_call
 from authflow.stores import MemoryStore, open_store
 from authflow.vendors import Given
 
 if TYPE_CHECKING:
-    import os
-
     from httpx import Auth as HttpxAuth
     from httpx2 import Auth as Httpx2Auth
     from niquests.auth import AuthBase as NiquestsAuth
@@ -62,6 +72,7 @@ class AuthSession:
     timeout           seconds that one renewal may take: a login or a refresh, with all its exchanges
     untrusted         what a request to an undeclared origin does: "raise" UntrustedOrigin, or "pass" without the token
     on_store_failure  "raise" StoreError, or "degrade": go on without the store
+    identity          whose login it is, where the credentials do not say it: users of one store are told apart by it
 
     All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
     it, asked when it is needed. A callable may be called in another thread.
@@ -72,6 +83,7 @@ class AuthSession:
     Raises ConfigurationError and VendorFileError when it is made, other `AuthFlowError`s when it is used.
     """
 
+    @sealed_call
     def __init__(
         self,
         vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor,
@@ -82,6 +94,7 @@ class AuthSession:
         timeout: float = 30.0,
         untrusted: Literal["raise", "pass"] = "raise",
         on_store_failure: Literal["raise", "degrade"] = "raise",
+        identity: str | None = None,
         **settings_and_credentials: Any,
     ) -> None:
         for name, value, allowed in (
@@ -93,13 +106,12 @@ class AuthSession:
         seconds: Any = timeout
         if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
-        self._named, self._stored, self._timeout, self._clock = vendor, store, timeout, clock
-        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure}
+        self._named, self._stored, self._timeout, self._clock = Held(_findable(vendor)), Held(store), timeout, clock
+        self._client = Held(client)
+        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure, "identity": identity}
         self.vendor = plugins.find_vendor(vendor)
-        given, settings_and_credentials = Given(settings_and_credentials), {}  # a traceback shows the one that is left
-        with sealed():
-            self._given = complete(self.vendor, given)
-            check_settings(self.vendor, self._given)
+        self._given = complete(self.vendor, Given(settings_and_credentials))
+        check_settings(self.vendor, self._given)
         hooks = plugins.implemented()
         environment = Environment(
             hooks,
@@ -111,7 +123,9 @@ class AuthSession:
             on_store_failure == "degrade",
         )
         kept = MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores())
-        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=untrusted == "pass")
+        check_identity(self.vendor, identity, shared=getattr(kept, "shared", False))
+        passes = untrusted == "pass"
+        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=passes, identity=identity)
         self._adapters: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -157,6 +171,7 @@ class AuthSession:
             )
             raise ConfigurationError(f"auth= was given the session itself: write auth={known}")
 
+    @sealed_call
     def _adapter(self, library: str) -> Any:
         adapters = self._adapters or {}
         if library not in adapters:
@@ -166,14 +181,17 @@ class AuthSession:
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
+    @sealed_call
     def token(self) -> Token:
         """The token, fresh: renewed or logged in for first if need be. Raises AuthFlowError."""
         return self._manager.authorize(None).wait().record.token
 
+    @sealed_call
     async def atoken(self) -> Token:
         """`token` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
         return (await self._manager.authorize(None).wait_async()).record.token
 
+    @sealed_call
     def headers(self, url: str) -> dict[str, str]:
         """The headers, cookies included, that a request to `url` must carry: for tools that take no `auth=`.
 
@@ -195,14 +213,17 @@ class AuthSession:
         cookies = {"Cookie": cookie_header(None, presentation.cookies)} if presentation.cookies else {}
         return {**dict(presentation.headers), **cookies}
 
+    @sealed_call
     def login(self) -> Token:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
         return self._manager.grants.login().record.token
 
+    @sealed_call
     def logout(self) -> None:
         """Forget the token here and in the store, and tell the vendor if the file says how. Raises AuthFlowError."""
         self._manager.logout()
 
+    @sealed_call
     def status(self) -> Status:
         """What is known now; asks neither the vendor nor the store."""
         grants = self._manager.grants
@@ -216,6 +237,7 @@ class AuthSession:
             type(grants.store).__name__,
         )
 
+    @sealed_call
     def record(self, title: str = "") -> Recording:
         """Write down what happens, for a page: `with session.record() as seen: …`, then `seen.save("login.html")`."""
         from authflow.recording import Recording
@@ -231,24 +253,40 @@ class AuthSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        options = {
-            "vendor": self._named,
-            "store": self._stored,
-            "clock": self._clock,
-            "timeout": self._timeout,
-            **self._options,
-        }
+    def __copy__(self) -> AuthSession:
+        return self
+
+    def __deepcopy__(self, memo: object) -> AuthSession:
+        """Itself: whoever copies a client copies its settings, and shall neither log in again nor lose `client=`."""
+        return self
+
+    def __getstate__(self) -> Given:
+        if self._client.it is not None:
+            try:
+                pickle.dumps(self._client.it)
+            except Exception as error:  # any class: whatever the client is made of may refuse
+                raise ConfigurationError(
+                    f"{self.vendor.title}: this session cannot be pickled, since its client= cannot: make a session "
+                    "where it is needed, or leave client= out"
+                ) from error
         inputs = self.vendor.inputs
         given = {
             name: value
             for name, value in self._given.items()
             if name not in inputs or inputs[name].default != value  # whoever reads it has defaults of their own
         }
-        return {**options, **given}
+        options = {"vendor": self._named.it, "store": self._stored.it, "clock": self._clock, "timeout": self._timeout}
+        options |= {} if self._client.it is None else {"client": self._client.it}
+        return Given({**options, **self._options, **given})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __setstate__(self, state: Given) -> None:
+        self.__init__(**dict(state.items()))  # type: ignore[misc]
+
+
+def _findable(vendor: Any) -> Any:
+    """A path holds in another folder too."""
+    is_path = isinstance(vendor, os.PathLike) or (isinstance(vendor, str) and vendor.endswith(".toml"))
+    return os.path.abspath(vendor) if is_path else vendor
 
 
 __all__ = ["AuthSession", "Status"]

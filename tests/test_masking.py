@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import itertools
+import json
+import quopri
 import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from authflow.http import Answer
@@ -83,12 +91,177 @@ def test_a_secret_is_not_cut_in_half_where_masking_shortens_what_is_before_it() 
         assert "<<" not in describe(Answer(500, (), text.encode()), ["<<pass  phrase of mine>>"], NONE)
 
 
-@pytest.mark.parametrize("piece", ["a", "1", "a1", "a1 ", "....", "é"])
-def test_a_mebibyte_is_masked_in_no_time(piece: str) -> None:
-    def cost(size: int) -> float:
-        text = piece * (size // len(piece))
-        begun = time.process_time()
-        mask_text(text, ["secret one", "secret two"])
-        return time.process_time() - begun
+# --- how a secret may be spelled --------------------------------------------------------------------------------------
 
-    assert cost(1 << 20) < max(0.5, 20 * min(cost(1 << 17) for _ in range(3)))
+
+def lower(encode: Callable[[str], str]) -> Callable[[str], str]:
+    """Escapes in lower case, letters as they are."""
+
+    def encoded(text: str) -> str:
+        return "".join(each.lower() if each != char else char for char in text for each in [encode(char)])
+
+    return encoded
+
+
+def in_a_pair(before: str) -> Callable[[str], str]:
+    return lambda text: base64.b64encode(f"{before}:{text}".encode()).decode()
+
+
+#: Other libraries' encoders. What each writes of a secret must not be shown.
+ENCODERS: dict[str, Callable[[str], str | bytes]] = {
+    "raw": str,
+    "quote": lambda text: urllib.parse.quote(text, safe=""),
+    "quote, lower case": lower(lambda char: urllib.parse.quote(char, safe="")),
+    "quote, every byte": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "quote, twice": lambda text: urllib.parse.quote(urllib.parse.quote(text, safe=""), safe=""),
+    "quote_plus": urllib.parse.quote_plus,
+    "quote, Latin-1": lambda text: urllib.parse.quote(text, safe="", encoding="latin-1", errors="strict"),
+    "urlencode": lambda text: urllib.parse.urlencode({"a": text, "b": "c"}),
+    "html.escape": html.escape,
+    "htmlspecialchars": lambda text: html.escape(text).replace("&#x27;", "&#039;"),
+    "decimal entities": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "hexadecimal entities": lambda text: "".join(f"&#X{ord(char):06X};" for char in text),
+    "named entities": lambda text: "".join(
+        f"&{html.entities.codepoint2name[ord(char)]};" if ord(char) in html.entities.codepoint2name else char
+        for char in text
+    ),
+    "xmlcharrefreplace": lambda text: text.encode("ascii", "xmlcharrefreplace"),
+    "json": json.dumps,
+    "json, UTF-8": lambda text: json.dumps(text, ensure_ascii=False),
+    "json in json": lambda text: json.dumps(json.dumps(text)),
+    "json of PHP": lambda text: json.dumps(text).replace("/", "\\/"),
+    "every character as in JSON": lambda text: "".join(f"\\u{ord(char):04X}" for char in text),
+    "json in a URL": lambda text: urllib.parse.quote(json.dumps(text)[1:-1]),
+    "a form in HTML": lambda text: html.escape(urllib.parse.quote_plus(text)),
+    "base64": lambda text: base64.b64encode(text.encode()),
+    "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"="),
+    "base64 of MIME": lambda text: base64.encodebytes((text * 3).encode()),
+    "base64 in a URL": lambda text: urllib.parse.quote(base64.b64encode(text.encode()), safe=""),
+    "base64 of Latin-1": lambda text: base64.b64encode(text.encode("latin-1")),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")),
+    "a pair": in_a_pair("bob"),
+    "a pair, one further": in_a_pair("bob1"),
+    "a pair, two further": in_a_pair("bob12"),
+    "a pair of OAuth": lambda text: base64.b64encode(f"me:{urllib.parse.quote(text, safe='')}".encode()),
+    **{
+        f"base64 behind {more!r}": lambda text, more=more: more.encode() + base64.b64encode(text.encode())  # type: ignore[misc]
+        for more in ("/", "/a", "/a/")
+    },
+    "quoted-printable": lambda text: quopri.encodestring(text.encode(), quotetabs=True),
+    "quoted-printable in a header": lambda text: quopri.encodestring(text.encode(), header=True),
+    "unicode_escape": lambda text: text.encode("unicode_escape"),
+    "backslashreplace": lambda text: text.encode("ascii", "backslashreplace"),
+    "namereplace": lambda text: text.encode("ascii", "namereplace"),
+    "repr of bytes": lambda text: repr(text.encode()),
+    "repr of Latin-1": lambda text: repr(text.encode("latin-1")),
+    "hex": lambda text: text.encode().hex(),
+    "hex behind a digit": lambda text: f"0{text.encode().hex()}",
+    "UTF-7": lambda text: text.encode("utf-7"),
+    "UTF-8 read as Latin-1": lambda text: text.encode().decode("latin-1"),
+    **{name: lambda text, name=name: text.encode(name) for name in ("latin-1", "cp1252", "utf-16", "utf-16-be")},  # type: ignore[misc]
+}
+#: Characters that encoders treat in a way of their own, in the encodings of Western Europe.
+ALPHABET = st.sampled_from("abcxyzABCXYZ0123456789 /+%&=<>'\"\\#?;:,.-_~!@$*()[]{}|^`äöüßéñÿ§£")
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@given(secret=st.text(ALPHABET, min_size=4, max_size=40).filter(lambda text: text == text.strip()))
+@example("two words")
+@example("it's <Ü/+%=&>")
+def test_a_secret_is_masked_however_others_spell_it(encoder: str, secret: str) -> None:
+    """No six characters of what other libraries write of it are shown, nor any of what those could stand for."""
+    spelled = ENCODERS[encoder](secret)
+    data = spelled if isinstance(spelled, bytes) else spelled.encode()
+    before = b"" if encoder.startswith("utf-16") else b"## "
+    shown = describe(Answer(418, (), before + data), [secret], NONE).removeprefix("status 418, no content type, ")
+    core = data.strip(b"\"'=\n ").removeprefix(b"a=").removesuffix(b"&b=c").removeprefix(b"/a").removeprefix(b"b'")
+    text = core.decode("latin-1")
+    assert MASK in shown
+    assert [text[at : at + 6] for at in range(max(1, len(text) - 5)) if text[at : at + 6] in shown] == []
+
+
+@pytest.mark.parametrize("encoder", ["quote", "json", "base64", "html.escape"])
+def test_what_stands_beside_a_secret_is_shown(encoder: str) -> None:
+    spelled = ENCODERS[encoder]("it's /secret+")
+    text = spelled if isinstance(spelled, str) else spelled.decode()
+    assert mask_text(f"before {text} after", ["it's /secret+"]).replace('"', "").strip("=") == f"before {MASK} after"
+
+
+@pytest.mark.parametrize(
+    ("document", "shown"),
+    [
+        ({"pin": 482913}, '{"pin":"***"}'),
+        ({"pin": [482913.0, 1]}, '{"pin":["***",1]}'),
+        ({"a": "007", "b": 7, "c": "0071", "d": "7"}, '{"a":"***","b":"***","c":"0071","d":"7"}'),
+        ({"ab": "ab", "c": "cab ab"}, '{"ab":"***","c":"cab ab"}'),
+    ],
+)
+def test_numbers_and_short_secrets_in_documents(document: Any, shown: str) -> None:
+    """A secret of three characters is one only as a whole value: words would be full of holes."""
+    answer = Answer(418, (("Content-Type", "x"),), json.dumps(document).encode())
+    assert describe(answer, ["482913", "007", "ab"], NONE) == f"status 418, x, {shown}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("p=ab&q=abc&cab", f"p={MASK}&q=abc&cab"),
+        ('{"p": "ab", "q": ab', f'{{"p": "{MASK}", "q": {MASK}'),
+        ("<p>ab</p>", f"<p>{MASK}</p>"),
+        ("ab", MASK),
+        ("a cab and an abbot", "a cab and an abbot"),
+    ],
+)
+def test_a_short_secret_in_text(text: str, shown: str) -> None:
+    assert mask_text(text, ["ab"]) == shown
+
+
+def test_a_secret_of_western_windows() -> None:
+    shown = describe(Answer(418, (), "price 5 “€9-x” end".encode("cp1252")), ["“€9-x”"], NONE)
+    assert shown == f"status 418, no content type, price 5 {MASK} end"
+
+
+def test_who_knows_very_many_secrets_shows_nothing() -> None:
+    secrets = [f"r-{number:05d}" for number in range(40_000)]
+    assert describe(Answer(418, (), b"r-00001 and more"), secrets, NONE) == f"status 418, {MASK}, {MASK}"
+
+
+def test_a_long_secret_is_masked_to_its_end_and_where_the_text_is_cut() -> None:
+    secret = "word-by-word " * 40
+    assert mask_text(f"a {secret}b", [secret]) == f"a {MASK}b"
+    assert mask_text("a " + secret[:100], [secret]) == f"a {MASK}"
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
+
+PIECES = ["a", "1", "a1", "a1 ", "....", "é", "%41", "&amp;", "\\u0041", "=41_", "QUJD ", "deadbeef ", "+AOk-", "se"]
+
+
+def cost(work: Callable[[], object]) -> float:
+    """The least processor time of three tries."""
+    tries = []
+    for _ in range(3):
+        begun = time.process_time()
+        work()
+        tries.append(time.process_time() - begun)
+    return min(tries)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_the_cost_of_masking_is_linear(piece: str) -> None:
+    """Per doubling of the text at most three times the processor time, over four doublings."""
+    secrets = ["secret one", "secret two", "short", "x"]
+    costs = [cost(lambda n=1 << n: mask_text(piece * (n // len(piece)), secrets)) for n in range(13, 18)]  # type: ignore[misc]
+    for less, more in itertools.pairwise(costs):
+        assert more <= 3 * less + 0.01, costs
+
+
+@pytest.mark.parametrize("body", [*(piece.encode() for piece in PIECES), b'{"k":1,', b'[{"k":'])
+def test_a_mebibyte_is_described_in_no_time(body: bytes) -> None:
+    whole = body * ((1 << 20) // len(body))
+    assert cost(lambda: describe(Answer(418, (), whole), ["secret one", "secret two", "x"], NONE)) < 0.5
+
+
+def test_a_mebibyte_of_keys_is_described_in_no_time() -> None:
+    keys = json.dumps({f"k{number}": 1 for number in range(80_000)}).encode()
+    assert cost(lambda: describe(Answer(418, (), keys), ["open-sesame", "t" * 1200], NONE)) < 0.5

@@ -190,7 +190,12 @@ def _nobody(name: str, title: str, hidden: bool) -> str:
 
 
 def _store(one: Opened) -> Check:
-    return _kept(f"{one.account.name}: store", one.store, one.place, one.key)
+    what = f"{one.account.name}: store"
+    try:
+        key = one.key
+    except AuthFlowError as error:
+        return Check(what, WARNING, f"{one.place}; no record can be looked for: {error}")
+    return _kept(what, one.store, one.place, key)
 
 
 def _fallback() -> Check:

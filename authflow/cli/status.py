@@ -15,7 +15,6 @@ from authflow.cli.desk import Desk
 from authflow.cli.options import complete_account, json_option, pairs, store_option
 from authflow.cli.spans import bar, span
 from authflow.errors import AuthFlowError, ConfigurationError
-from authflow.manager import Record
 
 COLUMNS: Final = ("account", "vendor", "state", "time left", "kept in")
 
@@ -73,16 +72,19 @@ def look(account: Account) -> Line:
 def _read(line: Line, one: Opened) -> Line:
     facts = asdict(line)
     try:
-        stored = one.store.load(one.key)
-        record = Record.from_bytes(stored.data) if stored is not None else None
+        claims = one.claims
+        stored = one.store.load(claims.identity.key)
+        refused = one.store.load(claims.identity.refusals)
     except AuthFlowError as error:
         return Line(**{**facts, "state": "", "problem": str(error)})
-    except ValueError:
-        return Line(**{**facts, "state": "", "problem": "the record cannot be read; the next login replaces it"})
+    untils = [refusal.until for refusal in claims.refusals(refused.data).refused] if refused is not None else []
+    facts["refused_until"] = max(untils, default=None)
+    if stored is None:
+        return Line(**facts)
+    record, _ = claims.record(claims.identity.key, stored.data)
     if record is None:
-        return line
-    until = record.refusal.until if record.refusal is not None else None
-    times = {"issued_at": record.issued_at or None, "expires_at": record.expires_at, "refused_until": until}
+        return Line(**{**facts, "state": "", "problem": "the record cannot be read; the next login replaces it"})
+    times = {"issued_at": record.issued_at or None, "expires_at": record.expires_at}
     return Line(**{**facts, "state": record.state, "unread_end": record.unread_end, **times})
 
 

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import REDIRECTS, Answer, Pairs, Request, origin_of, resolve, without_query
 from authflow.manager.environment import Environment
@@ -215,7 +213,7 @@ def masked_reason(outcome: Outcome, values: Values) -> str:
     said = outcome.captured.get("reason")
     if said is None or said == "":
         return ""
-    text = said if isinstance(said, str) else msgspec.json.encode(mask_document(said, (), frozenset())).decode()
+    text = said if isinstance(said, str) else mask_document(said, (), frozenset())
     line = " ".join(mask_text(text, values.secrets).split())
     return line[:SHOWN] + "…" if len(line) > SHOWN else line
 

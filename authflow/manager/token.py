@@ -24,6 +24,8 @@ ADVISORY_MOST: Final = 3600.0
 #: The mandatory window in seconds, and the part of the lifetime that it is at most.
 MANDATORY: Final = 10.0
 MANDATORY_PART: Final = 0.05
+#: Beyond the year 9999 no clock will tell: such a number is no time in epoch seconds.
+END_OF_TIME: Final = 253_402_300_800
 #: A vendor's `Date` has whole seconds, so that a smaller difference says nothing about its clock.
 SKEW_LEAST: Final = 2.0
 

@@ -3,18 +3,24 @@
 requests    a value is shown if the vendor file or a setting that is no secret says it in the open
 answers     JSON without what a pattern reads and what looks like a secret; of other bodies the length
 headers     names, and the values of those that never hold a secret
+
+What was masked once is masked wherever it is said again, under whatever name: a password that a callable gave, the
+refresh token that an answer replaces.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from authflow.errors import harmless
 from authflow.http import Answer, Request, without_query
 from authflow.manager import keys_read
-from authflow.masking import MASK, mask_document, mask_text
+from authflow.masking import LOOKED, MASK, hidden_values, mask_document, mask_text
 from authflow.vendors import Given, Vendor
 
 #: Headers whose values are no secret.
@@ -31,7 +37,7 @@ class Masks:
     def __init__(self, vendor: Vendor, given: Given) -> None:
         secret = {name for name, entry in vendor.inputs.items() if entry.secret}
         plain = {str(value) for name, value in given.items() if name not in secret and not callable(value)}
-        self._secrets = [str(value) for name, value in given.items() if name in secret and not callable(value)]
+        self._secrets = {str(value) for name, value in given.items() if name in secret and not callable(value)}
         self._open = plain | set(_literals([exchange.get("request") for exchange in _tables(vendor)]))
         self._keys = frozenset().union(*(keys_read(exchange) for exchange in vendor.flow.exchanges.values()))
 
@@ -39,13 +45,15 @@ class Masks:
         """Without the query; segments that look like a token are masked."""
         head, slashes, rest = without_query(url).partition("://")
         shown = [part if part in self._open else mask_text(part, self._secrets) for part in rest.split("/")]
-        return head + slashes + "/".join(shown)
+        return harmless(head + slashes + "/".join(shown))
 
     def request(self, request: Request) -> Iterator[str]:
+        for _, value in parse_qsl(urlsplit(request.url).query):
+            self._word(value)
         for name, value in request.headers:
-            yield f"{name}: {value if name.lower() in _OPEN else self._word(value)}"
+            yield harmless(f"{name}: {value if name.lower() in _OPEN else self._word(value)}")
         if request.body:
-            yield self._body(request.body)
+            yield harmless(self._body(request.body))
 
     def _body(self, body: bytes) -> str:
         try:
@@ -54,8 +62,7 @@ class Masks:
             text = body.decode("latin-1")
             if "=" not in text or any(mark in text for mark in "<{\n"):
                 return f"{len(body)} bytes"
-            pairs = (pair.partition("=") for pair in text.split("&"))
-            return "&".join(f"{name}={self._word(value)}" for name, _, value in pairs)
+            return "&".join(f"{name}={self._word(value)}" for name, value in parse_qsl(text, keep_blank_values=True))
         return msgspec.json.encode(self._shown(document)).decode()
 
     def _shown(self, item: Any) -> Any:
@@ -67,18 +74,41 @@ class Masks:
 
     def _word(self, text: str) -> str:
         """A word that stands in the open somewhere, as it is; else its scheme, such as Bearer, and a mask."""
-        scheme, blank, _ = text.partition(" ")
-        return text if text in self._open else f"{scheme} {MASK}" if blank and scheme in _SCHEMES else MASK
+        if text in self._open:
+            return text
+        scheme, blank, rest = text.partition(" ")
+        if not blank or scheme not in _SCHEMES:
+            self._learn(text)
+            return MASK
+        self._learn(rest, *(_pair(rest) if scheme == "Basic" else ()))
+        return f"{scheme} {MASK}"
+
+    def _learn(self, *secrets: str) -> None:
+        self._secrets |= {secret for secret in secrets if secret and secret not in self._open}
 
     def answer(self, answer: Answer) -> Iterator[str]:
+        try:
+            document = answer.json
+            self._learn(*hidden_values(document, self._keys))
+        except (ValueError, RecursionError):
+            document = None
         for name, value in answer.headers:
-            yield f"{name}: {value if name.lower() in _OPEN else MASK}"
+            shown = mask_text(value, self._secrets, LOOKED) if name.lower() in _OPEN else MASK
+            yield harmless(f"{name}: {shown}")
         if not answer.content:
             return
-        try:
-            yield msgspec.json.encode(mask_document(answer.json, self._secrets, self._keys)).decode()[:2000]
-        except (ValueError, RecursionError, msgspec.MsgspecError):
+        if document is None:
             yield f"{len(answer.content)} bytes"
+        else:
+            yield harmless(mask_document(document, self._secrets, self._keys, 2000))
+
+
+def _pair(text: str) -> list[str]:
+    """The user name and the password of HTTP Basic."""
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace").split(":", 1)
+    except ValueError:
+        return []
 
 
 def _tables(vendor: Vendor) -> list[Mapping[str, Any]]:

@@ -21,9 +21,9 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from authflow.errors import ConfigurationError
+from authflow.sealed import sealed_call
 from authflow.stores.base import Conflict, LockTimeout, Store, Stored
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
+@sealed_call
 def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, Factory] | None = None) -> Store:
     """The store that `spec` stands for. `factories` adds URL schemes: each is called with the whole URL.
 
@@ -79,7 +80,7 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
             f"store= takes a name, a path, a URL or an object with load, save, delete and lock; not "
             f"{type(spec).__name__}."
         )
-    known = {**_BUILT_IN, **(factories or {})}
+    known = {**dict.fromkeys(SCHEMES, _open_url), **(factories or {})}
     scheme, mark, _ = spec.partition("://")
     if (mark or spec in known) and scheme in known:
         return known[scheme](spec)
@@ -95,7 +96,7 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
     if not mark and (spec.startswith(("~", ".")) or "/" in spec or os.sep in spec):
         return _folder(spec)
     names = ", ".join(sorted(known))
-    what = f"the scheme {scheme!r}" if mark else repr(spec)
+    what = f"the scheme {scheme!r}" if mark else repr(spec) if spec.isidentifier() else "what was given"
     raise ConfigurationError(
         f"No store is known by {what}. Known are {names}, each also after 'encrypted+'; a folder is written './folder' "
         "or '/folder'; a plugin that brings another scheme must be installed."
@@ -108,52 +109,18 @@ def _folder(path: str) -> Store:
     return FileStore(path)
 
 
-def _url_path(url: str) -> str | None:
-    """The path in `file:///path` or `keyring:///path`; None where the URL is a bare name."""
-    parts = urlsplit(url)
-    if "://" not in url:
-        return None
-    if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"A {parts.scheme} URL has three slashes and an absolute path: {parts.scheme}:///folder."
-        )
-    path = unquote(parts.path)
-    return path.lstrip("/") if os.name == "nt" else path
-
-
-def _memory(url: str) -> Store:
-    from authflow.stores.memory import MemoryStore
-
-    return MemoryStore()
-
-
-def _file(url: str) -> Store:
-    from authflow.stores.file import FileStore
-
-    return FileStore(_url_path(url))
-
-
-def _keyring(url: str) -> Store:
-    from authflow.stores.keyring import KeyringStore
-
-    return KeyringStore(_url_path(url))
-
-
-def _redis(url: str) -> Store:
-    from authflow.stores.redis import RedisStore
-
-    if "://" not in url:
-        raise ConfigurationError(
-            f"{url!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
-        )
-    return RedisStore(url)
-
-
-_BUILT_IN: dict[str, Factory] = {
-    "memory": _memory,
-    "file": _file,
-    "keyring": _keyring,
-    "redis": _redis,
-    "rediss": _redis,
-    "unix": _redis,
+#: scheme → the module here whose `open_url` opens it
+SCHEMES: Mapping[str, str] = {
+    "memory": "memory",
+    "file": "file",
+    "keyring": "keyring",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
 }
+
+
+def _open_url(url: str) -> Store:
+    scheme = url.partition("://")[0]
+    store: Store = importlib.import_module(f"{__name__}.{SCHEMES[scheme]}").open_url(url)
+    return store

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from authflow.errors import ConfigurationError, StoreError
+from authflow.sealed import sealed_call
 from authflow.stores.base import Conflict, Store, Stored
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class EncryptedStore:
             raise Conflict(f"The record {key} has meanwhile become another: load it again.")
         return self._inner.save(key, self._encrypt(key, data), revision, lifetime=lifetime)
 
+    @property
+    def shared(self) -> bool:
+        """May several users reach it?"""
+        return bool(getattr(self._inner, "shared", False))
+
     def delete(self, key: str) -> None:
         """Remove the record under `key`, whoever can read it. Raises `StoreError`."""
         self._inner.delete(key)
@@ -114,6 +120,7 @@ class EncryptedStore:
             )
         return content
 
+    @sealed_call
     def _new_cipher(self) -> MultiFernet:
         module = _fernet_module()
         keys = self._keys() if callable(self._keys) else self._keys

@@ -22,7 +22,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from authflow.errors import ConfigurationError, StoreError
+from authflow.errors import ConfigurationError, StoreError, forget_locals
+from authflow.sealed import Held, sealed_call
 from authflow.stores.base import Conflict, LockTimeout, Stored
 
 __all__ = ["RedisStore"]
@@ -43,6 +44,15 @@ return 1
 """
 
 
+def open_url(url: str) -> RedisStore:
+    """The store that `store="redis"`, or a URL with that scheme, stands for."""
+    if "://" not in url:
+        raise ConfigurationError(
+            f"{url!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
+        )
+    return RedisStore(url)
+
+
 class RedisStore:
     """Keeps records under keys that begin with `prefix`; one whose `lifetime` has passed is dropped by Redis.
 
@@ -51,12 +61,16 @@ class RedisStore:
     or fail, unless the URL says otherwise (`?socket_timeout=2`). A store that was given a client cannot be pickled.
     """
 
+    #: Several users may reach it.
+    shared = True
+
+    @sealed_call
     def __init__(self, source: str | Any | Callable[[], Any], *, prefix: str = "authflow:") -> None:
         if type(source).__module__.startswith("redis.asyncio"):
             raise ConfigurationError(
                 "A store is synchronous: give a client of redis, not of redis.asyncio; loops are not blocked."
             )
-        self._source = source
+        self._source = Held(source)
         self._prefix = prefix
         self._client: Any = None
         if isinstance(source, str):
@@ -111,26 +125,28 @@ class RedisStore:
             if os.getpid() == owner:
                 _release(lock)
 
-    def __getstate__(self) -> dict[str, Any]:
-        if not (isinstance(self._source, str) or callable(self._source)):
+    def __getstate__(self) -> Held:
+        source = self._source.it
+        if not (isinstance(source, str) or callable(source)):
             raise TypeError(
                 "A RedisStore that was given a client cannot be pickled: give a URL, or a function that makes one."
             )
-        return {"source": self._source, "prefix": self._prefix}
+        return Held((source, self._prefix))
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["source"], prefix=state["prefix"])  # type: ignore[misc]
+    def __setstate__(self, state: Held) -> None:
+        self.__init__(state.it[0], prefix=state.it[1])  # type: ignore[misc]
 
     def __repr__(self) -> str:
-        where = type(self._source).__name__
-        if isinstance(self._source, str):
-            parts = urlsplit(self._source)
+        source = self._source.it
+        where = type(source).__name__
+        if isinstance(source, str):
+            parts = urlsplit(source)
             where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         return f"RedisStore({where}, prefix={self._prefix!r})"
 
     def _redis(self) -> Any:
         if self._client is None:
-            self._client = self._source() if callable(self._source) else self._source
+            self._client = self._source.it() if callable(self._source.it) else self._source.it
         return self._client
 
     @contextmanager
@@ -140,6 +156,7 @@ class RedisStore:
         try:
             yield
         except (RedisError, OSError) as error:
+            forget_locals(error)  # those of redis know its password
             raise StoreError(
                 f"Tokens cannot be {what} in {self!r} ({type(error).__name__}): see that Redis runs, "
                 "can be reached from here, and accepts this user."

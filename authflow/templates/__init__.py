@@ -15,7 +15,7 @@ Knows requests and answers (`authflow.http`), and nothing of vendors, states or 
 """
 
 from authflow.templates.answers import AnswerPattern, Answers, Outcome, judge
-from authflow.templates.converters import CONVERTERS, Converter, jwt_claims, number
+from authflow.templates.converters import CONVERTERS, PLAIN, Converter, jwt_claims, number
 from authflow.templates.documents import List, Literal, Object, Template, Text, compile, compile_text, render
 from authflow.templates.exchange import Exchange
 from authflow.templates.fields import compile_fields
@@ -37,6 +37,7 @@ __all__ = [
     "ABSENT",
     "CONVERTERS",
     "JWTS",
+    "PLAIN",
     "RESERVED",
     "AnswerPattern",
     "Answers",

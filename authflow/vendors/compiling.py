@@ -115,6 +115,7 @@ class Compiler:
             on_logout=form.on_logout,
             verify=form.verify,
             insecure_url=form.insecure_url,
+            identity=tuple(_all_but_once(form.credentials) if form.identity is None else form.identity),
             raw=self.raw,
         )
 
@@ -145,7 +146,7 @@ class Compiler:
         return (user, password) if user is not None and password is not None else None
 
     def duration(self, key: str, raw: int | float | str | None) -> Template | None:
-        """Seconds, "12h", or a setting: in a placeholder, or by its bare name."""
+        """Seconds, "12h", or a setting: in a placeholder, or by its name alone."""
         if isinstance(raw, str) and raw in self.form.settings:
             raw = f"{{{raw}}}"
         if raw is not None and not (isinstance(raw, str) and "{" in raw):
@@ -322,6 +323,10 @@ class Compiler:
         for name in takes:
             if name.startswith("!") and name[1:] not in raw:
                 self.finding(f"{key}.{name[1:]}", "missing", f'{name[1:]} = "…"')
+
+
+def _all_but_once(credentials: Mapping[str, n.Input]) -> list[str]:
+    return [name for name, entry in credentials.items() if not entry.once]
 
 
 def _kind(key: str) -> str:

@@ -34,7 +34,7 @@ def extended(
     file: str, raw: Mapping[str, Any], installed: Mapping[str, Any] = {}
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The file with the presets and installed vendors that it extends below it, and what is wrong with `extends`."""
-    merged, seen = dict(raw), list[str]()
+    merged, seen, below = dict(raw), list[str](), set[str]()
     while (extends := merged.pop("extends", None)) is not None:
         if not isinstance(extends, str):
             return merged, [Finding(file, "extends", "the name of a preset is wanted", f"there are {_presets()}")]
@@ -46,10 +46,12 @@ def extended(
         under, findings = _below(extends, installed)
         if findings:
             return merged, findings
+        below |= _table(under, "credentials").keys()
         merged = merge(under, merged)
     had = set(_table(merged, "credentials"))
     if seen:
         _drop_leftovers(merged, raw)
+        _add_to_identity(merged, raw, below)
     _place_secret(merged)
     warnings = []
     if had and not _table(merged, "credentials"):
@@ -131,8 +133,8 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
             name: item for name, item in exchanges.items() if name in sent or name in _table(own, "exchanges")
         }
     inputs = ("settings", "credentials")
-    mentioned = set(_mentioned({key: item for key, item in merged.items() if key not in inputs}))
-    needed = set(_NEEDED.findall(" ".join(_texts({key: item for key, item in merged.items() if key not in inputs}))))
+    rest = {key: item for key, item in merged.items() if key not in (*inputs, "identity")}
+    mentioned, needed = set(_mentioned(rest)), set(_NEEDED.findall(" ".join(_texts(rest))))
     for key in inputs:
         kept = {}
         for name, item in _table(merged, key).items():
@@ -142,6 +144,23 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
                 kept[name] = {**item, "optional": False} if name in needed and item.get("optional") else item
         if key in merged and isinstance(merged[key], Mapping):
             merged[key] = kept
+
+
+def _add_to_identity(merged: dict[str, Any], own: Mapping[str, Any], below: set[str]) -> None:
+    """What a file adds to a preset's credentials may tell users apart too: unless the file says who they are, it joins
+    the preset's identity, marked `name?`: not where it is a callable, which would have to be asked first.
+    """
+    identity = merged.get("identity")
+    if "identity" in own or not isinstance(identity, list):
+        return
+    left = {*_table(merged, "settings"), *_table(merged, "credentials")}
+    identity = [name for name in identity if name in left]
+    if not identity:  # the file has replaced all that told users apart: then all its credentials do
+        del merged["identity"]
+        return
+    added = {name: item for name, item in _table(own, "credentials").items() if name not in below}
+    once = {name for name, item in added.items() if isinstance(item, Mapping) and item.get("once")}
+    merged["identity"] = [*identity, *(f"{name}?" for name in added if name not in once)]
 
 
 def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,10 +1,10 @@
-"""The flow: states, the events and outcomes that lead from one to the next, and the renewal.
+"""The flow: states, the events and outcomes that lead from one to the next, and the run.
 
     a sending state     sends its exchange; the outcome says which state follows        signed_out, stale
     a presenting state  lays its presentation over the caller's requests and rests      signed_in
     a failing state     raises                                                          refused
 
-A renewal walks from wherever an event led until a state presents or fails. It is a pure generator: it yields the
+A run goes from wherever an event led until a state presents or fails. It is a pure generator: it yields the
 exchange that it wants sent and is sent the outcome back. It does no I/O, reads no clock, and, since the flow was
 proved to hold no cycle of sending states, it sends at most as many exchanges as there are sending states.
 """
@@ -49,8 +49,8 @@ _OPTIONAL: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\?\}")
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """The end of a renewal that cannot succeed. Its message may hold optional placeholders: `{reason?}`, what
-    the answer said; `{credentials?}`, the names of those that were sent; settings.
+    """The end of a run that cannot succeed. Its message may hold optional placeholders: `{reason?}`, what the answer
+    said; `{credentials?}`, the names of those that were sent; settings.
     """
 
     name: str
@@ -70,7 +70,7 @@ State = Sending | Presenting | Failing
 
 
 class Step(NamedTuple):
-    """What a renewal wants sent, from which state, with which captured values."""
+    """What a run wants sent, from which state, with which captured values."""
 
     state: str
     exchange: Exchange
@@ -90,7 +90,7 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Where a renewal ended, and the values it holds now."""
+    """Where a run ended, and the values it holds now."""
 
     state: Presenting | Failing
     captured: Mapping[str, Any]
@@ -116,11 +116,10 @@ class Flow:
 def run(
     flow: Flow, state: str, captured: Mapping[str, Any], bound: Container[str], walked: list[Transition]
 ) -> Generator[Step, Outcome, Rest]:
-    """Walk from `state` until one presents or fails, noting each edge in `walked`.
+    """Go from `state` until one presents or fails, noting each edge in `walked`.
 
-    `bound` are the names that need no capture: settings, credentials, derived values. Sent the outcome `unavailable`,
-    the renewal needs an edge for it (the caller looks). Sent `lost`, or lacking the refresh token, it takes the next
-    step.
+    `bound` are the names that need no capture: settings, credentials, derived values. Who sends `unavailable` must have
+    seen to it that the state has an edge for it; `lost`, or a missing refresh token, takes `next_step`.
     """
     values, fresh = dict(captured), True
     while True:

@@ -148,6 +148,9 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     extends: Annotated[str | None, Meta(description="The preset that lies under this file")] = None
     base_url: str | None = None
     start: Annotated[str | None, Meta(description="The state of a session that has nothing yet")] = None
+    identity: Annotated[
+        list[str] | None, Meta(description="The credentials that say whose login it is; left out: all of them")
+    ] = None
     secret_in: Annotated[
         Literal["header", "header-raw", "body"],
         Meta(description="Where a client's secret stands: in Basic, form-encoded or as it is, or in the form"),
@@ -165,7 +168,7 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     exchanges: dict[str, Exchange] = {}
     states: dict[str, State] = {}
     answers: Annotated[Outcomes | None, Meta(description="Events that answers to the caller's requests can be")] = None
-    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent bare")] = []
+    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent without credential")] = []
     rewrites: list[Rewrite] = []
 
 

@@ -98,15 +98,17 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
 class Values(Sealed):
     """`get(name)` gives a value, or None where there is none."""
 
-    __slots__ = ("_answered", "_now", "captured", "given", "vendor")
+    __slots__ = ("_answered", "_earlier", "_now", "captured", "given", "vendor")
     vendor: Vendor
     given: Given
     captured: Mapping[str, Any]
     _now: float
     _answered: dict[str, Any]
+    #: What this renewal knew before an answer changed it: a server may still say it.
+    _earlier: tuple[Any, ...]
 
     def __init__(self, vendor: Vendor, given: Given, captured: Mapping[str, Any], now: float) -> None:
-        for name, value in zip(self.__slots__, ({}, now, captured, given, vendor), strict=True):
+        for name, value in zip(self.__slots__, ({}, (), now, captured, given, vendor), strict=True):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -123,6 +125,9 @@ class Values(Sealed):
         """The same values later in the renewal: answers given so far are kept, derived values are computed anew."""
         later = Values(self.vendor, self.given, captured, self._now)
         later._answered.update((name, value) for name, value in self._answered.items() if name in self.given)
+        if captured != self.captured:
+            derived = [value for name, value in self._answered.items() if name not in self.given]
+            object.__setattr__(later, "_earlier", (*self._earlier, derived, dict(self.captured)))
         return later
 
     def at(self, now: float) -> Values:
@@ -143,16 +148,21 @@ class Values(Sealed):
     def get(self, name: str, default: Any = None) -> Any:
         value = self.captured.get(name)
         if value is None:
-            value = self._answered.get(name)
-        if value is None:
-            value = self.given.get(name)
-            if callable(value):
-                value = self._answered[name] = self._asked(name, value)
+            value = self.as_given(name)
         if value is None and name in self.vendor.derive:
             value = self._answered[name] = self._derive(self.vendor.derive[name])
         if value is None and name == "base_url":
             value = self.base_url
         return default if value is None else value
+
+    def as_given(self, name: str) -> Any:
+        """What the user gave or was asked for, or what was derived, whatever an answer has brought in its place."""
+        value = self._answered.get(name)
+        if value is None:
+            value = self.given.get(name)
+            if callable(value):
+                value = self._answered[name] = self._asked(name, value)
+        return value
 
     def __contains__(self, name: object) -> bool:
         return self.get(str(name)) is not None
@@ -169,9 +179,11 @@ class Values(Sealed):
         """Every text that must not be shown: what was captured, answered or derived, and what was given as a secret.
         Asks no callable.
         """
-        known = [entry for name, entry in self.given.items() if name in self._hidden]
+        known = [entry for name, entry in self.given.items() if name in self._hidden and not callable(entry)]
+        numbers = [str(self.captured[name]) for name in ("access", "refresh") if name in self.captured]
+        answered = [str(value) for value in self._answered.values() if isinstance(value, int | float)]
         brought = {name: value for name, value in self.captured.items() if name != "reason"}
-        return _texts([known, brought, self._answered])
+        return _texts([*map(str, known), *numbers, *answered, brought, self._answered, *self._earlier])
 
     @property
     def _hidden(self) -> Container[str]:

@@ -51,6 +51,8 @@ class Vendor:
     on_logout: str | None = None
     verify: n.Verify | None = None
     insecure_url: bool = False
+    #: Which inputs say whose login it is; `name?` only where it is given as a plain value.
+    identity: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -340,7 +340,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "manager/single_flight.py",
         "    try:\n        await future\n    finally:\n",
         "    try:\n        await future\n    except asyncio.CancelledError as error:\n"
-        "        flight.land(None, error)\n        raise\n    finally:\n",
+        "        flight.finish(None, error)\n        raise\n    finally:\n",
     ),
     Mutant(
         "a body that comes once is sent twice (httpx)",
