@@ -1,4 +1,4 @@
-"""For every test: Ctrl-C as a user at a terminal has it, no deadlines on a busy machine, and the marks by which `make quick` chooses.
+"""For every test: Ctrl-C as a user at a terminal has it, no deadline of Hypothesis's, the marks for `make quick`.
 
 slow      takes seconds of the processor's time, or waits for a deadline
 program   needs a program that is not Python's: a browser, a keyring, a Redis server
