@@ -2,7 +2,8 @@
 
     "memory"                              this process only
     "file", "./folder", Path, "file:///…" a folder of records, for one user of one machine
-    "keyring", "keyring:///folder"        the same, encrypted, the key in the operating system's keyring
+    "keyring", "keyring:///folder"        the same, encrypted, the key in the operating system's keyring; one that keeps
+                                          it as plain text is refused, unless "?plaintext=allow" stands behind
     "redis://…", "rediss://…", "unix://…" a fleet
     "encrypted+" before any of these      encrypted with the key in the environment variable AUTHFLOW_KEY
     "scheme://…" of a plugin, or an object of the `Store` protocol
@@ -30,7 +31,7 @@ from authflow.stores.base import Conflict, LockTimeout, Store, Stored
 if TYPE_CHECKING:
     from authflow.stores.encrypted import EncryptedStore, new_key
     from authflow.stores.file import FileStore
-    from authflow.stores.keyring import KeyringStore
+    from authflow.stores.keyring import KeyringStore, plain_backend
     from authflow.stores.memory import MemoryStore
     from authflow.stores.redis import RedisStore
 
@@ -46,6 +47,7 @@ __all__ = [
     "Stored",
     "new_key",
     "open_store",
+    "plain_backend",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "MemoryStore": "memory",
     "RedisStore": "redis",
     "new_key": "encrypted",
+    "plain_backend": "keyring",
 }
 
 Factory = Callable[[str], Store]
@@ -83,6 +86,8 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
         )
     known = {**_BUILT_IN, **(factories or {})}
     scheme, mark, _ = spec.partition("://")
+    if spec.startswith("keyring?"):
+        return _keyring(spec)
     if (mark or spec in known) and scheme in known:
         return known[scheme](spec)
     outer, plus, inner = spec.partition("+")
@@ -138,7 +143,10 @@ def _file(url: str) -> Store:
 def _keyring(url: str) -> Store:
     from authflow.stores.keyring import KeyringStore
 
-    return KeyringStore(_url_path(url))
+    place, mark, option = url.partition("?")
+    if mark and option != "plaintext=allow":
+        raise ConfigurationError("A keyring store has one option: keyring?plaintext=allow, keyring:///folder?….")
+    return KeyringStore(_url_path(place), plaintext=bool(mark))
 
 
 def _redis(url: str) -> Store:
