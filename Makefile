@@ -7,13 +7,18 @@ BIN    := .venv/bin
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo test lint mutants bench gallery test-niquests test-wheels clean
+.PHONY: demo quick test lint map mutants bench gallery test-niquests test-wheels clean
 
 demo: $(READY)
 	@$(BIN)/authflow demo
 
 # One more worker than there are cores: many tests wait for a server or a deadline.
+QUICK := tests/templates tests/vendors tests/manager tests/plugins $(wildcard tests/test_*.py)
 WORKERS := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+
+# The rooms that think, and the units of the others: for every save of a file.
+quick: $(READY)
+	@$(BIN)/python -m pytest -q -m "not slow and not program" $(QUICK)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -22,6 +27,10 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The plan of the house in CONTRIBUTING.md, from the imports as they are.
+map: $(READY)
+	$(BIN)/python -m tests.house
 
 # Seeded bugs, each of which the state machine or a test must catch.
 mutants: $(READY)

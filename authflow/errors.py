@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 def harmless(text: str, keep: str = "") -> str:
@@ -34,7 +34,8 @@ class AuthFlowError(Exception):
     """The root of all errors that authflow raises.
 
     `vendor` and `exchange` name where it happened, `status` is the HTTP status of the vendor's answer, and
-    `retry_after` says in how many seconds another try makes sense; each may be unknown.
+    `retry_after` says in how many seconds another try makes sense; each may be unknown. `reason` is what the vendor
+    said, masked, or nothing.
     """
 
     def __init__(
@@ -45,12 +46,22 @@ class AuthFlowError(Exception):
         exchange: str = "",
         status: int | None = None,
         retry_after: float | None = None,
+        reason: str = "",
     ) -> None:
         super().__init__(harmless(message))
         self.vendor = vendor
         self.exchange = exchange
         self.status = status
         self.retry_after = retry_after
+        self.reason = reason
+
+    #: How the message says what `retry_after` means.
+    _waits: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        """The message, and for how long nothing is sent: that counts down, also for an error that is raised again."""
+        wait = self.__dict__.get("retry_after")
+        return super().__str__() + (self._waits.format(wait) if self._waits and wait else "")
 
     def copy(self) -> Self:
         """A new, equal error: each of many waiters raises its own, so that tracebacks do not pile up on one."""
@@ -70,11 +81,15 @@ class CredentialsRefused(AuthFlowError):
     seconds.
     """
 
+    _waits = " Not tried again for {:.0f} s unless the credentials change."
+
 
 class VendorUnavailable(AuthFlowError):
     """The vendor cannot answer now (408, 425, 429, 5xx, or no answer at all); nothing is known against the
-    credentials.
+    credentials. Where nothing came back (`status` is None), it is the client's own connection error too.
     """
+
+    _waits = "; it is asked again in {:.0f} s at the earliest"
 
 
 class VendorAnswerError(AuthFlowError):

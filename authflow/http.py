@@ -6,7 +6,9 @@ only when a pattern asks for it. Reprs show no header value, no query and no bod
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
@@ -15,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
-from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
@@ -73,7 +75,9 @@ class Answer(Sealed):
 
     @property
     def text(self) -> str:
-        return self.content.decode("utf-8", "replace")
+        """The body as text, in the character set that it names: by its byte order mark, its type, or as XML does."""
+        text: str = self._once("text", lambda: _decoded(self.content, (self.all("content-type") or [""])[0]))
+        return text
 
     @property
     def json(self) -> Any:
@@ -82,9 +86,15 @@ class Answer(Sealed):
 
     def _json(self) -> Any:
         try:
-            return msgspec.json.decode(self.content.removeprefix(b"\xef\xbb\xbf"))
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            return msgspec.json.decode(self.text)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            pass
+        try:  # NaN, Infinity and numbers without end are no JSON, and some servers write them (RFC 8259 §6)
+            document = json.loads(self.text, parse_int=lambda text: int(text) if len(text) < 400 else float(text))
+            json.dumps(document, ensure_ascii=False).encode()  # half a character is none
+        except (ValueError, RecursionError) as error:
             raise ValueError("the body is not JSON") from error
+        return document
 
     @property
     def form(self) -> Pairs:
@@ -131,6 +141,41 @@ class Answer(Sealed):
             if when is not None:
                 return max(0.0, when - (self.date or self.received))
         return None
+
+
+_MARKS: Final = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:-]+)", re.I | re.ASCII)
+_XML_ENCODING: Final = re.compile(rb"<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([\w.:-]+)", re.ASCII)
+#: Codecs of Python that are no character sets, or slow.
+_NO_CHARSETS: Final = re.compile("idna|punycode|.*escape|utf-?7|undefined|mbcs|oem", re.I)
+
+
+def _decoded(content: bytes, kind: str) -> str:
+    for mark, charset in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(charset, "replace")
+    named = _CHARSET.search(kind)
+    declared = None if named else _XML_ENCODING.match(content)
+    charset = named[1] if named else declared[1].decode("ascii") if declared else _by_its_look(content)
+    try:
+        if not _NO_CHARSETS.fullmatch(codecs.lookup(charset).name):
+            return content.decode(charset, "replace")
+    except LookupError:
+        pass
+    return content.decode("utf-8", "replace")
+
+
+def _by_its_look(content: bytes) -> str:
+    """JSON and XML begin with an ASCII character: in UTF-16, with a zero byte beside it (RFC 4627 §3)."""
+    if content[1:2] == b"\0" != content[:1]:
+        return "utf-16-le"
+    return "utf-16-be" if content[:1] == b"\0" != content[1:2] else "utf-8"
 
 
 def instant(when: datetime) -> int | float:
@@ -293,8 +338,18 @@ def add_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
     if not pairs:
         return url
     parts = urlsplit(url)
-    added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    added = "&".join(f"{url_quote(name)}={url_quote(value)}" for name, value in pairs)
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))
+
+
+def url_quote(text: str) -> str:
+    """One segment, name or value of a URL. Bytes that were no UTF-8 when they were read go out as they came."""
+    return quote(text, safe="", errors="surrogateescape")
+
+
+def url_unquote(text: str) -> str:
+    """The reverse of `url_quote`."""
+    return unquote(text, errors="surrogateescape")
 
 
 def without_query(url: str) -> str:

@@ -49,7 +49,7 @@ class Sealed:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def sealed_value(cls: T) -> T:
-    """Make a `Sealed` class of annotated names, as `dataclass` does; its fields are not to be walked through."""
+    """Like `@dataclass(frozen=True, slots=True)`, but without the metadata that tools walk through."""
     made: Any = dataclass(frozen=True, slots=True, repr=False)(cls)
     made._fields = tuple(made.__dataclass_fields__)
     del made.__dataclass_fields__, made.__dataclass_params__

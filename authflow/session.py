@@ -6,6 +6,8 @@ thinks is in `manager`.
 
 from __future__ import annotations
 
+import os
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +16,21 @@ from typing import TYPE_CHECKING, Any, Literal
 from authflow import clients, plugins
 from authflow.clients import cookie_header
 from authflow.errors import ConfigurationError
-from authflow.manager import ANONYMOUS, Environment, SessionManager, Signer, Token, check_settings, complete
+from authflow.manager import (
+    ANONYMOUS,
+    Environment,
+    SessionManager,
+    Signer,
+    Token,
+    check_identity,
+    check_settings,
+    complete,
+)
 from authflow.sealed import Held, sealed_call
 from authflow.stores import MemoryStore, open_store
 from authflow.vendors import Given
 
 if TYPE_CHECKING:
-    import os
-
     from httpx import Auth as HttpxAuth
     from httpx2 import Auth as Httpx2Auth
     from niquests.auth import AuthBase as NiquestsAuth
@@ -63,6 +72,7 @@ class AuthSession:
     timeout           seconds that one renewal may take: a login or a refresh, with all its exchanges
     untrusted         what a request to an undeclared origin does: "raise" UntrustedOrigin, or "pass" without the token
     on_store_failure  "raise" StoreError, or "degrade": go on without the store
+    identity          whose login it is, where the credentials do not say it: users of one store are told apart by it
 
     All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
     it, asked when it is needed. A callable may be called in another thread.
@@ -84,6 +94,7 @@ class AuthSession:
         timeout: float = 30.0,
         untrusted: Literal["raise", "pass"] = "raise",
         on_store_failure: Literal["raise", "degrade"] = "raise",
+        identity: str | None = None,
         **settings_and_credentials: Any,
     ) -> None:
         for name, value, allowed in (
@@ -95,8 +106,9 @@ class AuthSession:
         seconds: Any = timeout
         if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
-        self._named, self._stored, self._timeout, self._clock = Held(vendor), Held(store), timeout, clock
-        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure}
+        self._named, self._stored, self._timeout, self._clock = Held(_findable(vendor)), Held(store), timeout, clock
+        self._client = Held(client)
+        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure, "identity": identity}
         self.vendor = plugins.find_vendor(vendor)
         self._given = complete(self.vendor, Given(settings_and_credentials))
         check_settings(self.vendor, self._given)
@@ -111,7 +123,9 @@ class AuthSession:
             on_store_failure == "degrade",
         )
         kept = MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores())
-        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=untrusted == "pass")
+        check_identity(self.vendor, identity, shared=getattr(kept, "shared", False))
+        passes = untrusted == "pass"
+        self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=passes, identity=identity)
         self._adapters: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -239,7 +253,22 @@ class AuthSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def __copy__(self) -> AuthSession:
+        return self
+
+    def __deepcopy__(self, memo: object) -> AuthSession:
+        """Itself: whoever copies a client copies its settings, and shall neither log in again nor lose `client=`."""
+        return self
+
     def __getstate__(self) -> Given:
+        if self._client.it is not None:
+            try:
+                pickle.dumps(self._client.it)
+            except Exception as error:  # any class: whatever the client is made of may refuse
+                raise ConfigurationError(
+                    f"{self.vendor.title}: this session cannot be pickled, since its client= cannot: make a session "
+                    "where it is needed, or leave client= out"
+                ) from error
         inputs = self.vendor.inputs
         given = {
             name: value
@@ -247,10 +276,17 @@ class AuthSession:
             if name not in inputs or inputs[name].default != value  # whoever reads it has defaults of their own
         }
         options = {"vendor": self._named.it, "store": self._stored.it, "clock": self._clock, "timeout": self._timeout}
+        options |= {} if self._client.it is None else {"client": self._client.it}
         return Given({**options, **self._options, **given})
 
     def __setstate__(self, state: Given) -> None:
         self.__init__(**dict(state.items()))  # type: ignore[misc]
+
+
+def _findable(vendor: Any) -> Any:
+    """A path holds in another folder too."""
+    is_path = isinstance(vendor, os.PathLike) or (isinstance(vendor, str) and vendor.endswith(".toml"))
+    return os.path.abspath(vendor) if is_path else vendor
 
 
 __all__ = ["AuthSession", "Status"]

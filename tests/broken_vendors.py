@@ -673,7 +673,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'fail = "Refused."',
         'fail = "Refused."\n[expiry]\nlive = 5',
-        ["expiry.live: unknown key (there are idle, lifetime)"],
+        ["expiry.live: unknown key (there are ahead, idle, lifetime)"],
     ),
     (
         'fail = "Refused."',

@@ -1,6 +1,38 @@
-"""For every test: Ctrl-C as a user at a terminal has it. A shell starts what runs in its background with it ignored."""
+"""For every test: Ctrl-C as a user at a terminal has it, and the marks by which `make quick` chooses.
+
+slow      takes seconds of the processor's time, or waits for a deadline
+program   needs a program that is not Python's: a browser, a keyring, a Redis server
+"""
 
 import signal
+from pathlib import Path
 
+import pytest
+
+# A shell starts what runs in its background with Ctrl-C ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+HERE = Path(__file__).parent
+#: Files and folders below `tests/` that are slow as a whole, and fixtures behind which a program stands.
+SLOW = (
+    *("built_on", "fleet", "fuzz", "readme", "wheels"),
+    *("cli/test_demo.py", "cli/test_demo_html.py", "cli/test_explore.py"),
+    *("clients/test_crowds.py", "clients/test_redirects.py"),
+    *("manager/test_jwt_verification.py", "stores/test_processes.py"),
+    *("testing/test_machine.py", "testing/test_plugins_readme.py", "testing/test_pytest_plugin.py"),
+    "test_types.py",
+    *("trust/test_masks.py", "trust/test_slow_answers.py", "vendors/test_hostile_files.py"),
+)
+PROGRAMS = {"dbus", "keyring_store", "page", "redis_cluster", "redis_server", "redis_store", "story"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        where = item.path.relative_to(HERE).as_posix()
+        if any(where == slow or where.startswith(f"{slow}/") for slow in SLOW):
+            item.add_marker(pytest.mark.slow)
+        if PROGRAMS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.program)

@@ -39,13 +39,24 @@ def test_one_tree(kind: type[e.AuthFlowError]) -> None:
     ):
         assert isinstance(each, kind)
         assert isinstance(each, e.AuthFlowError)
-        assert (str(each), each.vendor, each.exchange, each.status, each.retry_after) == ("why", "v", "x", 401, 5.0)
+        assert (each.args, each.vendor, each.exchange, each.status, each.retry_after) == (("why",), "v", "x", 401, 5.0)
+        assert str(each).startswith("why")
         assert type(each).__name__ == kind.__name__
     assert isinstance(also, TheirError)
     assert isinstance(pickle.loads(pickle.dumps(also)), TheirError)
     assert also.request == "theirs"
     assert not isinstance(error, TheirError)
     assert type(e.as_also(also, TheirError)) is type(also)
+
+
+def test_the_message_counts_down() -> None:
+    error = e.CredentialsRefused("a: Refused.", retry_after=60.0)
+    assert str(error) == "a: Refused. Not tried again for 60 s unless the credentials change."
+    later = error.copy()
+    later.retry_after = 12.4
+    assert str(later) == "a: Refused. Not tried again for 12 s unless the credentials change."
+    assert str(e.VendorUnavailable("a: no answer", retry_after=30.0)).endswith("again in 30 s at the earliest")
+    assert str(e.VendorUnavailable("a: no answer")) == "a: no answer"
 
 
 def test_a_copy_is_another_error() -> None:

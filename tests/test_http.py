@@ -174,7 +174,7 @@ def test_the_body_is_read_when_it_is_asked_for_and_once() -> None:
     assert reads == [b"once"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff", b"NaN", b'"\\ud800"', b"1e999", b"{}x"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff", b'"\\ud800"', b"{}x"])
 def test_no_json(body: bytes) -> None:
     with pytest.raises(ValueError, match="not JSON"):
         _ = Answer(200, (), body).json
@@ -298,3 +298,53 @@ def test_fields_are_laid_over_a_body(kind: str, body: bytes, fields: Any, form: 
 def test_a_body_of_another_kind_is_left_alone(kind: str, body: bytes, fields: Any, form: Any) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         merge_fields(kind, body, fields, form)
+
+
+# --- character sets ---------------------------------------------------------------------------------------------------
+
+NAMED = '{"t": "a", "name": "Jörg"}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", NAMED.encode()),
+        ("application/json; charset=utf-8", NAMED.encode()),
+        ("application/json; charset=ISO-8859-1", NAMED.encode("latin-1")),
+        ('application/json;charset="windows-1252"', NAMED.encode("cp1252")),
+        ("application/json; charset=utf-16", NAMED.encode("utf-16")),
+        ("application/json; charset=UTF-16LE", NAMED.encode("utf-16-le")),
+        ("application/json", NAMED.encode("utf-16-be")),
+        ("application/json", NAMED.encode("utf-16-le")),
+        ("application/json; charset=latin1", b"\xef\xbb\xbf" + NAMED.encode()),
+        ("application/json", b"\xff\xfe\x00\x00" + NAMED.encode("utf-32-le")),
+        ("application/json; charset=no-such-set", NAMED.encode()),
+    ],
+)
+def test_a_body_is_read_in_the_character_set_that_it_names(kind: str, body: bytes) -> None:
+    assert Answer(200, (("Content-Type", kind),), body).json == {"t": "a", "name": "Jörg"}
+
+
+def test_xml_names_its_own() -> None:
+    body = '<?xml version="1.0" encoding="ISO-8859-1"?><name>Jörg</name>'
+    assert Answer(200, (("Content-Type", "text/xml"),), body.encode("latin-1")).text == body
+
+
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "base64", "utf-7", "idna", "x" * 5000])
+def test_what_is_no_character_set_is_not_asked(charset: str) -> None:
+    answer = Answer(200, (("Content-Type", f"application/json; charset={charset}"),), b'{"t": "a-1"}')
+    assert answer.json == {"t": "a-1"}
+
+
+def test_a_letter_that_cannot_be_read_spoils_no_other() -> None:
+    assert Answer(200, (), NAMED.encode("latin-1")).json["t"] == "a"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
+def test_a_number_that_is_none_spoils_no_other_value(number: str) -> None:
+    assert Answer(200, (), f'{{"t": "a", "in": {number}}}'.encode()).json["t"] == "a"
+
+
+@pytest.mark.parametrize("value", ["a b", '"quoted"', '"a b"', "a,b", "a=b=="])
+def test_a_cookie_is_what_was_set(value: str) -> None:
+    assert Answer(200, (("Set-Cookie", f"s={value}; Path=/"),)).cookies == {"s": value}

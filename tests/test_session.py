@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import pickle
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -327,7 +329,7 @@ def test_a_second_answer_that_leads_to_a_failing_state_is_an_error(vendor: Scrip
     session = vendor.session(locked)
     grant = served(session._manager.authorize(URL))
     session._manager.on_second_response(grant, URL, answered(401))
-    with pytest.raises(authflow.CredentialsRefused, match=r"^The account is locked\.$"):
+    with pytest.raises(authflow.CredentialsRefused, match=r"^ladder: The account is locked\.$"):
         session._manager.on_second_response(grant, URL, answered(423))
 
 
@@ -699,3 +701,34 @@ def test_a_refusal_of_one_scope_leaves_the_accounts_own_good_token_alone(vendor:
     with pytest.raises(authflow.CredentialsRefused):
         served(session._manager.on_response(grant, URL, answered(403, {}, {"X-Need": "parcels"})))
     assert vendor.names == ["login", "login"]
+
+
+# --- copies -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_shares_the_grant_and_keeps_the_client(vendor: ScriptedVendor) -> None:
+    http = requests.Session()
+    http.auth = vendor.session().requests
+    token = vendor.session().token()
+    for copied in (copy.deepcopy(http), copy.copy(http)):
+        prepared = copied.prepare_request(requests.Request("GET", URL))
+        assert prepared.headers["Authorization"].removeprefix("Bearer ") != token.access
+    assert vendor.names == ["login", "login"], "one of each session"
+
+
+def test_a_client_is_pickled_too_or_the_session_says_why_not() -> None:
+    alone = {**LADDER, "base_url": "https://vendor.example/"}
+    mine = requests.Session()
+    mine.headers["X-Mine"] = "1"
+    made = authflow.AuthSession(alone, username="u", password="p", client=mine)
+    assert pickle.loads(pickle.dumps(made))._client.it.headers["X-Mine"] == "1"
+    with httpx.Client() as client, pytest.raises(authflow.ConfigurationError, match="its client= cannot"):
+        pickle.dumps(authflow.AuthSession(alone, username="u", password="p", client=client))
+
+
+def test_a_relative_path_holds_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acme.toml").write_text('extends = "api-key"\nbase_url = "https://vendor.example/"\n')
+    monkeypatch.chdir(tmp_path)
+    packed = pickle.dumps(authflow.AuthSession("acme.toml", api_key="k"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(packed).vendor.name == "acme"

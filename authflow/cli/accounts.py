@@ -10,7 +10,8 @@
 The file lies in the user's config folder, or where `AUTHFLOW_CONFIG` says. It holds no secret: one that stands in it is
 refused, be it the password in a store's URL (then: `store = { env = "REDIS_URL" }`). A vendor that has no account here
 can be used too, with settings given by hand. What nobody has said is looked for in the environment
-(`AUTHFLOW_PASSWORD`), then asked for.
+(`AUTHFLOW_SUPPLIER_PASSWORD`, then `AUTHFLOW_PASSWORD`), then asked for. `identity = "alice"` says whose login it is
+where the credentials do not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -33,18 +35,20 @@ import msgspec
 from msgspec import UNSET
 
 from authflow import plugins
-from authflow.cli.sources import WAYS, Source
+from authflow.cli.sources import WAYS, Source, variables
 from authflow.errors import ConfigurationError, StoreError
-from authflow.manager import complete, record_key
+from authflow.manager import Claims, answered, complete, fingerprint_for, identity_of, origins, servers
 from authflow.session import AuthSession
 from authflow.stores import Store, open_store
 from authflow.vendors import Given, Input, Vendor
 
 CONFIG_VARIABLE: Final = "AUTHFLOW_CONFIG"
 STORE_VARIABLE: Final = "AUTHFLOW_STORE"
-_OWN_KEYS: Final = ("vendor", "store")
+_OWN_KEYS: Final = ("vendor", "store", "identity")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
+#: What a person has typed, and where the keyring keeps it.
+Typed: TypeAlias = tuple[str, str]
 #: Asks a person for an input, given its name, its title, and whether it is secret; returns what was said.
 Ask: TypeAlias = Callable[[str, str, bool], str]
 
@@ -68,6 +72,7 @@ class Account:
     store: str | Source | None = None
     inputs: Mapping[str, str | int | float | Source] = field(default_factory=dict)
     file: Path | None = None
+    identity: str | None = None
 
     def find_vendor(self) -> Vendor:
         """Raises ConfigurationError, VendorFileError."""
@@ -100,16 +105,24 @@ class Opened:
     store: Store
     place: str
     given: Given
-    typed: dict[str, str]
+    typed: dict[str, Typed]
 
     @property
     def key(self) -> str:
         """The key of its record in the store."""
-        return record_key(self.vendor, self.given)
+        return self.claims.identity.key
+
+    @property
+    def claims(self) -> Claims:
+        """What judges its records. Asks for what says whose login it is. Raises AuthFlowError."""
+        said, fingerprint = self.account.identity, fingerprint_for(self.store)
+        given = answered(self.vendor, self.given, said)
+        return Claims(self.vendor, given, identity_of(self.vendor, given, said, fingerprint), fingerprint)
 
     def session(self, **more: Any) -> AuthSession:
         """Raises AuthFlowError."""
-        return AuthSession(self.vendor, store=self.store, **{**dict(self.given.items()), **more})
+        own = {"store": self.store, "identity": self.account.identity}
+        return AuthSession(self.vendor, **{**own, **dict(self.given.items()), **more})
 
     def remember(self) -> list[str]:
         """Put what a person has typed into the keyring, where the account says so; returns the names of those inputs.
@@ -117,10 +130,10 @@ class Opened:
         Raises ConfigurationError.
         """
         kept = []
-        for name, value in self.typed.items():
+        for name, (place, value) in self.typed.items():
             source = self.account.inputs.get(name)
             if isinstance(source, Source) and source.kind == "keyring":
-                source.remember(f"{self.account.name}.{name}", value)
+                source.remember(place, value)
                 kept.append(name)
         return kept
 
@@ -173,11 +186,13 @@ def _account(path: Path, name: str, entry: Any) -> Account:
         store = _value(f"{where}.store", store)
         if not isinstance(store, Source) or store.kind not in ("env", "command"):
             raise ConfigurationError(f'{where}.store: text, {{ env = "NAME" }} or {{ command = ["…"] }}')
+    if not isinstance(entry.get("identity", ""), str):
+        raise ConfigurationError(f"{where}.identity: text is wanted: whose login it is")
     inputs = {key: _value(f"{where}.{key}", item) for key, item in entry.items() if key not in _OWN_KEYS}
     vendor = entry.get("vendor", name)
     if vendor.endswith(".toml"):
         vendor = str(path.parent / Path(vendor).expanduser())
-    return Account(name, vendor, store, inputs, path)
+    return Account(name, vendor, store, inputs, path, entry.get("identity"))
 
 
 def _value(where: str, item: Any) -> str | int | float | Source:
@@ -220,36 +235,36 @@ def find_account(name: str, settings: Mapping[str, str] | None = None, store: st
         if key in secret:
             raise ConfigurationError(
                 f"{key} is a secret, and every process can see the arguments of a command: set "
-                f"AUTHFLOW_{key.upper()}, or pipe it in with --stdin {key}"
+                f"{variables(account.name, key)[-1]}, or pipe it in with --stdin {key}"
             )
-    return Account(account.name, account.vendor, store or account.store, {**account.inputs, **settings}, account.file)
+    return replace(account, store=store or account.store, inputs={**account.inputs, **settings})
 
 
 def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = None) -> Opened:
     """Vendor, store and values of an account. `ask` is called for what is nowhere to be had, `handed` are secrets that
     came another way (standard input).
 
-    Secrets are fetched when an exchange needs them. Only where an account is nothing but a secret (an API key) they
-    are fetched at once, since it is told apart from others by them. Raises AuthFlowError.
+    Secrets are fetched when an exchange needs them, or to find the record, where they say whose login it is (an API
+    key). Raises AuthFlowError.
     """
     vendor = account.find_vendor()
     handed = handed or {}
     for name in (*account.inputs, *handed):
         if name not in vendor.inputs and name != "base_url":
             complete(vendor, Given({name: ""}))
-    typed: dict[str, str] = {}
-    nameless = all(entry.secret for entry in vendor.credentials.values())
+    typed: dict[str, Typed] = {}
     given: dict[str, Any] = {}
     for name, entry in [*vendor.inputs.items(), ("base_url", Input(optional=True))]:
         value = handed.get(name, account.inputs.get(name))
         _refuse_secret(account, name, entry, value, handed)
         if value is None:
-            value = os.environ.get(f"AUTHFLOW_{name.upper()}") if name in vendor.inputs else None
+            value = _from_environment(account, vendor, name)
         if value is None and entry.default is UNSET and not entry.optional:
             value = Source("prompt", True)
         if isinstance(value, Source):
-            fetch = _once(account, name, entry, value, ask, typed)
-            given[name] = fetch if entry.secret and name in vendor.credentials and not nameless else fetch()
+            place = partial(_place, account, vendor, given, name, value)
+            fetch = _once(account, name, entry, place, value, ask, typed)
+            given[name] = fetch if entry.secret and name in vendor.credentials else fetch()
         elif value is not None:
             given[name] = value
     spec = account.store_named()
@@ -281,17 +296,40 @@ def _refuse_secret(account: Account, name: str, entry: Input, value: Any, handed
         raise ConfigurationError(f"{where}: a secret does not stand here in the open; say where to get it: {WAYS}")
 
 
+def _from_environment(account: Account, vendor: Vendor, name: str) -> str | None:
+    """What a variable says: the account's own, else the one for all. Empty ones say nothing."""
+    names = variables(account.name, name) if name in vendor.inputs else []
+    return next((value for value in map(os.environ.get, names) if value), None)
+
+
+def _place(account: Account, vendor: Vendor, known: Mapping[str, Any], name: str, source: Source) -> str:
+    """What an input is called in messages; in the keyring with its vendor and servers, which alone may get it."""
+    if source.kind != "keyring":
+        return f"{account.name}.{name}"
+    plain = {key: entry.default for key, entry in vendor.inputs.items() if entry.default is not UNSET}
+    plain |= {key: value for key, value in known.items() if not callable(value)}
+    return " ".join([f"{account.name}.{name}", vendor.name, *origins(servers(vendor, Given(plain)))])
+
+
 def _once(
-    account: Account, name: str, entry: Input, source: Source, ask: Ask, typed: dict[str, str]
+    account: Account,
+    name: str,
+    entry: Input,
+    place: Callable[[], str],
+    source: Source,
+    ask: Ask,
+    typed: dict[str, Typed],
 ) -> Callable[[], str]:
     """Fetches a value when it is first called for, and keeps it: nobody is asked twice in one run."""
     fetched: list[str] = []
 
     def fetch() -> str:
         if not fetched:
-            value = source.read(f"{account.name}.{name}")
+            where = place()
+            value = source.read(where)
             if value is None:
-                value = typed[name] = ask(name, f"{entry.title or name} for {account.name}", entry.secret)
+                value = ask(name, f"{entry.title or name} for {account.name}", entry.secret)
+                typed[name] = where, value
             fetched.append(value)
         return fetched[0]
 
@@ -339,7 +377,8 @@ def _lines(account: Account) -> Iterator[str]:
     yield f"[accounts.{account.name}]"
     vendor = account.vendor
     yield f"vendor = {_toml(str(Path(vendor).absolute()) if vendor.endswith('.toml') else vendor)}"
-    kept = {} if account.store is None else {"store": account.store}
+    kept = {"store": account.store, "identity": account.identity}
+    kept = {key: value for key, value in kept.items() if value is not None}
     for name, value in [*kept.items(), *account.inputs.items()]:
         if isinstance(value, Source):
             yield f"{name} = {{ {value.kind} = {_toml(value.argument)} }}"

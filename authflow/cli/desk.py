@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from authflow.cli.sources import variables
 from authflow.errors import ConfigurationError, harmless
 
 if TYPE_CHECKING:
@@ -55,12 +56,12 @@ class Desk:
 
     def wait_for(self, what: str, work: Callable[[], T]) -> T:
         """The result of `work`, done in another thread; `what` is shown on a terminal if it takes its time."""
-        landed: list[Any] = []
+        done: list[Any] = []
         errors: list[BaseException] = []
 
         def run() -> None:
             try:
-                landed.append(work())
+                done.append(work())
             except BaseException as error:
                 errors.append(error)
             self._inbox.put(None)
@@ -78,7 +79,7 @@ class Desk:
                     raise
         if errors:
             raise errors[0]
-        result: T = landed[0]
+        result: T = done[0]
         return result
 
     def _next(self, shown: contextlib.ExitStack, what: str) -> _Question | None:
@@ -120,9 +121,10 @@ def _shown(stack: contextlib.ExitStack, what: str) -> Status | None:
 def _prompt(name: str, title: str, hidden: bool) -> str:
     if not sys.stdin.isatty():
         by_hand = f"pipe it in with --stdin {name}" if hidden else f"say --set {name}=…"
+        variable = variables("<account>", name)[-1]
         raise ConfigurationError(
-            f"{title} is wanted, and nobody can be asked for it here: set AUTHFLOW_{name.upper()}, {by_hand}, or "
-            "say in the config file where to get it"
+            f"{title} is wanted, and nobody can be asked for it here: set {variable}, {by_hand}, or say in the config "
+            "file where to get it"
         )
     answer: str = click.prompt(harmless(title), hide_input=hidden, err=True)
     return answer

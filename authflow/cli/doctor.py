@@ -31,7 +31,7 @@ from authflow.cli.spans import span
 from authflow.clients import ADAPTERS, default_sender
 from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin, harmless
 from authflow.http import Request, origin_of, without_query
-from authflow.manager import NoAnswer, TooLarge
+from authflow.manager import NoAnswer, Record, TooLarge
 from authflow.stores import Store, open_store, plain_backend
 from authflow.templates import Unbound, Unfit
 from authflow.vendors import Values
@@ -193,7 +193,12 @@ def _nobody(name: str, title: str, hidden: bool) -> str:
 
 
 def _store(one: Opened) -> Check:
-    return _kept(f"{one.account.name}: store", one.store, one.place, one.key)
+    what = f"{one.account.name}: store"
+    try:
+        key = one.key
+    except AuthFlowError as error:
+        return Check(what, WARNING, f"{one.place}; no record can be looked for: {error}")
+    return _kept(what, one.store, one.place, key)
 
 
 def _fallback() -> Check:
@@ -218,6 +223,16 @@ def _kept(what: str, store: Store, place: str, key: str) -> Check:
         free = shutil.disk_usage(there).free
         if free < ROOM_LEAST:
             return Check(what, BAD, f"{place}: its disk is full: make room, or keep the tokens elsewhere (--store)")
+    try:
+        unread = Record.from_bytes(stored.data).unread_end if stored else ""
+    except ValueError:
+        return Check(what, WARNING, f"{place}, a record that cannot be read: the next login replaces it")
+    if unread:
+        return Check(
+            what,
+            WARNING,
+            f"{place}: the {unread} that the vendor told could not be read, so the token's end is not known",
+        )
     return Check(what, GOOD, f"{place}, {'a record' if stored else 'no record yet'}")
 
 

@@ -11,6 +11,7 @@ What is fetched is never shown: errors name the account and the input.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from typing import Any, Final
 from authflow.errors import ConfigurationError
 from authflow.stores import plain_backend
 
-#: Under which service the passwords of accounts stand in the keyring; the user name there is "account.input".
+#: Under which service the passwords of accounts stand in the keyring; the user name there says the account and the
+#: input, and to whom the password belongs: accounts of one name, in other files, may be of other vendors.
 KEYRING_SERVICE: Final = "authflow accounts"
 #: Seconds that a password manager may take, its owner's typing included.
 COMMAND_TIMEOUT: Final = 300.0
+#: What `AUTHFLOW_…` alone means already: an input that is called so has only the variable with the account's name.
+TAKEN: Final = frozenset({"key", "store", "config", "debug"})
 WAYS: Final = '{ keyring = true }, { env = "NAME" }, { command = ["pass", "show", "…"] } or { prompt = true }'
 
 
@@ -52,6 +56,13 @@ class Source:
         if plain := _keyring(where, lambda keyring: plain_backend(keyring.get_keyring())):
             raise ConfigurationError(f"{where}: this machine's keyring, {plain}, keeps plain text: name another place")
         _keyring(where, lambda keyring: keyring.set_password(KEYRING_SERVICE, where, value))
+
+
+def variables(account: str, name: str) -> list[str]:
+    """The environment variables in which an input is looked for; the account's own first."""
+    words = re.sub(r"[^A-Za-z0-9<>]+", "_", account.rpartition("/")[2].removesuffix(".toml"))
+    long = f"AUTHFLOW_{words}_{name}".upper()
+    return [long] if name.lower() in TAKEN else [long, f"AUTHFLOW_{name}".upper()]
 
 
 def _from_env(variable: str, where: str) -> str:

@@ -15,7 +15,6 @@ from authflow.cli.desk import Desk
 from authflow.cli.options import complete_account, json_option, pairs, store_option
 from authflow.cli.spans import bar, span
 from authflow.errors import AuthFlowError, ConfigurationError, harmless
-from authflow.manager import Record
 
 COLUMNS: Final = ("account", "vendor", "state", "time left", "kept in")
 
@@ -31,6 +30,7 @@ class Line:
     issued_at: float | None = None
     expires_at: float | None = None
     refused_until: float | None = None
+    unread_end: str = ""
     problem: str = ""
 
 
@@ -73,17 +73,20 @@ def look(account: Account) -> Line:
 def _read(line: Line, one: Opened) -> Line:
     facts = asdict(line)
     try:
-        stored = one.store.load(one.key)
-        record = Record.from_bytes(stored.data) if stored is not None else None
+        claims = one.claims
+        stored = one.store.load(claims.identity.key)
+        refused = one.store.load(claims.identity.refusals)
     except AuthFlowError as error:
         return Line(**{**facts, "state": "", "problem": str(error)})
-    except ValueError:
-        return Line(**{**facts, "state": "", "problem": "the record cannot be read; the next login replaces it"})
+    untils = [refusal.until for refusal in claims.refusals(refused.data).refused] if refused is not None else []
+    facts["refused_until"] = max(untils, default=None)
+    if stored is None:
+        return Line(**facts)
+    record, _ = claims.record(claims.identity.key, stored.data)
     if record is None:
-        return line
-    until = record.refusal.until if record.refusal is not None else None
-    times = {"issued_at": record.issued_at or None, "expires_at": record.expires_at, "refused_until": until}
-    return Line(**{**facts, "state": record.state, **times})
+        return Line(**{**facts, "state": "", "problem": "the record cannot be read; the next login replaces it"})
+    times = {"issued_at": record.issued_at or None, "expires_at": record.expires_at}
+    return Line(**{**facts, "state": record.state, "unread_end": record.unread_end, **times})
 
 
 def _nobody(name: str, title: str, hidden: bool) -> str:
@@ -91,8 +94,8 @@ def _nobody(name: str, title: str, hidden: bool) -> str:
 
 
 def _tamed(line: Line) -> Line:
-    facts = {name: harmless(fact) if isinstance(fact, str) else fact for name, fact in asdict(line).items()}
-    return Line(**facts)
+    facts: list[Any] = [harmless(fact) if isinstance(fact, str) else fact for fact in asdict(line).values()]
+    return Line(*facts)
 
 
 def _state(line: Line, now: float) -> str:
@@ -107,7 +110,7 @@ def _left(line: Line, now: float) -> str:
     if line.issued_at is None:
         return "-"
     if line.expires_at is None:
-        return "until rejected"
+        return f"until rejected (its {line.unread_end} could not be read)" if line.unread_end else "until rejected"
     left = line.expires_at - now
     whole = line.expires_at - line.issued_at
     return f"{bar(left / whole if whole > 0 else 0.0)} {span(left) if left > 0 else 'expired'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from authflow.cli.accounts import Account, Opened, add_account, check_new
 from authflow.cli.desk import Desk
 from authflow.cli.options import account_argument, account_options, json_option, opened
-from authflow.cli.sources import WAYS
+from authflow.cli.sources import WAYS, variables
 from authflow.cli.spans import span
 from authflow.errors import harmless
 from authflow.manager import Token
@@ -59,9 +60,10 @@ def login(account: str, save: str | None, as_json: bool, timeout: float, **chose
     if path:
         click.echo(f"{path} has the account {save}.", err=True)
     for name in _asked_for_each_time(one) if path else ():
+        variable = variables(one.account.name, name)[-1]
         click.echo(
-            f"Its {name} is asked for each time, or read from AUTHFLOW_{name.upper()}; the file may say where else to "
-            f"get it: {name} = {WAYS}.",
+            f"Its {name} is asked for each time, or read from {variable}; the file may say where else to get it: "
+            f"{name} = {WAYS}.",
             err=True,
         )
 
@@ -113,4 +115,4 @@ def _facts(one: Opened, token: Token) -> dict[str, Any]:
 
 
 def _renamed(account: Account, name: str) -> Account:
-    return Account(name, account.vendor, account.store, account.inputs, account.file)
+    return replace(account, name=name)

@@ -1,4 +1,4 @@
-"""What every library's edge has in common: how exchanges are sent, and when a body can be sent again."""
+"""What every library's edge has in common: how exchanges are sent, and how cookies and queries are laid and taken."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.deadline import Deadline
-from authflow.errors import ConfigurationError
-from authflow.http import Pairs, Request, is_loopback
+from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
+from authflow.http import Pairs, Request, add_query, is_loopback
 from authflow.manager import NoAnswer, TooLarge
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.
@@ -48,11 +48,17 @@ def wire_headers(request: Request, agent: str) -> dict[str, str]:
     """The headers of an exchange, with what a plain client says of itself.
 
     The connection is not kept: exchanges are rare, and one sent over a connection that the vendor has just closed may
-    or may not have been received.
+    or may not have been received. No cache answers in the vendor's place (RFC 9111 §5.2.1.5).
     """
     own = dict(request.headers)
     have = {name.lower() for name in own}
-    ours = {"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+    ours = {
+        "User-Agent": agent,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "Cache-Control": "no-store",
+    }
     return {**{name: value for name, value in ours.items() if name.lower() not in have}, **own}
 
 
@@ -100,6 +106,26 @@ def cookie_header(present: str | None, ours: Pairs) -> str:
     kept = [pair.strip() for pair in (present or "").split(";")]
     kept = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
     return "; ".join([*kept, *(f"{name}={value}" for name, value in ours)])
+
+
+def without(url: str, query: Pairs) -> str:
+    """A URL without the query parameters that the session added to it, or that a redirect echoed."""
+    parts = urlsplit(url)
+    if not parts.query:
+        return url
+    ours = {urlsplit(add_query("", [pair])).query for pair in query}
+    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
+
+
+def read_cookies(line: str) -> Pairs:
+    """The pairs of a `Cookie` header."""
+    pairs = (part.strip().partition("=") for part in line.split(";"))
+    return tuple((name, value) for name, _, value in pairs if name)
+
+
+def kind_of(error: AuthFlowError, any_kind: type[Exception], connection: type[Exception]) -> type[Exception]:
+    """Which of a client's errors is this one too? Its connection error, where nothing came back."""
+    return connection if isinstance(error, VendorUnavailable) and error.status is None else any_kind
 
 
 def wrong_adapter(mine: str, request: object) -> ConfigurationError:

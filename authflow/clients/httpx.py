@@ -1,36 +1,56 @@
 """httpx and httpx2: the token as an `Auth`, exchanges through a `Client`.
 
-The walk of a request is one generator for both worlds: it yields requests to send, flights to wait for and bodies to
-look into; the synchronous and the asynchronous flow differ only in how they do that.
+What happens to a request is one generator for both worlds: it yields requests to send, flights to wait for and bodies
+to look into; the synchronous and the asynchronous flow differ only in how they do that.
 
-httpx follows redirects below `auth`, copying headers from hop to hop and dropping `Authorization` alone. So every other
-header of ours is carried in a `Carrier`, which is sent but never copied, and each hop is judged when its headers go out
-(`onward`): at a declared origin it gets the token, elsewhere nothing. Where a transport is not httpcore's, a hop at a
-declared origin arrives without the token and is sent once more with it.
+httpx follows redirects below `auth`; `httpx_wire` judges each hop as it is made. What a hook of the user's raises
+closes our generator: then the response is looked for among what the client had in hand, so that a rejected token is
+renewed.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import inspect
+import sys
 from collections.abc import AsyncGenerator, Generator
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import wrong_adapter
+from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
-from authflow.clients.httpx_wire import Carrier, Laid, onward, pairs, peek, peek_async, replayable, view, without
-from authflow.errors import AuthFlowError, as_also, forget_locals
+from authflow.clients.httpx_wire import (
+    Followed,
+    Laid,
+    follow,
+    keep_cookies,
+    pairs,
+    peek,
+    peek_async,
+    plain_copy,
+    replayable,
+    unburden,
+    view,
+)
+from authflow.errors import AuthFlowError, ConfigurationError, as_also, forget_locals
 from authflow.http import Answer
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
 
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+class _TornAway(Exception):
+    """The client gave the request up while it was on its way: a hook of the user's raised `error`, say."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
 
 
 class _Peek:
-    """Asks the driver of a walk for the start of a response's body."""
+    """Asks for the start of a response's body."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
@@ -47,7 +67,6 @@ def sender(library: str, client: Any) -> Sender:
 @functools.cache
 def _auth_class(library: str) -> type[Any]:
     lib: Any = importlib.import_module(library)
-    carrier = type("_Carrier", (Carrier, lib.Headers), {})
 
     class HttpxAuth(lib.Auth):  # type: ignore[misc]
         """`auth=` of one session. Raises `AuthFlowError`s that are the client's `RequestError`s too."""
@@ -65,8 +84,8 @@ def _auth_class(library: str) -> type[Any]:
         def __call__(self, request: object) -> Any:
             raise wrong_adapter(library, request)
 
-        def _fresh(self, request: Any, *, in_async: bool) -> Grant | None:
-            """The hot path: a fresh bearer, laid over a request to a declared origin. None where a walk must begin."""
+        def _fresh(self, request: Any) -> Grant | None:
+            """The hot path: a fresh bearer, laid over a request to a declared origin. None where that needs thought."""
             grant, clock, url = self._grants.current, self._clock, request.url
             if (
                 grant.bearer is None
@@ -76,21 +95,63 @@ def _auth_class(library: str) -> type[Any]:
                 return None
             request.headers["Authorization"] = grant.bearer
             if grant.travels:
-                onward(request, grant, in_async=in_async)
+                laid = Laid(lib, request, self.manager)
+                laid.grant = grant
+                follow(laid)
             return grant
 
         def _settled(self, response: Any) -> bool:
             """Is the answer surely no event, and nothing to be judged on its way?"""
-            return not response.history and response.status_code not in self.manager.statuses
+            return not response.history and response.status_code not in self.manager.noteworthy
+
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            """For auths that are composed of several (`yield from session.httpx.auth_flow(request)`): one send, with
+            the token. A rejection is the caller's to see; the next request renews.
+
+            Raises AuthFlowErrors that are RequestErrors too; ConfigurationError where a login would block a loop.
+            """
+            try:
+                grant = self._authorized(request)
+            except AuthFlowError as error:
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
+            response = yield request
+            if response is not None and response.status_code in self.manager.statuses:
+                self._heard(grant, response)
+
+        def _authorized(self, request: Any) -> Grant:
+            """Lay a grant over the request, waited for if that blocks no event loop. Raises AuthFlowError."""
+            authorization = self.manager.authorize(str(request.url), functools.partial(view, request))
+            if authorization.grant is None and _in_loop():
+                raise ConfigurationError(
+                    f"{self.manager.vendor.title}: this request needs a login, and auth_flow cannot wait for it in an "
+                    "event loop: `await session.atoken()` first",
+                    vendor=self.manager.vendor.name,
+                )
+            grant = authorization.grant or self.manager.admit(authorization.wait(), authorization.url)
+            laid = Laid(lib, request, self.manager)
+            if authorization.url != str(request.url):
+                laid.move(authorization.url)
+            grant = self.manager.signed(grant, functools.partial(view, request))
+            laid.over(grant)
+            if grant is not ANONYMOUS:
+                follow(laid)
+            return grant
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-            response = None
-            grant = self._fresh(request, in_async=False)
+            response, torn = None, False
+            grant = self._fresh(request)
             if grant is not None:
-                response = yield request
+                try:
+                    response = yield request
+                except GeneratorExit:
+                    torn = True
+                if torn:  # outside the block, where the hook's own error is the one that is handled
+                    return self._torn_away(grant, sys.exc_info()[1])
                 if self._settled(response):
                     return
-            steps = self._steps(request, grant, response, in_async=False)
+            steps = self._steps(request, grant, response)
             answer: Any = None
             try:
                 while True:
@@ -100,23 +161,36 @@ def _auth_class(library: str) -> type[Any]:
                     elif isinstance(step, _Peek):
                         answer = peek(lib, step.response)
                     else:
-                        answer = yield step
-            except StopIteration:
+                        try:
+                            answer = yield step
+                        except GeneratorExit:
+                            torn = True
+                        if torn:
+                            steps.throw(_TornAway(sys.exc_info()[1]))
+            except (StopIteration, _TornAway):
                 return
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
             except BaseException as error:
                 forget_locals(error)
                 raise
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-            response = None
-            grant = self._fresh(request, in_async=True)
+            response, torn = None, False
+            grant = self._fresh(request)
             if grant is not None:
-                response = yield request
+                try:
+                    response = yield request
+                except GeneratorExit:
+                    torn = True
+                if torn:
+                    self._torn_away(grant, sys.exc_info()[1])
+                    return
                 if self._settled(response):
                     return
-            steps = self._steps(request, grant, response, in_async=True)
+            steps = self._steps(request, grant, response)
             answer: Any = None
             try:
                 while True:
@@ -126,89 +200,139 @@ def _auth_class(library: str) -> type[Any]:
                     elif isinstance(step, _Peek):
                         answer = await peek_async(lib, step.response)
                     else:
-                        answer = yield step
-            except StopIteration:
+                        try:
+                            answer = yield step
+                        except GeneratorExit:
+                            torn = True
+                        if torn:
+                            steps.throw(_TornAway(sys.exc_info()[1]))
+            except (StopIteration, _TornAway):
                 return
             except AuthFlowError as error:
-                raise as_also(error, lib.RequestError, _request=request) from error.__cause__
+                raise as_also(
+                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
+                ) from error.__cause__
             except BaseException as error:
                 forget_locals(error)
                 raise
 
-        def _steps(
-            self, request: Any, grant: Grant | None = None, response: Any = None, *, in_async: bool
-        ) -> Generator[Any, Any, None]:
-            """One request's walk, from its start, or from the answer to a request that carried `grant`."""
+        def _torn_away(self, grant: Grant, error: BaseException | None) -> None:
+            """A hook that raises on a 401 keeps no revoked token alive: the next request renews it."""
+            response = _response_under(error, lib)
+            if response is not None and response.status_code in self.manager.statuses:
+                self._heard(grant, response)
+
+        def _heard(self, grant: Grant, response: Any) -> None:
+            """An answer that is the caller's, whatever it means: a rejected token is renewed for the next request."""
+            if grant is ANONYMOUS:
+                return
+            url = str(response.request.url)
+            if self.manager.trusts(grant, url):
+                body = getattr(response, "_content", b"")
+                answer = Answer(response.status_code, pairs(response.headers), body, self.manager.clock())
+                with suppress(AuthFlowError):
+                    self.manager.on_response(grant, url, answer, replayable=False)
+
+        def _on(self, request: Any, laid: Laid, grant: Grant) -> Laid:
+            """What lies on the request that was answered: the first one, or the hop that a redirect led to."""
+            if isinstance(request.extensions, Followed):
+                found: Laid = request.extensions.laid
+                return found
+            if laid.request is request or grant is ANONYMOUS:
+                return laid
+            hop, url = Laid(lib, request, self.manager), str(request.url)
+            if self.manager.trusts(grant, url):
+                hop.grant = grant
+            else:
+                self.manager.goes_without(url)
+            return hop
+
+        def _sent(self, request: Any, grant: Grant) -> Generator[Any, Any, Any]:
+            try:
+                return (yield request)
+            except _TornAway as torn:
+                self._torn_away(grant, torn.error)
+                raise
+
+        def _steps(self, request: Any, grant: Grant | None = None, response: Any = None) -> Generator[Any, Any, None]:
+            """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
             manager = self.manager
-            laid = Laid(lib, carrier, request)
+            laid = Laid(lib, request, manager)
             if grant is None:
-                entry = manager.authorize(str(request.url), functools.partial(view, request))
-                grant = entry.grant
+                authorization = manager.authorize(str(request.url), functools.partial(view, request))
+                grant = authorization.grant
                 if grant is None:
-                    finished = yield entry.flight
-                    grant = manager.admit(finished, entry.url)
-                if entry.url != str(request.url):
-                    laid.move(entry.url)
+                    grant = manager.admit((yield authorization.flight), authorization.url)
+                if authorization.url != str(request.url):
+                    laid.move(authorization.url)
                 grant = manager.signed(grant, functools.partial(view, request))
-                laid.over(request, grant, manager)
-                if grant.travels:
-                    onward(request, grant, in_async=in_async)
-                response = yield request
+                laid.over(grant)
+                if grant is not ANONYMOUS:
+                    follow(laid)
+                response = yield from self._sent(request, grant)
+            else:
+                laid.grant = grant
             trail: list[Any] = []
             rejected: list[Any] = []
             again = False
             while True:
-                hop = response.request
-                url = laid.plain_url(hop)
-                if grant is ANONYMOUS:
-                    break
-                if not manager.trusts(grant, url):
-                    manager.goes_without(url)
-                    break
-                if hop is not request and not laid.carries(hop, grant) and _worth_sending(manager, hop, response):
-                    trail += _new(response.history, trail, rejected)
+                request = response.request
+                laid = self._on(request, laid, grant)
+                grant = laid.grant
+                if not again and laid.is_missing and _worth_sending(manager, request, response):
+                    laid.over(grant)
+                    follow(laid)
                     rejected.append(response)
-                    request = hop
-                    laid = Laid(lib, carrier, request)
-                    grant = manager.signed(grant, functools.partial(view, request))
-                    laid.over(request, grant, manager)
-                    response = yield request
+                    response = yield from self._sent(request, grant)
                     continue
-                if response.status_code not in manager.statuses:
+                if grant is ANONYMOUS or response.status_code not in manager.statuses:
                     break
                 body = b""
-                if manager.needs_body:
+                if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
                     body = yield _Peek(response)
                 answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
+                url = laid.plain_url
                 if again:
                     manager.on_second_response(grant, url, answer)
                     break
-                heard = manager.on_response(grant, url, answer, replayable=replayable(lib, hop))
+                heard = manager.on_response(grant, url, answer, replayable=replayable(lib, request))
                 if heard is None:
                     break
-                new = heard.grant
-                if new is None:
-                    finished = yield heard.flight
-                    new = manager.admit(finished, url)
+                new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
                 again = True
-                trail += _new(response.history, trail, rejected)
-                rejected.append(response)
-                if hop is not request:
-                    request, laid = hop, Laid(lib, carrier, hop)
-                laid.take_back(grant)
+                trail += [*_new(response.history, trail, rejected), response]
+                laid.take_back()
+                response.request = plain_copy(lib, request)
+                keep_cookies(lib, request, response)
                 grant = manager.signed(new, functools.partial(view, request))
-                laid.over(request, grant, manager)
-                if grant.travels:
-                    onward(request, grant, in_async=in_async)
-                response = yield request
+                laid.over(grant)
+                if grant is not ANONYMOUS:
+                    follow(laid)
+                response = yield from self._sent(request, grant)
             response.history = [*trail, *_new(response.history, trail, rejected)]
-            for earlier in response.history:
-                for name, _ in grant.presentation.headers:
-                    earlier.request.headers.pop(name, None)
-                if grant.presentation.query:
-                    earlier.request.url = lib.URL(without(str(earlier.request.url), grant.presentation.query))
+            for earlier in (*response.history, response.next_request):
+                unburden(earlier.request if isinstance(earlier, lib.Response) else earlier, grant)
 
     return HttpxAuth
+
+
+def _in_loop() -> bool:
+    """Does whoever asks run in an event loop of this thread, with no synchronous client in between?"""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "_send_handling_auth":
+        frame = frame.f_back
+    return frame is not None and bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
+
+
+def _response_under(error: BaseException | None, lib: Any) -> Any:
+    """The response that the client had in hand when a hook raised."""
+    found = None
+    trace = error.__traceback__ if error is not None else None
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").startswith(f"{lib.__name__}."):
+            found = trace.tb_frame.f_locals.get("response") or found
+        trace = trace.tb_next
+    return found if isinstance(found, lib.Response) else None
 
 
 def _new(responses: list[Any], *known: list[Any]) -> list[Any]:
@@ -217,5 +341,5 @@ def _new(responses: list[Any], *known: list[Any]) -> list[Any]:
 
 
 def _worth_sending(manager: SessionManager, request: Any, response: Any) -> bool:
-    """A hop that came without the token is asked for again if that is safe, or if it was turned away for it."""
-    return request.method in SAFE or response.status_code in manager.statuses
+    """A hop that came back from elsewhere without the token is sent again if that is safe, or if it was turned away."""
+    return request.method in ("GET", "HEAD", "OPTIONS") or response.status_code in manager.statuses

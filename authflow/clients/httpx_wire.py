@@ -1,86 +1,88 @@
 """What a session lays over an httpx request, takes back, and sees of a response.
 
 Laid      the request: the token put on, and taken off again before it is sent once more
-Carrier   headers that are sent and seen, and not copied into a redirect's next hop
-onward    the hop: judged when its headers go out, it gets the token at a declared origin
+Carrier   headers that everybody sees, and that are not copied into a redirect's next hop
+follow    the hop: judged as it is made, it gets the token at a declared origin
 peek      the response: the start of its body, which the caller still gets whole
+
+httpx makes the request of a redirect's next hop by itself, and asks no auth. It copies two things of ours on the way:
+`Headers(request.headers)`, which shows all but the token to the module that makes hops, and `dict(request.extensions)`
+inside `Request.__init__`, which tells us that a hop is being made. Its last act is to set `stream`: then the hop has
+its URL, is judged, and the request before it loses the token. (httpx would have to ask `Auth` about each hop.)
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit, urlunsplit
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import MAX_PEEK, cookie_header
+from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
 from authflow.errors import ConfigurationError
-from authflow.http import WEBSOCKET, Origin, Pairs, Request, add_query, merge_fields
-from authflow.manager import Grant
+from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
+from authflow.manager import ANONYMOUS, Grant
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
-
-#: The request extension in which a hop notes that it was given a token.
-MARK: Final = "authflow"
 
 
 class Laid:
     """What the session laid over one request, so that it can be taken back and laid anew."""
 
-    def __init__(self, lib: Any, carrier: Any, request: Any) -> None:
-        self._lib, self._carrier, self._request = lib, carrier, request
+    def __init__(self, lib: Any, request: Any, manager: SessionManager) -> None:
+        self.lib, self.request, self.manager = lib, request, manager
+        self.grant: Grant = ANONYMOUS
+        #: What the requests before a hop carried, where the hop itself carries nothing.
+        self.last: Grant = ANONYMOUS
         self._url: Any = None
         self._body: tuple[Any, bytes, Any] | None = None
 
     def move(self, url: str) -> None:
         """A rewritten URL: the Host header goes along (RFC 9110 §7.2)."""
-        self._request.url = self._lib.URL(url)
-        self._request.headers["Host"] = self._request.url.netloc.decode("ascii")
+        self.request.url = self.lib.URL(url)
+        self.request.headers["Host"] = self.request.url.netloc.decode("ascii")
 
-    def over(self, request: Any, grant: Grant, manager: SessionManager) -> None:
-        presentation = grant.presentation
-        carried = []
-        for name, value in presentation.headers:
-            if name.lower() == "authorization":
-                request.headers[name] = value
-            else:
-                carried.append((name, value))
+    def over(self, grant: Grant) -> None:
+        """Raises ConfigurationError."""
+        request, presentation, self.grant = self.request, grant.presentation, grant
+        ours = list(presentation.headers)
         if presentation.cookies:
-            carried.append(("Cookie", cookie_header(request.headers.get("Cookie"), presentation.cookies)))
-        if carried:
-            request.headers = self._carrier(request.headers, tuple(carried))
+            ours.append(("Cookie", cookie_header(request.headers.get("Cookie"), presentation.cookies)))
+        if ours:
+            request.headers = carrier_class(self.lib)(request.headers, tuple(ours))
         if presentation.query:
             self._url = request.url
-            request.url = self._lib.URL(add_query(str(request.url), presentation.query))
+            request.url = self.lib.URL(add_query(str(request.url), presentation.query))
         if presentation.json or presentation.form:
-            self._merge(request, grant, manager)
+            self._merge(presentation)
 
-    def _merge(self, request: Any, grant: Grant, manager: SessionManager) -> None:
+    def _merge(self, presentation: Presentation) -> None:
+        request, vendor = self.request, self.manager.vendor
         try:
             body = request.content
-        except self._lib.RequestNotRead:
+        except self.lib.RequestNotRead:
             return
-        presentation = grant.presentation
         kind = request.headers.get("Content-Type") or (
             "application/json" if presentation.json else "application/x-www-form-urlencoded"
         )
         try:
             merged = merge_fields(kind, body, presentation.json, presentation.form)
         except ValueError as error:
-            raise ConfigurationError(f"{manager.vendor.title}: {error}", vendor=manager.vendor.name) from None
+            raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
         self._body = request.stream, body, request.headers.get("Content-Length")
         request.headers["Content-Type"] = kind
         request.headers["Content-Length"] = str(len(merged))
-        request.stream = once_class(self._lib)(merged)
+        request.stream = once_class(self.lib)(merged)
         request._content = merged
 
-    def take_back(self, grant: Grant) -> None:
-        request = self._request
+    def take_back(self) -> None:
+        request = self.request
         if isinstance(request.headers, Carrier):
             request.headers = request.headers.plain()
-        for name, _ in grant.presentation.headers:
-            request.headers.pop(name, None)
+        for name, value in self.grant.presentation.headers:  # one that was laid on the short way
+            if request.headers.get(name) == value:
+                del request.headers[name]
         if self._url is not None:
             request.url, self._url = self._url, None
         if self._body is not None:
@@ -88,132 +90,127 @@ class Laid:
             self._body = None
             if length is not None:
                 request.headers["Content-Length"] = length
+        self.grant = ANONYMOUS
 
-    def plain_url(self, request: Any) -> str:
-        return str(self._url if self._url is not None and request is self._request else request.url)
+    @property
+    def is_missing(self) -> bool:
+        """Should the request carry a header that it does not?"""
+        ours = self.grant.presentation.headers
+        return any(self.request.headers.get(name) != value for name, value in ours)
 
-    @staticmethod
-    def carries(request: Any, grant: Grant) -> bool:
-        if request.extensions.get(MARK) == grant.token_id:
-            return True
-        presentation = grant.presentation
-        return all(request.headers.get(name) == value for name, value in presentation.headers) and not (
-            presentation.cookies or presentation.query
-        )
+    @property
+    def plain_url(self) -> str:
+        return str(self.request.url if self._url is None else self._url)
+
+    def plain_body(self, stream: Any) -> Any:
+        """The body without the token, where `stream` is the one with it."""
+        return self._body[0] if self._body is not None and stream is self.request.stream else stream
 
 
 # --- hops -------------------------------------------------------------------------------------------------------------
 
 
-def onward(request: Any, grant: Grant, *, in_async: bool) -> None:
-    """Let the hops of a redirected request carry the token to declared origins.
-
-    A hop is built inside httpx, where no auth is asked; its headers go out through the transport, which tells the
-    `trace` extension of the request. That is copied from hop to hop, and knows where each one goes.
-    """
-    before = request.extensions.get("trace")
-    before = before.before if isinstance(before, _Onward) else before
-    request.extensions = {**request.extensions, "trace": _Onward(grant, before, in_async)}
+def follow(laid: Laid) -> None:
+    """Let the hops of a redirected request be judged, each as it is made."""
+    request = laid.request
+    request.extensions = Followed(request.extensions, laid)
 
 
-class _Onward:
-    """A trace that hands the token on, and tells the caller's own trace as well."""
+class Followed(dict[str, Any]):
+    """The extensions of a request whose hops are judged."""
 
-    __slots__ = ("_grant", "_in_async", "before")
+    def __init__(self, extensions: Any, laid: Laid) -> None:
+        super().__init__(extensions)
+        self.laid = laid
 
-    def __init__(self, grant: Grant, before: Callable[[str, Any], Any] | None, in_async: bool) -> None:
-        self._grant, self.before, self._in_async = grant, before, in_async
+    def __iter__(self) -> Iterator[str]:  # with this, `dict(…)` asks for `keys()`
+        return iter(self.keys())
 
-    def __call__(self, name: str, info: dict[str, Any]) -> Any:
-        if name.endswith("send_request_headers.started"):
-            _hand_on(info["request"], self._grant)
-        told = self.before(name, info) if self.before is not None else None
-        return _after(told) if self._in_async else told
+    def keys(self) -> Any:
+        maker = sys._getframe(1)
+        hop = maker.f_locals.get("self") if maker.f_code.co_name == "__init__" else None
+        if isinstance(hop, self.laid.lib.Request):
+            hop.__dict__["_followed"] = self.laid
+            hop.__class__ = _hop_class(type(hop))  # type: ignore[arg-type]
+        return super().keys()
 
-
-async def _after(told: Any) -> Any:
-    return await told if told is not None else None
-
-
-def _hand_on(hop: Any, grant: Grant) -> None:
-    """Give a transport's request the token, if it lacks it and may have it; else take it away, which httpx itself does
-    not on the way from http to https at one host. What a proxy is to forward names its target, and goes as httpx made
-    it: the URL here is the proxy's.
-    """
-    presentation, url = grant.presentation, hop.url
-    if url.target.startswith((b"http://", b"https://")):
-        return
-    scheme = url.scheme.decode("ascii")
-    scheme = WEBSOCKET.get(scheme, scheme)
-    port = url.port if url.port is not None else {"http": 80, "https": 443}.get(scheme, 0)
-    ours = [(name.encode("ascii"), value.encode("utf-8")) for name, value in presentation.headers]
-    if Origin(scheme, url.host.decode("ascii").lower(), port) not in grant.origins:
-        taken = {(name.lower(), value) for name, value in ours}
-        hop.headers = [(name, value) for name, value in hop.headers if (name.lower(), value) not in taken]
-        return
-    names = {name.lower() for name, _ in ours}
-    have = {name.lower(): value for name, value in hop.headers}
-    if presentation.cookies:
-        line = cookie_header(have.get(b"cookie", b"").decode("latin-1"), presentation.cookies)
-        ours.append((b"Cookie", line.encode("utf-8")))
-        names.add(b"cookie")
-    if any(have.get(name.lower()) != value for name, value in ours):
-        hop.headers = [pair for pair in hop.headers if pair[0].lower() not in names] + ours
-    if presentation.query:
-        target = add_query(without(url.target.decode("ascii"), presentation.query), presentation.query)
-        hop.url = type(url)(scheme=url.scheme, host=url.host, port=url.port, target=target)
-    hop.extensions[MARK] = grant.token_id
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self.items()),)
 
 
-def without(url: str, query: Pairs) -> str:
-    """A URL without the query parameters that the session added to it."""
-    parts = urlsplit(url)
-    if not parts.query:
-        return url
-    ours = {urlsplit(add_query("", [pair])).query for pair in query}
-    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
+@functools.cache
+def _hop_class(cls: Any) -> Any:
+    """The class of a hop until it has its stream."""
+
+    def judged(hop: Any, stream: Any) -> None:
+        before = hop.__dict__.pop("_followed")
+        hop.__class__ = cls
+        hop.stream = before.plain_body(stream)
+        _judge(hop, before)
+
+    return type(cls.__name__, (cls,), {"stream": property(None, judged)})
+
+
+def _judge(hop: Any, before: Laid) -> None:
+    """At a declared origin a hop carries the token, elsewhere nothing of it; the request before it loses it."""
+    manager, grant = before.manager, before.grant if before.grant is not ANONYMOUS else before.last
+    ours = grant.presentation
+    for name, value in ours.headers:
+        if hop.headers.get(name) == value:
+            del hop.headers[name]
+    if ours.query:
+        hop.url = before.lib.URL(without(str(hop.url), ours.query))
+    before.take_back()
+    laid = Laid(before.lib, hop, manager)
+    laid.last = grant
+    follow(laid)
+    if manager.trusts(grant, str(hop.url)):
+        laid.over(manager.signed(grant, functools.partial(view, hop)))
+    else:
+        manager.goes_without(str(hop.url))
 
 
 class Carrier:
-    """Headers that are sent and seen, and not copied into the next hop's."""
+    """Headers that everybody sees, and that are not copied into the next hop's."""
 
-    def __init__(self, plain: Any, carried: Pairs) -> None:
-        super().__init__(plain)  # type: ignore[call-arg]
-        self._carried: Pairs = ()
-        for name, _ in carried:
-            self.pop(name, None)  # type: ignore[attr-defined]
-        self._carried = carried
+    _entries: list[tuple[bytes, bytes, bytes]]
+
+    def __init__(self, plain: Any, ours: Pairs) -> None:
+        names = {name.lower().encode("ascii") for name, _ in ours}
+        super().__init__(plain.plain() if isinstance(plain, Carrier) else plain)  # type: ignore[call-arg]
+        self._replaced = [entry for entry in self._entries if entry[1] in names]
+        for name, value in ours:
+            self[name] = value  # type: ignore[index]
+        self._ours = {entry for entry in self._entries if entry[1] in names}
 
     @property
-    def raw(self) -> list[tuple[bytes, bytes]]:
-        own: list[tuple[bytes, bytes]] = super().raw  # type: ignore[misc]
-        return own + [(name.encode("ascii"), value.encode("utf-8")) for name, value in self._carried]
+    def _list(self) -> list[tuple[bytes, bytes, bytes]]:
+        copying, maker = sys._getframe(1), sys._getframe(2)
+        if copying.f_code.co_name == "__init__" and maker.f_globals.get("__name__", "").endswith("._client"):
+            return self._without_ours()
+        return self._entries
 
-    def multi_items(self) -> list[tuple[str, str]]:
-        own: list[tuple[str, str]] = super().multi_items()  # type: ignore[misc]
-        return own + [(name.lower(), value) for name, value in self._carried]
+    @_list.setter
+    def _list(self, entries: list[tuple[bytes, bytes, bytes]]) -> None:
+        self._entries = entries
 
-    def __getitem__(self, key: str) -> str:
-        for name, value in self._carried:
-            if name.lower() == key.lower():
-                return value
-        return super().__getitem__(key)  # type: ignore[misc,no-any-return]
-
-    def __delitem__(self, key: str) -> None:
-        kept = tuple(pair for pair in self._carried if pair[0].lower() != key.lower())
-        if kept == self._carried:
-            super().__delitem__(key)  # type: ignore[misc]
-        self._carried = kept
-
-    def __contains__(self, key: object) -> bool:
-        return any(name.lower() == str(key).lower() for name, _ in self._carried) or super().__contains__(key)  # type: ignore[misc]
-
-    def __repr__(self) -> str:
-        return f"<headers {', '.join(sorted({name for name, _ in self.multi_items()}))}>"
+    def _without_ours(self) -> list[tuple[bytes, bytes, bytes]]:
+        return [entry for entry in self._entries if entry not in self._ours] + self._replaced
 
     def plain(self) -> Any:
         """The headers without what was carried."""
-        return type(self).__mro__[2](self)
+        return type(self).__mro__[2]([(name, value) for name, _, value in self._without_ours()])
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(sorted({name.decode('latin-1') for _, name, _ in self._entries}))}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__mro__[2], ([(name, value) for name, _, value in self._entries],)
+
+
+@functools.cache
+def carrier_class(lib: Any) -> Any:
+    return type("Carried", (Carrier, lib.Headers), {})
 
 
 @functools.cache
@@ -237,6 +234,35 @@ def once_class(lib: Any) -> Any:
             yield self._take()
 
     return OnceStream
+
+
+def unburden(request: Any, grant: Grant) -> None:
+    """Take the token from a request that is history, or that was not sent."""
+    if request is None:
+        return
+    if isinstance(request.extensions, Followed):
+        request.extensions.laid.take_back()
+    for name, value in grant.presentation.headers:
+        if request.headers.get(name) == value:
+            del request.headers[name]
+
+
+def plain_copy(lib: Any, request: Any) -> Any:
+    """A request without the token, for the history."""
+    headers = request.headers.plain() if isinstance(request.headers, Carrier) else request.headers
+    copy = lib.Request(request.method, request.url, headers=headers)
+    if hasattr(request, "_content"):
+        copy._content, copy.stream = request._content, lib.ByteStream(request._content)
+    return copy
+
+
+def keep_cookies(lib: Any, request: Any, response: Any) -> None:
+    """Cookies that came with a rejected answer go with the second send, as a browser would (RFC 6265 §5.3, §5.4)."""
+    jar, probe = lib.Cookies(), lib.Request("GET", request.url)
+    jar.extract_cookies(response)
+    jar.set_cookie_header(probe)
+    if line := probe.headers.get("Cookie"):
+        request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), read_cookies(line))
 
 
 def pairs(headers: Any) -> Pairs:

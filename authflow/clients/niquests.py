@@ -1,4 +1,4 @@
-"""niquests: the walk of requests, for a `Session` and an `AsyncSession` alike, whole answers and lazy ones.
+"""niquests: the hooks of requests, for a `Session` and an `AsyncSession` alike, whole answers and lazy ones.
 
 niquests does not tell an auth object which of the two asks. So nothing waits until one can see it:
 
@@ -40,7 +40,7 @@ def sender(library: str, client: Any) -> Sender:
 
 
 async def settle_async(steps: Steps) -> Any:
-    """Go the steps of a walk in an event loop, without blocking it."""
+    """Go the steps of a hook in an event loop, without blocking it."""
     try:
         step = next(steps)
         while True:
@@ -117,10 +117,11 @@ class NiquestsRequestHook(RequestHook):
             earlier.url = earlier.request.url
         return response
 
-    def _resent(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
+    def _resent(self, response: Any, request: Any, kwargs: Mapping[str, Any]) -> Steps:
         promise = _promise(response)
         if promise is None:
-            return (yield from super()._resent(response, kwargs))
+            return (yield from super()._resent(response, request, kwargs))
+        response.request = request
         again = yield self._whole(response, promise, kwargs)
         again.history = [*response.history, *again.history]
         response.__dict__, again.__dict__ = again.__dict__, response.__dict__

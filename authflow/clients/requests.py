@@ -2,10 +2,10 @@
 
 requests calls `auth` once, when a request is prepared, and shows every answer, redirects included, to response hooks.
 So each request has a hook that sends it once more when the session manager says so, and judges each hop of a redirect
-when it is given its URL (requests itself drops `Authorization` only, and on every other host). As long as a token is
-fresh, all requests share one hook, and a request's own begins with the first answer that is worth a thought.
+when it is given its URL (requests itself drops only `Authorization`, and only when the host changes). While a token is
+fresh, all requests share one hook; a request gets its own at the first status in `noteworthy`.
 
-The steps of a walk are a generator, which yields flights to wait for and results to be awaited: niquests' asynchronous
+What a hook does is a generator, which yields flights to wait for and results to be awaited: niquests' asynchronous
 sessions go the same steps (`authflow.clients.niquests`). Nothing here imports a library before it is in use.
 """
 
@@ -19,12 +19,13 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import wrong_adapter
+from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.requests_sender import RequestsSender
 from authflow.clients.requests_wire import (
     URL,
     follow,
     following,
+    keep_cookies,
     lay_over,
     pairs,
     peek,
@@ -34,7 +35,7 @@ from authflow.clients.requests_wire import (
     view,
 )
 from authflow.errors import AuthFlowError, as_also, forget_locals
-from authflow.http import REDIRECTS, Answer
+from authflow.http import REDIRECTS, Answer, Pairs
 from authflow.manager import ANONYMOUS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def auth_class(library: str, cls: type[Auth]) -> type[Auth]:
 
 
 def settle(steps: Steps) -> Any:
-    """Go the steps of a walk in this thread, waiting for flights."""
+    """Go the steps of a hook in this thread, waiting for flights."""
     try:
         step = next(steps)
         while True:
@@ -73,7 +74,7 @@ def settle(steps: Steps) -> Any:
 
 
 class FreshHook:
-    """The listener of all requests that carry one grant in its fresh time. It keeps nothing of any of them."""
+    """The hook of all requests that carry one grant while it is fresh. It keeps nothing of any of them."""
 
     __slots__ = ("auth", "grant", "listen", "noteworthy")
 
@@ -81,7 +82,7 @@ class FreshHook:
         self.auth = auth
         self.noteworthy = auth.manager.noteworthy
         self.grant = grant
-        self.listen = self.__call__  # a method made once costs less than an object to be called
+        self.listen = self.__call__  # a bound method that is kept costs less than calling an object
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _over, ()
@@ -91,14 +92,14 @@ class FreshHook:
             self.hook(response.request)
 
     def hook(self, request: Any) -> RequestHook:
-        """The walk of one request from here on. It takes this listener's place, and the one behind that, so that a
-        library that is going through the listeners comes to it next, and calls or awaits it.
+        """Replace this hook, in the request's list, by a no-op and a hook of its own: the library, which is going
+        through the list, calls or awaits the latter next.
         """
         hook = self.auth.hook(self.auth, self.grant)
         listeners = request.hooks["response"]
         try:
             here = listeners.index(self.listen)
-        except ValueError:  # another thread began it, or a copy; or a listener of the user's brought another's answer
+        except ValueError:  # replaced already, by another thread or in a copy; or the answer is another request's
             return next((one for one in listeners if isinstance(one, RequestHook)), hook)
         listeners[here : here + 1] = [_no_hook, hook]
         self.auth.retire(listeners, hook)
@@ -119,7 +120,7 @@ class RequestHook:
         self._again = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A response may be pickled with its request and hooks; the walk is over then.
+        # A response may be pickled with its request and hooks; it is over then.
         return _over, ()
 
     def authorize(self, request: Any) -> Flight[Grant] | None:
@@ -135,7 +136,7 @@ class RequestHook:
         return None
 
     def finish(self, request: Any, flight: Flight[Grant]) -> Steps:
-        """The rest of `enter`, when there is a flight to wait for."""
+        """The rest of `authorize`, when there is a flight to wait for."""
         manager = self.auth.manager
         with self._raising(request):
             finished = manager.admit((yield flight), request.url)
@@ -183,10 +184,7 @@ class RequestHook:
         if not manager.trusts(grant, url):
             return None
         body = b""
-        if manager.needs_body and any(
-            pattern.needs_body and (pattern.status is None or response.status_code in pattern.status)
-            for _, pattern in manager.vendor.answers
-        ):
+        if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
             body = yield from peek(response, bool(kwargs.get("stream")))
         answer = Answer(response.status_code, pairs(response), body, manager.clock())
         if self._again:
@@ -205,19 +203,22 @@ class RequestHook:
                 yield response.content
         yield response.close()
         take_back(request, self._grant)
+        response.request = self.auth.copied(request)
+        keep_cookies(self.auth.cookies, request, response)
         yield rewound(request)
         self._grant = self.auth.manager.signed(grant, functools.partial(view, request))
         self._again = True
         lay_over(request, self._grant, self.auth.manager)
-        again = yield from self._resent(response, kwargs)
+        again = yield from self._resent(response, request, kwargs)
         return again
 
-    def _resent(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
-        """The second answer to the request of `response`."""
+    def _resent(self, response: Any, request: Any, kwargs: Mapping[str, Any]) -> Steps:
+        """The second answer to the request; the first one stands in its history."""
         started = time.monotonic()
-        again = yield response.connection.send(response.request, **kwargs)
+        again = yield response.connection.send(request, **kwargs)
         again.elapsed = timedelta(seconds=time.monotonic() - started)
-        again.request = response.request
+        again.request = request
+        again.history = [response, *again.history]
         if self.concerns(again):
             again = yield from self.on_response(again, kwargs)
         return again
@@ -226,6 +227,10 @@ class RequestHook:
 
     def take_back(self, request: Any) -> None:
         take_back(request, self._grant)
+
+    @property
+    def query(self) -> Pairs:
+        return self._grant.presentation.query
 
     def judge(self, hop: Any) -> None:
         """A hop has its URL: at a declared origin it carries the token, elsewhere nothing of it."""
@@ -242,7 +247,7 @@ class RequestHook:
         try:
             yield
         except AuthFlowError as error:
-            raise as_also(error, self.auth.error, request=request, response=None) from error.__cause__
+            raise as_also(error, self.auth.error_for(error), request=request, response=None) from error.__cause__
         except BaseException as error:
             forget_locals(error)
             raise
@@ -263,13 +268,19 @@ class Auth:
         self._fresh = self.fresh(self, ANONYMOUS)
         self._kind = importlib.import_module(library).PreparedRequest
         self._following = following(self._kind) if self.follows else None
-        self.error = importlib.import_module(library).RequestException
+        errors = importlib.import_module(library)
+        self.error, self._no_connection = errors.RequestException, errors.ConnectionError
+        self.cookies = importlib.import_module(f"{library}.cookies")
 
     def __repr__(self) -> str:
         return f"<{self._library} auth of {self._owner!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self._owner, self._library)
+
+    def error_for(self, error: AuthFlowError) -> type[Exception]:
+        """Which of the library's errors an error of ours is too."""
+        return kind_of(error, self.error, self._no_connection)
 
     def __call__(self, request: Any) -> Any:
         fresh, clock = self._fresh, self._clock
@@ -292,7 +303,7 @@ class Auth:
         return self._begin(request)
 
     def _begin(self, request: Any) -> Any:
-        """Let a request carry the token where that takes a thought, or a new grant has come since the last one."""
+        """The slow path: a request that is not plain, a token that is not fresh, or a new grant since the last one."""
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
         grant = self._grants.current
@@ -309,8 +320,14 @@ class Auth:
             follow(request, hook)
         return request
 
+    def copied(self, request: Any) -> Any:
+        """A copy that nobody follows or hears."""
+        copy = self._kind.copy(request)
+        copy.hooks = {**copy.hooks, "response": []}
+        return copy
+
     def retire(self, listeners: list[Any], hook: RequestHook | None = None) -> None:
-        """A request has one walk: whatever else of ours listens to it, because it was authorised twice, is silent."""
+        """A request has one hook: whatever else of ours listens to it, because it was authorised twice, is silent."""
         for here, listener in enumerate(listeners):
             ours = getattr(listener, "__self__", listener)
             if isinstance(ours, FreshHook | RequestHook) and ours is not hook and ours.auth is self:

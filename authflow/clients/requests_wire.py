@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import MAX_PEEK, cookie_header
+from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
 from authflow.errors import ConfigurationError
 from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
 from authflow.manager import Grant
@@ -94,6 +94,20 @@ def _without(line: str, cookies: Pairs) -> str:
     return "; ".join(pair for pair in (part.strip() for part in line.split(";")) if pair.partition("=")[0] not in names)
 
 
+def keep_cookies(cookies: Any, request: Any, response: Any) -> None:
+    """Cookies that came with a rejected answer go with the second send, as a browser would (RFC 6265 §5.3, §5.4)."""
+    jar = cookies.RequestsCookieJar()
+    cookies.extract_cookies_to_jar(jar, response.request, response.raw)
+    own = response.request.headers.pop("Cookie", None)
+    line = cookies.get_cookie_header(jar, response.request)
+    if own is not None:
+        response.request.headers["Cookie"] = own
+    if line:
+        request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), read_cookies(line))
+        if request._cookies is not None:
+            request._cookies.update(jar)
+
+
 def view(request: Any) -> Request:
     body = request.body.encode() if isinstance(request.body, str) else request.body
     headers = tuple((str(name), str(value)) for name, value in request.headers.items())
@@ -113,7 +127,7 @@ def rewound(request: Any) -> Any:
 
 
 def follow(request: Any, hook: Any) -> None:
-    """Let the hops of a redirected request be judged by `walk` (or the one that begins by then), and its place in the
+    """Let the hops of a redirected request be judged by `hook` (or the one that begins by then), and its place in the
     history be clean.
     """
     request._hook = hook
@@ -156,7 +170,7 @@ class Hop(Following):
     def url(self, url: str) -> None:
         hook = vars(self)["_hook"]
         hook.take_back(self)
-        vars(self)["url"] = url
+        vars(self)["url"] = without(url, hook.query)
         hook.judge(self)
 
 

@@ -2,7 +2,9 @@
 
     token              when a token was granted, when it ends, and when it should be renewed
     records            what is kept of a login: a state and its values; what was refused
-    identity           whose login it is: settings and credentials made complete, and the record's key
+    fingerprints       what tells two secrets apart, and is no test for a guess
+    identity           whose login it is: settings and credentials made complete, and the records' keys
+    claims             what a store gives, judged before it is used                         ← another's token stops here
     trust              to which origins the token, and to which the password, may go
     grants             a record made ready to be laid over requests
     sender             what sends one request of an exchange (one for each library, in `clients`)
@@ -19,10 +21,12 @@
 No lock is held while anybody waits for the network. Nothing here knows an HTTP library.
 """
 
+from authflow.manager.claims import Claims
 from authflow.manager.environment import Environment
 from authflow.manager.exchanges import keys_read
+from authflow.manager.fingerprints import fingerprint_for
 from authflow.manager.grants import ANONYMOUS, NEVER_FRESH, Grant
-from authflow.manager.identity import complete, record_key
+from authflow.manager.identity import answered, check_identity, complete, identity_of, origins, servers
 from authflow.manager.manager import Authorization, SessionManager
 from authflow.manager.records import Record
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
@@ -36,6 +40,7 @@ __all__ = [
     "ANONYMOUS",
     "NEVER_FRESH",
     "Authorization",
+    "Claims",
     "Environment",
     "Flight",
     "Flights",
@@ -47,11 +52,16 @@ __all__ = [
     "Signer",
     "Token",
     "TooLarge",
+    "answered",
+    "check_identity",
     "check_settings",
     "complete",
+    "fingerprint_for",
+    "identity_of",
     "keys_read",
     "laid_over",
+    "origins",
     "presents_at",
-    "record_key",
     "sends_to",
+    "servers",
 ]

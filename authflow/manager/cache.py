@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 from authflow.errors import AuthFlowError, CredentialsRefused, VendorAnswerError, VendorUnavailable, sealed
 from authflow.http import NOTHING
 from authflow.manager.backoff import Backoff
+from authflow.manager.claims import Claims
 from authflow.manager.environment import Environment
 from authflow.manager.exchanges import ExchangeSender
+from authflow.manager.fingerprints import fingerprint_for, label, label_key
 from authflow.manager.grants import ANONYMOUS, Grant
-from authflow.manager.identity import identified, record_key, slot_key, unasked
+from authflow.manager.identity import Identity, answered, identified, identity_of, secrets, slot_key, unasked
 from authflow.manager.jwt_verification import Verifier
 from authflow.manager.observers import LOGIN, START, Listener, Watch
 from authflow.manager.records import COOL_DOWN_MOST, Record
@@ -59,20 +61,32 @@ class GrantCache:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_key", "_logouts", "_refusal", "_verifier"),
-        *("by_slot", "current", "environment", "flights", "given", "library", "listeners", "plain", "sender", "store"),
-        *("unsaved", "vendor"),
+        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_refusal", "_verifier"),
+        *("by_slot", "current", "environment", "flights", "given", "library", "listeners", "plain", "said", "sender"),
+        *("store", "unsaved", "vendor"),
     )
 
-    def __init__(self, vendor: Vendor, given: Given, store: Store, environment: Environment, *, plain: bool) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        given: Given,
+        store: Store,
+        environment: Environment,
+        *,
+        plain: bool,
+        said: str | None = None,
+    ) -> None:
         self.vendor, self.given, self.store, self.environment = vendor, given, store, environment
+        #: Whose login it is, where `identity=` says it.
+        self.said = said
         #: What sends exchanges (None: not known before the first), and the library in use, which is preferred then.
         self.sender, self.library = environment.sender, ""
         #: Is every request of this vendor alike? Then an adapter need not ask.
         self.plain = plain
         self._backoff, self._ahead = OPEN, OPEN_AHEAD
         self._refusal: tuple[CredentialsRefused, float] | None = None
-        self._key: str | None = None
+        self._identity: Identity | None = None
+        self._labels: bytes | None = None
         self._logouts = 0
         #: What a failing store did not take, by key.
         self.unsaved: Mapping[str, Kept] = NOTHING
@@ -91,16 +105,39 @@ class GrantCache:
 
     @property
     def key(self) -> str:
-        """The key of this session's record, which tells nobody whose it is. Asks a callable that names the account."""
-        if self._key is None:
-            self.given = identified(self.vendor, self.given)
-            self._key = record_key(self.vendor, self.given)
-        return self._key
+        """The key of this session's record. Asks the callables that say whose login it is."""
+        return self.identity_now()[1].key
+
+    def identity_now(self) -> tuple[Given, Identity]:
+        """Whose login it is, and what was given, with all answered that says so: a user's name is asked once, a key or
+        a subject's token each time, since it may be another.
+        """
+        if unasked(self.vendor, self.given, self.said):
+            self.given = identified(self.vendor, self.given, self.said)
+            given = answered(self.vendor, self.given, self.said)
+            if given is not self.given:
+                found = self._identity = identity_of(self.vendor, given, self.said, fingerprint_for(self.store))
+                return given, found
+        if self._identity is None:
+            self._identity = identity_of(self.vendor, self.given, self.said, fingerprint_for(self.store))
+        return self.given, self._identity
 
     @property
     def account(self) -> str:
-        """The key, or nothing as long as it hangs on a callable that has not been asked."""
-        return self.key if self._key is not None or not unasked(self.vendor, self.given) else ""
+        """Whose login it is, for logs and people, who cannot guess it from that; nothing as long as it is not known,
+        and to know it a callable would have to be asked, or a secret be hashed.
+        """
+        if self._identity is None and (
+            self.said is None
+            and any(name in self.given for name in secrets(self.vendor) if name in self.vendor.identity)
+        ):
+            return ""
+        if self._identity is None and unasked(self.vendor, self.given, self.said):
+            return ""
+        identity = self._identity or self.identity_now()[1]
+        if self._labels is None:
+            self._labels = label_key(self.store)
+        return label(self._labels, identity.key)
 
     # --- what a request shall carry -----------------------------------------------------------------------------------
 
@@ -149,10 +186,12 @@ class GrantCache:
             grant, self.current = self.current, ANONYMOUS
             slots = list(self.by_slot)
             self.by_slot.clear()
-        others = [slot_key(self.key, slot) for slot in slots]
         try:
             with sealed():
-                self.renewal(self.watch()).logout(self.key, grant.record if grant is not ANONYMOUS else None, others)
+                given, identity = self.identity_now()
+                others = [slot_key(identity.key, slot) for slot in slots]
+                known = grant.record if grant is not ANONYMOUS else None
+                self.renewal(self.watch(), given, identity).logout(identity.key, known, others)
         finally:
             with self.flights.lock:  # what a renewal has brought meanwhile is forgotten too
                 self._logouts += 1
@@ -163,9 +202,9 @@ class GrantCache:
         """What the first state presents, for those who need its values before there is a grant."""
         return self.ready(Record(self.vendor.flow.start))
 
-    def ready(self, record: Record) -> Grant:
+    def ready(self, record: Record, given: Given | None = None) -> Grant:
         """A grant made ready. Raises Unbound, Unfit."""
-        return Grant.of(self.vendor, self.given, record, self.clock(), random.random(), plain=self.plain)
+        return Grant.of(self.vendor, given or self.given, record, self.clock(), random.random(), plain=self.plain)
 
     def slot_of(self, grant: Grant, event: Outcome | None) -> Slot:
         values = absorb(grant.record.captured, event) if event is not None else grant.record.captured
@@ -230,26 +269,28 @@ class GrantCache:
 
     def watch(self) -> Watch:
         """Who hears of one renewal."""
-        return Watch(self.vendor, self.key, self.environment.hooks, self.listeners)
+        return Watch(self.vendor, lambda: self.account, self.environment.hooks, self.listeners)
 
-    def renewal(self, watch: Watch) -> Renewal:
+    def renewal(self, watch: Watch, given: Given, identity: Identity) -> Renewal:
         """What carries one renewal out."""
         sender = ExchangeSender(self._exchange_sender, self._verifier, self.environment)
-        stored = StoredRecords(self.vendor, self.store, self.clock, self.environment.degrade, Unsaved(self))
-        return Renewal(self.vendor, self.given, stored, sender, watch.moved)
+        claims = Claims(self.vendor, given, identity, fingerprint_for(self.store))
+        stored = StoredRecords(self.vendor, self.store, claims, self.clock, self.environment.degrade, Unsaved(self))
+        return Renewal(self.vendor, given, stored, sender, watch.moved)
 
     def _renew(self, slot: Slot, grant: Grant | None, event: Outcome | None, *, restart: bool = False) -> Grant:
         """The work of a flight: renew, publish, and remember what failed."""
         presented = grant.record if grant is not None and grant is not ANONYMOUS else None
         if presented is None and event is None and slot == () and self.current is not ANONYMOUS:
             presented = self.current.record
-        key = slot_key(self.key, slot) if slot else self.key
+        given, identity = self.identity_now()
+        key = slot_key(identity.key, slot) if slot else identity.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
         watch, logouts = self.watch(), self._logouts
-        renewal = self.renewal(watch)
+        renewal = self.renewal(watch, given, identity)
         try:
-            work = partial(renewal.carry_out, key, presented, event, account=self.key, restart=restart)
+            work = partial(renewal.carry_out, key, presented, event, account=identity.key, restart=restart)
             record = watch.renewal(cause, waiters, work)
         except AuthFlowError as error:
             now = self.clock()
@@ -259,7 +300,7 @@ class GrantCache:
                 self._refusal = error, now + error.retry_after
                 if event is not None:
                     self._withdraw(slot)
-            elif isinstance(error, VendorUnavailable | VendorAnswerError) or good is not None:
+            elif isinstance(error, VendorUnavailable | VendorAnswerError) or error.status or good is not None:
                 if good is not None:
                     self._ahead = self._ahead.failed(now, error.retry_after, error, random.random())
                     good.stay_fresh(self._ahead.until)
@@ -272,7 +313,7 @@ class GrantCache:
                 return good
             raise
         self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
-        fresh = self.ready(record)
+        fresh = self.ready(record, given)
         with self.flights.lock:
             if logouts != self._logouts:
                 return fresh  # for those who have waited for it, and for nobody else

@@ -2,8 +2,9 @@
 
 no answer, nothing sent         VendorUnavailable
 no answer, perhaps received     AnswerLost: the flow decides, since a rotating refresh token may be spent
-a pattern fits                  its outcome
-408, 425, 429, 5xx              VendorUnavailable, with the vendor's Retry-After
+a pattern fits                  its outcome, or what OAuth's error code says (`vendors.oauth`)
+408, 425, 429, 5xx, Retry-After VendorUnavailable, with the vendor's Retry-After
+407                             VendorUnavailable: a proxy's answer, and not the vendor's
 anything else                   VendorAnswerError, masked, with the reason why each pattern does not fit
 """
 
@@ -15,20 +16,32 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
-from authflow.http import Answer, Pairs, Request, origin_of, resolve, without_query
+from authflow.http import REDIRECTS, Answer, Pairs, Request, origin_of, resolve, without_query
 from authflow.manager.environment import Environment
 from authflow.manager.jwt_verification import Verifier
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
 from authflow.manager.trust import sends_to
-from authflow.masking import describe
+from authflow.masking import SHOWN, describe, mask_document, mask_text
 from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge
-from authflow.vendors import UNAVAILABLE, Values
+from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified
 
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
 LONGEST_PAUSE: Final = 3600.0
 MAX_HOPS: Final = 5
 
+
+PROXY_REFUSES: Final = 407
+_PROXY: Final = "; it is the proxy that refuses: AuthSession(client=…) takes a client with the proxy's credentials"
+#: What to do about an error that the system or the library names so.
+_ADVICE: Final = (
+    ("proxy", _PROXY.replace("it is the proxy that refuses", "it went through a proxy")),
+    ("407", _PROXY),
+    ("certificate", "; AuthSession(client=…) takes a client that knows the right certificates"),
+    ("name or service", "; is the host's name right, and is there a network?"),
+    ("name resolution", "; is the host's name right, and is there a network?"),
+    ("getaddrinfo", "; is the host's name right, and is there a network?"),
+)
 
 #: A plugin's `authflow_exchange`.
 Code = Callable[..., "Answer | None"]
@@ -73,23 +86,32 @@ class ExchangeSender:
         except NoAnswer as error:
             kind = AnswerLost if error.sent else VendorUnavailable
             asked = origin_of(request.url)
-            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error})", **where) from error
+            advice = next((advice for word, advice in _ADVICE if word in str(error).lower()), "")
+            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error}){advice}", **where) from error
         except TooLarge:
             raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
         where["status"] = answer.status
         outcome, reasons = judge(exchange.answers, answer)
-        if outcome is None and answer.status in UNAVAILABLE_STATUS:
+        outcome = classified(exchange, answer, outcome, given_refresh="refresh" in values.vendor.inputs)
+        later = answer.status in UNAVAILABLE_STATUS or answer.status == PROXY_REFUSES or answer.retry_after is not None
+        if outcome is None and later:
             outcome = Outcome(UNAVAILABLE, {})
         if outcome is None:
             shown = describe(answer, values.secrets, keys_read(exchange))
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
-            raise VendorAnswerError(message, **where)
+            raise VendorAnswerError(message + _redirected(exchange, request, answer, values), **where)
+        where["reason"] = reason = masked_reason(outcome, values)
+        says = f": {with_code(reason, outcome.code)}" if reason else ""
         if outcome.name == UNAVAILABLE:
-            pause = _pause(outcome.captured.get("retry_after"), answer.retry_after)
-            message = f"{title}: {exchange.name} is unavailable (status {answer.status})"
-            raise VendorUnavailable(message, retry_after=pause, **where)
-        if str(outcome.captured.get("access", "some")).strip() == "":
-            raise VendorAnswerError(f"{title}: {exchange.name}: the access token in the answer is empty", **where)
+            where["retry_after"] = _pause(outcome.captured.get("retry_after"), answer.retry_after)
+            advice = _PROXY if answer.status == PROXY_REFUSES else ""
+            raise VendorUnavailable(
+                f"{title}: {exchange.name} is unavailable (status {answer.status}){says}{advice}", **where
+            )
+        if outcome.name == FAULTY:
+            mend = "check the settings, the scope above all, and the request in the vendor file"
+            raise ConfigurationError(f"{title}: the server refuses the request {exchange.name}{says}: {mend}", **where)
+        where.pop("reason")
         if self.verifier is not None and "access" in outcome.captured:
             try:
                 self.verifier.verify(outcome.captured["access"], values, deadline)
@@ -168,6 +190,37 @@ def _hop(exchange: Exchange, request: Request, answer: Answer, values: Values) -
     if answer.status in (307, 308):
         return request.replace(url=url)
     return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
+
+
+def _redirected(exchange: Exchange, request: Request, answer: Answer, values: Values) -> str:
+    """Where a redirect leads that is not followed, and what would follow it."""
+    locations = answer.all("location")
+    if answer.status not in REDIRECTS or not locations or exchange.redirects:
+        return ""
+    try:
+        parts = without_query(resolve(request.url, locations[0])).split("/")
+    except ValueError:
+        return ""
+    shown = "/".join([*parts[:3], *(mask_text(segment, values.secrets) for segment in parts[3:])])
+    return (
+        f". It redirects to {shown}: give that URL, or say redirects = true in [exchanges.{exchange.name}]"
+        " (and origins.send, where it is another origin's)"
+    )
+
+
+def masked_reason(outcome: Outcome, values: Values) -> str:
+    """What the vendor said, for people: masked, in one line."""
+    said = outcome.captured.get("reason")
+    if said is None or said == "":
+        return ""
+    text = said if isinstance(said, str) else mask_document(said, (), frozenset())
+    line = " ".join(mask_text(text, values.secrets).split())
+    return line[:SHOWN] + "…" if len(line) > SHOWN else line
+
+
+def with_code(reason: str, code: str) -> str:
+    """A reason with OAuth's code behind it, which is what people look up."""
+    return f"{reason} ({code})" if code and code != reason else reason
 
 
 def keys_read(exchange: Exchange) -> frozenset[str]:

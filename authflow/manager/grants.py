@@ -13,7 +13,7 @@ from typing import Any, Final
 from authflow.errors import ConfigurationError
 from authflow.http import Origin, Pairs, Presentation
 from authflow.manager.records import Record
-from authflow.manager.token import NEVER, Windows
+from authflow.manager.token import NEVER, Windows, refresh_in
 from authflow.manager.trust import presents_at
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Unbound, Unfit
@@ -73,8 +73,14 @@ class Grant(Sealed):
             else set()
         )
         volatile = any(_volatile(vendor, name, ()) for name in names)
-        idle = _idle(vendor, values)
-        windows = Windows.of(record.issued_at, record.expires_at, jitter)
+        idle = _seconds(vendor.idle, values)
+        windows = Windows.of(
+            record.issued_at,
+            record.expires_at,
+            jitter,
+            refresh_in=refresh_in(record.captured),
+            ahead=_seconds(vendor.ahead, values),
+        )
         if idle is not None and record.expires_at is None:
             windows = Windows.of(max(now, record.issued_at), max(now, record.issued_at) + idle, jitter)
         fresh = plain and presentation.only_headers and not volatile and idle is None
@@ -186,11 +192,11 @@ def _only_authorization(headers: Pairs) -> str | None:
     return headers[0][1] if len(headers) == 1 and headers[0][0].lower() == "authorization" else None
 
 
-def _idle(vendor: Vendor, values: Values) -> float | None:
-    if vendor.idle is None:
+def _seconds(template: Any, values: Values) -> float | None:
+    if template is None:
         return None
     try:
-        return seconds(vendor.idle.render(values))
+        return seconds(template.render(values))
     except (ValueError, Unbound):
         return None
 

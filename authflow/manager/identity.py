@@ -1,23 +1,44 @@
-"""Who a session is for: the settings and credentials made complete, and the key under which its record is kept.
+"""Whose login it is: settings and credentials made complete, and the keys under which a session's records lie.
 
-The key tells vendors and accounts apart and shows neither: it is a hash over all that is not secret. Only where a
-vendor has nothing but secrets (an API key) are these hashed too, slowly, so that a key is no fast test for a guess.
+    key        of its grants, the finest: the vendor, all settings, every URL that a secret may go to, and who it is.
+               A grant that is shared too widely is somebody else's
+    refusals   of what was refused, the coarsest: the vendor, its servers, what is public. A refusal that is shared
+               too widely is a delay
+
+Neither shows what it was made of. Secrets enter it hashed slowly (`fingerprints`), and only when a store is first
+asked. Captured and derived values are in neither: where a URL hangs on them, it enters as it is written.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from authflow.errors import ConfigurationError
-from authflow.vendors import Given, Vendor
+from authflow.http import origin_of
+from authflow.manager.fingerprints import Fingerprint
+from authflow.sealed import Sealed, sealed_value
+from authflow.templates import Unbound, Unfit, UrlTemplate
+from authflow.vendors import Given, Vendor, ask_for, unfit
 
-HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+#: Who it is where nothing says it.
+DEFAULT: Final = "default"
+
+
+@sealed_value
+class Identity(Sealed):
+    """`servers`: the URLs to which exchanges go; `settings`: all settings, as a hash; `salt`: for its fingerprints."""
+
+    key: str
+    refusals: str
+    servers: tuple[str, ...]
+    settings: str
+    salt: bytes
 
 
 def complete(vendor: Vendor, given: Given) -> Given:
@@ -57,54 +78,143 @@ def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
             return int(str(value))
         except ValueError:
             raise ConfigurationError(f"{name} is a whole number", vendor=vendor.name) from None
-    if isinstance(value, str) and HALF_A_CHARACTER.search(value):
-        raise ConfigurationError(f"{name} is not text that can be encoded: it was read wrongly", vendor=vendor.name)
-    if isinstance(value, str | int | float):
-        return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-    raise ConfigurationError(f"{name} is text, not a {type(value).__name__}", vendor=vendor.name)
+    if reason := unfit(name, vendor.inputs.get(name), value, credential=name in vendor.credentials):
+        raise ConfigurationError(f"{vendor.title}: {reason}", vendor=vendor.name)
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def unasked(vendor: Vendor, given: Given) -> list[str]:
-    """The callables that must be asked before it is known whose account this is: user names and their like, or, where
-    a vendor has nothing but secrets and all are callables, those.
+def identifying(vendor: Vendor, given: Given) -> list[str]:
+    """The credentials that say whose login it is, of those that were given."""
+    if not vendor.identity:
+        return []
+    named = [name.removesuffix("?") for name in vendor.identity if not (name[-1:] == "?" and _asks(given, name[:-1]))]
+    settings = [name for name in named if name in vendor.settings]
+    said = bool(settings) and all(name in given for name in settings)
+    found = [
+        name
+        for name in named
+        if name in vendor.credentials and name in given and not (said and vendor.credentials[name].secret)
+    ]
+    if found or said:
+        return found
+    # The file replaced what its preset tells users apart by: whatever was given must.
+    return [name for name, entry in vendor.credentials.items() if name in given and not entry.once]
+
+
+def _asks(given: Given, name: str) -> bool:
+    return callable(given.get(name))
+
+
+def unasked(vendor: Vendor, given: Given, said: str | None = None) -> list[str]:
+    """The callables that must be asked before it is known whose login this is."""
+    return [] if said is not None else [name for name in identifying(vendor, given) if _asks(given, name)]
+
+
+def identified(vendor: Vendor, given: Given, said: str | None = None) -> Given:
+    """The same with the user's name answered for good: a session is for one user."""
+    return _answered(vendor, given, [name for name in unasked(vendor, given, said) if not _secret(vendor, name)])
+
+
+def answered(vendor: Vendor, given: Given, said: str | None = None) -> Given:
+    """The same with all answered that say whose login it is: for one renewal, since a key or a subject's token may be
+    another in the next.
     """
-    names = [name for name in vendor.credentials if name in given]
-    public = [name for name in names if not vendor.credentials[name].secret]
-    if public:
-        return [name for name in public if callable(given.get(name))]
-    return names if all(callable(given.get(name)) for name in names) else []
+    return _answered(vendor, given, unasked(vendor, given, said))
 
 
-def identified(vendor: Vendor, given: Given) -> Given:
-    """The same with the user's name answered for good: a session is for one account, and its record is no other's."""
-    public = [name for name in unasked(vendor, given) if not vendor.credentials[name].secret]
-    if not public:
+def _answered(vendor: Vendor, given: Given, names: list[str]) -> Given:
+    if not names:
         return given
     return given.changed(
-        {name: _typed(vendor, name, vendor.inputs[name].type, _ask(given.get(name))) for name in public}
+        {name: _typed(vendor, name, vendor.inputs[name].type, ask_for(vendor, name, given.get(name))) for name in names}
     )
 
 
-def _ask(value: Any) -> Any:
-    return value() if callable(value) else value
+def check_identity(vendor: Vendor, said: Any, *, shared: bool) -> None:
+    """Raises ConfigurationError where a store that several users reach would tell them apart by nothing."""
+    if said is not None and (not isinstance(said, str) or unfit("identity", None, said)):
+        raise ConfigurationError("identity= is text: whose login it is", vendor=vendor.name)
+    if shared and said is None and not vendor.identity:
+        raise ConfigurationError(
+            f"{vendor.title}: nothing tells this store's users apart: say whose login it is, identity=…",
+            vendor=vendor.name,
+        )
+
+
+def _secret(vendor: Vendor, name: str) -> bool:
+    return vendor.inputs[name].secret
+
+
+def secrets(vendor: Vendor) -> list[str]:
+    """The credentials of which a grant remembers which one got it."""
+    return [name for name, entry in vendor.credentials.items() if entry.secret and not entry.once]
+
+
+def servers(vendor: Vendor, given: Given) -> tuple[str, ...]:
+    """The URLs to which exchanges may go, as they are rendered; as they are written where that hangs on more than
+    plain settings.
+    """
+    known = {name: value for name, value in given.items() if name in vendor.settings and not _secret(vendor, name)}
+    base = str(given.get("base_url") or _rendered(vendor.base_url, known, ""))
+    urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
+    rendered = {_rendered(url, {**known, "base_url": base}, base) for url in (*urls, *vendor.send_origins) if url}
+    return (base, *sorted(rendered))
+
+
+def _rendered(url: UrlTemplate, settings: Mapping[str, Any], base_url: str) -> str:
+    try:
+        return url.render(settings, base_url)
+    except (Unbound, Unfit):
+        return url.text
+
+
+def origins(urls: tuple[str, ...]) -> list[str]:
+    """Where they lie; a template that hangs on more than settings stands for itself."""
+    return sorted(set(_origins(urls)))
+
+
+def _origins(urls: tuple[str, ...]) -> Iterator[str]:
+    for url in urls:
+        try:
+            yield str(origin_of(url))
+        except ValueError:
+            yield url
 
 
 def slot_key(key: str, slot: tuple[str, ...]) -> str:
     """The key of one of an account's grants, where `vary` tells several apart."""
-    return f"{key}-{hashlib.sha256(msgspec.json.encode(slot)).hexdigest()[:16]}"
+    return f"{key}-{slot_name(slot)}"
 
 
-def record_key(vendor: Vendor, given: Given) -> str:
-    """The key of the record for this vendor and account. Asks the callables that are `unasked`."""
-    secret = {name for name, entry in vendor.inputs.items() if entry.secret}
-    asked = {name: str(_ask(given.get(name))) for name in unasked(vendor, given)}
-    known = {**{name: value for name, value in given.items() if not callable(value)}, **asked}
-    plain = {name: value for name, value in known.items() if name not in secret}
-    parts: list[Any] = [vendor.name, sorted(plain.items())]
-    if not any(name in vendor.credentials for name in plain):
-        hidden = sorted((name, value) for name, value in known.items() if name in secret)
-        text = msgspec.json.encode(hidden)
-        parts.append(
-            hashlib.scrypt(text, salt=vendor.name.encode(), n=1 << 13, r=8, p=1, dklen=16).hex() if hidden else ""
-        )
-    return f"{vendor.name.lower()}-{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]}"
+def slot_name(slot: tuple[str, ...]) -> str:
+    return hashlib.sha256(msgspec.json.encode(slot)).hexdigest()[:16]
+
+
+def identity_of(vendor: Vendor, given: Given, said: str | None, fingerprint: Fingerprint) -> Identity:
+    """Whose login it is. What identifies was `answered` before."""
+    at = servers(vendor, given)
+    own = [] if said is not None else identifying(vendor, given)
+    known = [(name, value) for name, value in sorted(given.items()) if name in vendor.inputs and not callable(value)]
+    public = [(name, value) for name, value in known if not _secret(vendor, name) and not vendor.inputs[name].once]
+    coarse: list[Any] = [vendor.name, origins(at), public]
+    named = [(name, value) for name, value in public if name in vendor.credentials]
+    salt = _digest([vendor.name, origins(at), named]).encode()
+    settings = {name: value for name, value in known if name in vendor.settings}
+    settings |= {name: fingerprint(value, salt) for name, value in settings.items() if _secret(vendor, name)}
+    who: list[Any] = [
+        (name, fingerprint(value, salt) if _secret(vendor, name) else value) for name, value in known if name in own
+    ]
+    if not public:
+        coarse += [said] if said is not None else [who]
+    # A refresh token that was given by hand seeds one record, whatever it is used for: else it would be spent twice.
+    kept = {"client_id"} & settings.keys() if "refresh" in given else settings.keys()
+    fine: list[Any] = [vendor.name, given.get("base_url"), at, sorted((name, settings[name]) for name in kept)]
+    fine.append([said] if said is not None else who or [DEFAULT])
+    name = vendor.name.lower()
+    return Identity(
+        f"{name}-{_digest(fine)}", f"{name}-refusals-{_digest(coarse)}", at, _digest(sorted(settings.items())), salt
+    )
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]

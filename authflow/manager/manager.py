@@ -21,21 +21,28 @@ from collections.abc import Callable, Container
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from authflow.errors import ConfigurationError, CredentialsRefused, UntrustedOrigin
+from authflow.errors import ConfigurationError, UntrustedOrigin
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
 from authflow.manager.cache import GrantCache, Slot, remember
 from authflow.manager.environment import Environment
+from authflow.manager.exchanges import masked_reason
 from authflow.manager.grants import ANONYMOUS, Grant
+from authflow.manager.run import refused
 from authflow.manager.single_flight import Flight
 from authflow.manager.trust import presents_at
 from authflow.stores import Store
 from authflow.templates import Mismatch, Outcome, Unbound, Unfit, judge
-from authflow.vendors import Failing, Given, Presenting, Vendor
+from authflow.vendors import Failing, Given, Presenting, Vendor, closure
 
 log: Final = logging.getLogger("authflow")
 
 #: Seconds for which an event that a fresh token could not cure is the caller's own affair, per token and path.
 FORBIDDEN_FOR: Final = 60.0
+#: Media types of what comes bit by bit, and is the caller's as it comes.
+STREAMS: Final = (
+    *("text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"),
+    *("application/stream+json", "multipart/x-mixed-replace", "application/octet-stream", "audio/", "video/"),
+)
 #: How many paths a session remembers: where a token was rejected, and which grant `vary` wants there.
 MOST_PATHS: Final = 1024
 
@@ -84,7 +91,16 @@ class SessionManager:
         *("grants", "noteworthy", "statuses", "tap", "vendor"),
     )
 
-    def __init__(self, vendor: Vendor, given: Given, store: Store, environment: Environment, *, passes: bool) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        given: Given,
+        store: Store,
+        environment: Environment,
+        *,
+        passes: bool,
+        identity: str | None = None,
+    ) -> None:
         self.vendor = vendor
         self._passes = passes
         self._signer, self._rewrite = environment.signer, environment.hooks.rewrite_url
@@ -92,7 +108,7 @@ class SessionManager:
         self.statuses, self.noteworthy = statuses_of(vendor)
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
         plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signer)
-        self.grants = GrantCache(vendor, given, store, environment, plain=plain)
+        self.grants = GrantCache(vendor, given, store, environment, plain=plain, said=identity)
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
         self._strangers: set[str] | None = None
@@ -106,10 +122,13 @@ class SessionManager:
     def clock(self) -> Callable[[], float]:
         return self.grants.clock
 
-    @property
-    def needs_body(self) -> bool:
-        """Must the body of an answer be looked into in order to know?"""
-        return any(pattern.needs_body for _, pattern in self.vendor.answers)
+    def reads_body(self, status: int, kind: str) -> bool:
+        """Does a pattern of `[answers]` read such a body (`kind`: its Content-Type)? A stream is never held up."""
+        asked = any(
+            pattern.needs_body and (pattern.status is None or status in pattern.status)
+            for _, pattern in self.vendor.answers
+        )
+        return asked and not kind.strip().lower().startswith(STREAMS)
 
     # --- what adapters ask --------------------------------------------------------------------------------------------
 
@@ -155,12 +174,18 @@ class SessionManager:
         try:
             origin = str(origin_reached(url))
         except ValueError:
-            origin = "what has no origin"
+            origin = "a URL without an origin"
         if self._strangers is None:
             self._strangers = set()
         if origin not in self._strangers and len(self._strangers) < 64:
             self._strangers.add(origin)
-            log.info("%s: a redirect to %s, which is not declared, goes without the token", self.vendor.title, origin)
+            log.warning(
+                "%s: a redirect to %s is followed without the token, since its origin is not declared; if it may go "
+                'there, write origins.present = ["%s"]',
+                self.vendor.name,
+                without_query(url),
+                origin,
+            )
 
     def on_response(self, grant: Grant, url: str, answer: Answer, *, replayable: bool = True) -> Authorization | None:
         """What the answer to a request that carried `grant` means: None, or what to send it once more with.
@@ -199,8 +224,11 @@ class SessionManager:
             return
         state = self.vendor.flow.states[grant.record.state]
         after = self.vendor.flow.states[state.next[event.name]] if isinstance(state, Presenting) else state
-        if isinstance(after, Failing):
-            raise CredentialsRefused(after.message, vendor=self.vendor.name, status=answer.status)
+        if isinstance(after, Failing) and isinstance(state, Presenting):
+            values = grant.values(now)
+            sent = closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
+            names = [name for name in self.vendor.credentials if name in sent]
+            raise refused(values, after, names, reason=masked_reason(event, values), status=answer.status)
         forbidden = self._forbidden or {}
         if len(forbidden) > MOST_PATHS:
             forbidden = {key: until for key, until in forbidden.items() if until > now}

@@ -51,7 +51,9 @@ class Listener(Protocol):
 class Watch:
     """One renewal's."""
 
-    def __init__(self, vendor: Vendor, account: str, hooks: Hooks, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(
+        self, vendor: Vendor, account: Callable[[], str], hooks: Hooks, listeners: tuple[Listener, ...] = ()
+    ) -> None:
         self.vendor, self.account, self.listeners = vendor, account, listeners
         self._transition, self._begins, self._ends = hooks.transition, hooks.renewal_begins, hooks.renewal_ends
         self._exchanged = False
@@ -110,12 +112,14 @@ class Watch:
         first = cause in (START, LOGIN)
         if error:
             return f"{'no login' if first else 'not renewed'}: {error}"
+        if not self._exchanged and first and state == self.vendor.flow.start:
+            return f"needs no login, now {state}"
         if not self._exchanged:
             return f"took the token from the store, now {state}"
         return f"{'logged in' if first else 'renewed the token'}, now {state}"
 
     def _log(self, level: int, message: str, values: tuple[object, ...], facts: dict[str, object]) -> None:
-        extra = {"vendor": self.vendor.name, "account": self.account, **facts}
+        extra = {"vendor": self.vendor.name, "account": self.account(), **facts}
         extra = {name: value for name, value in extra.items() if value not in (None, "")}
         log.log(level, message, self.vendor.name, *values, extra=extra)
 
@@ -123,6 +127,6 @@ class Watch:
         if hook is None:
             return
         try:
-            hook(vendor=self.vendor, account=self.account, **facts)
+            hook(vendor=self.vendor, account=self.account(), **facts)
         except Exception as error:
             log.warning("%s: a plugin's %s failed: %s", self.vendor.name, hook.name, type(error).__name__)

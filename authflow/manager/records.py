@@ -1,59 +1,34 @@
 """What a session remembers: the name of a state and the values that answers have brought, with the times of the grant.
 
-A grant is a plain value. It is published in one assignment, and it is what a store keeps: never a credential, only
-what the vendor said, and, after a refusal, a salted fingerprint of what was refused.
+    Record      a grant, under the finest key: it is published in one assignment, and it is what a store keeps
+    Refusals    what was refused, and how long the vendor is left alone, under the coarsest key
+
+Neither holds a credential: only what the vendor said, and fingerprints of what was sent. What a store gives back is a
+claim, which `claims` judges.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from authflow.manager.token import Token
 from authflow.sealed import Sealed, sealed_value
 
-FORMAT: Final = 1
+FORM: Final = 2
 COOL_DOWN: Final = 60.0
 COOL_DOWN_MOST: Final = 3600.0
+#: How many refused secrets of an account are remembered.
+MOST_REFUSALS: Final = 8
+#: How many grants `vary` may give to an account, in every store.
+MOST_SLOTS: Final = 64
 
-
-@sealed_value
-class Refusal(Sealed):
-    """The vendor refused these credentials; they are not sent again before `until` (epoch seconds)."""
-
-    names: tuple[str, ...]
-    salt: str
-    fingerprint: str
-    until: float
-    count: int = 1
-
-    def __repr__(self) -> str:
-        return f"<Refusal until {self.until:.0f}>"
-
-    @classmethod
-    def of(cls, credentials: Mapping[str, Any], now: float, before: Refusal | None) -> Refusal:
-        """Remember a refusal. The cool-down doubles each time the same credentials are refused again."""
-        count = before.count + 1 if before is not None and before.fits(credentials) else 1
-        salt = os.urandom(16).hex()
-        until = now + min(COOL_DOWN * 2 ** (count - 1), COOL_DOWN_MOST)
-        names = tuple(sorted(credentials))
-        return cls(names, salt, _fingerprint(salt, names, credentials), until, count)
-
-    def fits(self, credentials: Mapping[str, Any]) -> bool:
-        """Are these the credentials that were refused?"""
-        return hmac.compare_digest(self.fingerprint, _fingerprint(self.salt, self.names, credentials))
-
-
-def _fingerprint(salt: str, names: tuple[str, ...], credentials: Mapping[str, Any]) -> str:
-    """Slow on purpose: a stolen record must not be a fast test for guessed passwords (RFC 7914)."""
-    text = msgspec.json.encode([[name, str(credentials.get(name))] for name in names])
-    return hashlib.scrypt(text, salt=bytes.fromhex(salt), n=1 << 13, r=8, p=1, dklen=32).hex()
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def spent_fingerprint(refresh: Any) -> str:
@@ -63,15 +38,32 @@ def spent_fingerprint(refresh: Any) -> str:
 
 @sealed_value
 class Record(Sealed):
-    """`captured` holds secrets; times are epoch seconds."""
+    """`captured` holds secrets; times are epoch seconds.
+
+    grant        tells grants apart: new whenever an exchange brings a token
+    key, servers, settings   what it was granted for: its own place, the URLs to which exchanges go, all settings
+    owner        which secrets got it: fingerprints by the name of the credential
+    mark         the fingerprint of a refresh token that was sent and may be used up
+    waits_since  since when its state waits
+    signers      what signers remember, by name
+    slots        the other grants of the account, where `vary` tells several apart; the youngest is last
+    unread_end   what the vendor said about its end and could not be read: `expires_in`, say
+    """
 
     state: str
     captured: Mapping[str, Any] = field(default_factory=dict)
     issued_at: float = 0.0
     expires_at: float | None = None
-    refusal: Refusal | None = None
-    #: The fingerprint of a refresh token that the user gave, once it is used up.
-    spent: str = ""
+    grant: str = ""
+    key: str = ""
+    servers: tuple[str, ...] = ()
+    settings: str = ""
+    owner: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
+    waits_since: float | None = None
+    signers: Mapping[str, Any] = field(default_factory=dict)
+    slots: tuple[str, ...] = ()
+    unread_end: str = ""
 
     def __repr__(self) -> str:
         return f"<Record {self.state}, expires {self.expires_at}>"
@@ -81,29 +73,70 @@ class Record(Sealed):
         return Token(str(self.captured.get("access", "")), self.issued_at, self.expires_at)
 
     def to_bytes(self) -> bytes:
-        return msgspec.json.encode({"format": FORMAT, **{name: _plain(getattr(self, name)) for name in self._fields}})
+        return _encoded(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:
         """Raises ValueError if this is no record of ours."""
-        try:
-            table = msgspec.json.decode(data)
-            if not isinstance(table, dict) or table.pop("format", None) != FORMAT:
-                raise ValueError("a record of another format")
-            found = msgspec.convert(table, _Stored)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise ValueError("not a record") from error
-        refusal = found.refusal
-        told = None if refusal is None else Refusal(*(getattr(refusal, name) for name in Refusal._fields))
-        return cls(found.state, found.captured, found.issued_at, found.expires_at, told, found.spent)
+        found: Record = _decoded(cls, _Stored, data)
+        return found
 
 
-class _StoredRefusal(msgspec.Struct):
+@sealed_value
+class Refusal(Sealed):
+    """The vendor refused these credentials; they are not sent again before `until` (epoch seconds)."""
+
     names: tuple[str, ...]
-    salt: str
     fingerprint: str
     until: float
     count: int = 1
+
+    def __repr__(self) -> str:
+        return f"<Refusal until {self.until:.0f}>"
+
+    def fits(self, fingerprint: str) -> bool:
+        """Are these the credentials that were refused?"""
+        return hmac.compare_digest(self.fingerprint, fingerprint)
+
+
+@sealed_value
+class Refusals(Sealed):
+    """An account's; the youngest is last.
+
+    accepted   the fingerprint of what the vendor accepted last      failures   in a row, and until when the vendor is
+    changed    when a secret that was new was last sent at once      until      left alone for them
+    """
+
+    refused: tuple[Refusal, ...] = ()
+    accepted: str = ""
+    changed: float | None = None
+    failures: int = 0
+    until: float | None = None
+
+    def with_refused(self, names: tuple[str, ...], fingerprint: str, now: float) -> Refusals:
+        """Remember a refusal. The cool-down doubles each time the same credentials are refused again."""
+        before = next((refusal for refusal in self.refused if refusal.fits(fingerprint)), None)
+        count = before.count + 1 if before is not None else 1
+        until = now + min(COOL_DOWN * 2 ** (count - 1), COOL_DOWN_MOST)
+        others = tuple(refusal for refusal in self.refused if refusal is not before)
+        return self.replace(refused=(*others, Refusal(names, fingerprint, until, count))[-MOST_REFUSALS:])
+
+    def without(self, refusal: Refusal) -> Refusals:
+        return self.replace(refused=tuple(other for other in self.refused if other is not refusal))
+
+    def to_bytes(self) -> bytes:
+        return _encoded(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Refusals:
+        """Raises ValueError if this is nothing of ours."""
+        found: Refusals = _decoded(cls, _StoredRefusals, data)
+        return found.replace(
+            refused=tuple(Refusal(*(getattr(entry, name) for name in Refusal._fields)) for entry in found.refused)
+        )
+
+
+# --- at rest ----------------------------------------------------------------------------------------------------------
 
 
 class _Stored(msgspec.Struct):
@@ -113,9 +146,49 @@ class _Stored(msgspec.Struct):
     captured: dict[str, Any] = {}
     issued_at: float = 0.0
     expires_at: float | None = None
-    refusal: _StoredRefusal | None = None
-    spent: str = ""
+    grant: str = ""
+    key: str = ""
+    servers: tuple[str, ...] = ()
+    settings: str = ""
+    owner: dict[str, str] = {}
+    mark: str = ""
+    waits_since: float | None = None
+    signers: dict[str, Any] = {}
+    slots: tuple[str, ...] = ()
+    unread_end: str = ""
+
+
+class _StoredRefusal(msgspec.Struct):
+    names: tuple[str, ...]
+    fingerprint: str
+    until: float
+    count: int = 1
+
+
+class _StoredRefusals(msgspec.Struct):
+    refused: tuple[_StoredRefusal, ...]
+    accepted: str = ""
+    changed: float | None = None
+    failures: int = 0
+    until: float | None = None
+
+
+def _encoded(value: Sealed) -> bytes:
+    return msgspec.json.encode({"form": FORM, **_plain(value)})
 
 
 def _plain(value: Any) -> Any:
-    return {name: getattr(value, name) for name in value._fields} if isinstance(value, Sealed) else value
+    if isinstance(value, Sealed):
+        return {name: _plain(getattr(value, name)) for name in value._fields}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _decoded(kind: type[Any], stored: type[S], data: bytes) -> Any:
+    try:
+        table = msgspec.json.decode(data)
+        if not isinstance(table, dict) or table.pop("form", None) != FORM:
+            raise ValueError("a record of another form")
+        found = msgspec.convert(table, stored)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError("not a record") from error
+    return kind(*(getattr(found, name) for name in kind._fields))

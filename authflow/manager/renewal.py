@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from authflow.errors import VendorUnavailable
+from authflow.errors import VendorAnswerError, VendorUnavailable
 from authflow.manager.exchanges import ExchangeSender
 from authflow.manager.records import Record
 from authflow.manager.run import Run
-from authflow.manager.stored import Overtaken, StoredRecords
+from authflow.manager.stored import Kept, Overtaken, StoredRecords
 from authflow.manager.token import Freshness, Windows
 from authflow.templates import Outcome, Unbound
 from authflow.vendors import Given, Presenting, Transition, Values, Vendor
@@ -72,26 +72,32 @@ class Renewal:
                 if key in self.stored.unsaved:
                     self.stored.keep(key, kept, kept.record)
                 if not restart:
-                    if self._serves(kept.record, presented, event):
+                    if self._serves(kept, presented, deadline):
                         return kept.record
                     if event is not None and presented is not None and not _same(kept.record, presented):
-                        event = None
+                        if key != account and (kept.revision is None or kept.foreign):
+                            # The event asks for a grant that the account has not had yet: it leads on from this one.
+                            kept.record = presented.replace(captured=_without_refresh(presented.captured), slots=())
+                        else:
+                            event = None
                 run = Run(self.vendor, self.given, self.stored, self.sender, self.observe)
                 return run.carry_out(key, kept, (account, shared), deadline, event, restart=restart)
             except Overtaken:
-                if self._serves(kept.record, presented, None):
+                if self._serves(kept, presented, deadline):
                     return kept.record
                 message = f"{self.vendor.title}: another process changed the record meanwhile: try again"
                 raise VendorUnavailable(message, vendor=self.vendor.name, retry_after=0.0) from None
 
     def logout(self, key: str, grant: Record | None, others: Iterable[str] = ()) -> None:
-        """Tell the vendor, if the file says how, and forget, the account's `others` too. Raises AuthFlowError if the
-        vendor could not be told.
+        """Tell the vendor, if the file says how, and forget, the account's `others` and all that its record lists too.
+        Raises AuthFlowError if the vendor could not be told.
         """
         with self.stored.locked(key, self.timeout):
             deadline = time.monotonic() + self.timeout
             kept = self.stored.load(key, grant)
-            self.stored.delete((key, *others))
+            self.stored.delete(
+                {key: None, **dict.fromkeys(others), **{f"{key}-{slot}": None for slot in kept.record.slots}}
+            )
             name = self.vendor.on_logout
             if name is not None and kept.record.captured:
                 values = Values(self.vendor, self.given, kept.record.captured, self.clock())
@@ -100,14 +106,33 @@ class Renewal:
                 except Unbound:
                     log.debug("%s: nothing to tell the vendor on logout", self.vendor.name)
 
-    def _serves(self, record: Record, presented: Record | None, event: Outcome | None) -> bool:
-        """Is it at rest and fresh, and another than the one that would not do?"""
+    def _serves(self, kept: Kept, presented: Record | None, deadline: float) -> bool:
+        """Is it at rest and fresh, and another than the one that would not do? And is it proved, where `[verify]` asks
+        for that: a store's word is none. Raises VendorUnavailable where the keys cannot be had.
+        """
+        record = kept.record
         if not isinstance(self.vendor.flow.states.get(record.state), Presenting):
             return False
         if presented is not None and _same(record, presented):
             return False
-        return Windows.of(record.issued_at, record.expires_at).freshness(self.clock()) is not Freshness.MANDATORY
+        if Windows.of(record.issued_at, record.expires_at).freshness(self.clock()) is Freshness.MANDATORY:
+            return False
+        if self.sender.verifier is None or "access" not in record.captured:
+            return True
+        try:
+            values = Values(self.vendor, self.given, record.captured, self.clock())
+            self.sender.verifier.verify(record.captured["access"], values, deadline)
+        except VendorAnswerError as error:
+            log.warning("%s: the record in the store is not used: %s", self.vendor.name, error)
+            kept.record, kept.foreign = Record(self.vendor.flow.start), True
+            return False
+        return True
 
 
 def _same(one: Record, other: Record) -> bool:
-    return one.captured == other.captured and one.state == other.state
+    return one.grant == other.grant and one.state == other.state
+
+
+def _without_refresh(captured: Mapping[str, Any]) -> dict[str, Any]:
+    """A refresh token stays with the grant that has it: it must not be spent for two."""
+    return {name: value for name, value in captured.items() if name != "refresh"}

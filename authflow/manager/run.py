@@ -10,14 +10,21 @@ What was refused is not sent again: neither credentials, in their cool-down, nor
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import cached_property
+from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
+
 from authflow.errors import ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable
-from authflow.manager.exchanges import AnswerLost, ExchangeSender
+from authflow.manager.claims import Claims
+from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason, with_code
 from authflow.manager.grants import presented
-from authflow.manager.records import COOL_DOWN_MOST, Record, Refusal, spent_fingerprint
+from authflow.manager.identity import secrets
+from authflow.manager.records import COOL_DOWN_MOST, MOST_SLOTS, Record, Refusal, Refusals, spent_fingerprint
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import expiry
 from authflow.templates import Exchange, Outcome, Unbound
@@ -30,6 +37,7 @@ from authflow.vendors import (
     Presenting,
     Rest,
     Sending,
+    State,
     Step,
     Transition,
     Values,
@@ -60,8 +68,12 @@ class Run:
         self.vendor, self.given, self.stored, self.sender, self.observe = vendor, given, stored, sender, observe
         self.last: Exchange | None = None
         self.status: int | None = None
+        self.reason = self.code = ""
         self.took: tuple[str, float | None] = ("", None)
         self.timed = False
+        #: Has an exchange brought a grant? And which credentials stood in those that were sent?
+        self.began = False
+        self.used: set[str] = set()
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -79,10 +91,12 @@ class Run:
     ) -> Record:
         """From where `event` leads (None: the clock, or the start) to a state that presents. Raises AuthFlowError."""
         self.key, self.kept, self.deadline = key, kept, deadline
-        #: The account's own record, in which refusals stand: this one, unless `vary` gives the account several.
+        #: The account's own record: this one, unless `vary` gives the account several.
         self.account, self.shared = account
-        self.spent = kept.record.spent or self.shared.record.spent
+        self.mark = kept.record.mark or self.shared.record.mark
+        self.grant, self.granted = kept.record.grant, kept.record.settings
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
+        self.unread_end = kept.record.unread_end
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
@@ -94,13 +108,24 @@ class Run:
             raise self._refused(rest.state, rest.captured)
         if self.last is None and event is None and rest.state.name == self.kept.record.state:
             return self.kept.record
+        if self.last is not None and "access" not in rest.captured:
+            self._begin_grant()
         if not self.timed:
             self.issued_at = self.clock()
             lifetime = duration(self.vendor.lifetime, self.values.with_captured(rest.captured))
             self.expires_at = None if lifetime is None else self.issued_at + lifetime
-        # Where nothing was sent, nobody has accepted what was refused before.
-        self._keep(rest.state.name, rest.captured, self.kept.record.refusal if self.last is None else None)
+        self._keep(rest.state.name, _at_rest(self.vendor, rest))
+        if self.last is not None:
+            self._accepted()
         return self.kept.record
+
+    def _begin_grant(self) -> None:
+        """An exchange has brought a grant: it is another than all before."""
+        self.grant, self.granted, self.began = os.urandom(8).hex(), self.claims.identity.settings, True
+
+    @property
+    def claims(self) -> Claims:
+        return self.stored.claims
 
     def _steps(self, state: str, captured: Mapping[str, Any]) -> Rest:
         edges: list[Transition] = []
@@ -117,7 +142,7 @@ class Run:
                     self._moved(transition)
                 edges.clear()
             if step.captured != captured:
-                self._keep(state, step.captured, self.kept.record.refusal)
+                self._keep(state, step.captured)
                 captured = step.captured
             outcome = self._answered(step, state)
 
@@ -129,7 +154,7 @@ class Run:
             return flow.start, {}
         here = flow.states[record.state]
         if isinstance(here, Failing):
-            self._guard(record.refusal, here)
+            self._guard(self.vendor.credentials)
             return flow.start, record.captured
         if not isinstance(here, Presenting):
             return here.name, record.captured
@@ -147,54 +172,130 @@ class Run:
         (exchange, seconds), self.took = self.took, ("", None)
         self.observe(transition, exchange, seconds)
 
-    def _keep(self, state: str, captured: Mapping[str, Any], refusal: Refusal | None = None) -> None:
-        record = Record(state, captured, self.issued_at, self.expires_at, refusal, self.spent)
+    def _keep(self, state: str, captured: Mapping[str, Any]) -> None:
+        captured = {name: value for name, value in captured.items() if name != "reason"}
+        record = self.kept.record.replace(
+            state=state,
+            captured=captured,
+            issued_at=self.issued_at,
+            expires_at=self.expires_at,
+            grant=self.grant,
+            settings=self.granted,
+            owner=self._owner() if captured else {},
+            mark=self.mark,
+            unread_end=self.unread_end,
+        )
+        if (self.kept.foreign or self.shared.foreign) and not self.began:
+            self.kept.record = record  # what another secret got stays there until this one has got something too
+            return
+        if self.shared is not self.kept:
+            self._list_slot()
         self.stored.keep(self.key, self.kept, record)
+        self.kept.foreign = False
+
+    def _owner(self) -> Mapping[str, str]:
+        """Which secrets have got this grant, as far as they are known."""
+        known = self._credentials(name for name in secrets(self.vendor) if self._told(name))
+        salt = self.claims.identity.salt
+        told = {name: self.claims.fingerprint(value, salt) for name, value in known.items() if value is not None}
+        return {**self.kept.record.owner, **told}
+
+    def _list_slot(self) -> None:
+        """The account's record lists all its grants, so that whoever logs out finds them; the oldest goes."""
+        slot = self.key.removeprefix(f"{self.account}-")
+        slots = self.shared.record.slots
+        if slot not in slots:
+            self.stored.drop(f"{self.account}-{old}" for old in slots[: max(0, len(slots) + 1 - MOST_SLOTS)])
+            self._share(self.shared.record.replace(slots=(*slots, slot)[-MOST_SLOTS:]))
 
     # --- refusals -----------------------------------------------------------------------------------------------------
 
-    def _credentials(self, names: Any = None) -> dict[str, Any]:
-        wanted = self.vendor.credentials if names is None else names
-        given = self.given
-        return {
-            name: self.values.get(name)
-            for name in wanted
-            if names is not None or not callable(given.get(name)) or self.values.answered(name)
-        }
+    def _told(self, name: str) -> bool:
+        """Is this credential known without anybody's being asked?"""
+        return not callable(self.given.get(name)) or self.values.answered(name)
 
-    def _guard(self, refusal: Refusal | None, state: Failing) -> None:
-        """A refused password is not sent again until it changes or the cool-down has passed."""
-        wait = 0.0 if refusal is None else refusal.until - self.clock()
-        # A longer wait than there is means that a clock was set back.
-        if refusal is not None and 0 < wait <= COOL_DOWN_MOST and refusal.fits(self._credentials(refusal.names)):
-            message = _refusal_message(self.vendor, state, wait)
-            raise CredentialsRefused(message, vendor=self.vendor.name, retry_after=wait)
+    def _credentials(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: self.values.as_given(name) for name in names}
+
+    def _fingerprint(self, names: Iterable[str]) -> str:
+        """Of several credentials, secret ones hashed slowly."""
+        salt, secret = self.claims.identity.salt, set(secrets(self.vendor))
+        told = [
+            (name, self.claims.fingerprint(value, salt) if name in secret and value is not None else str(value))
+            for name, value in sorted(self._credentials(names).items())
+        ]
+        return sha256(msgspec.json.encode(told)).hexdigest()[:32]
+
+    def _guard(self, names: Container[str]) -> None:
+        """Refused credentials, some of these, are not sent again until they change or the cool-down has passed."""
+        if not any(name in names for name in self.vendor.credentials) or not self._refusals.refused:
+            return
+        state = next(state for state in self._likely_states() if isinstance(state, Failing))
+        for refusal in self._refusals.refused:
+            wait = refusal.until - self.clock()
+            # A longer wait than there is means that a clock was set back.
+            if 0 < wait <= COOL_DOWN_MOST and any(name in names for name in refusal.names) and self._fits(refusal):
+                raise refused(self.values, state, refusal.names, retry_after=wait)
+
+    def _likely_states(self) -> Iterator[State]:
+        """All states, and first that in which the account rests: its message is the one that fits."""
+        yield self.vendor.flow.states[self.kept.record.state]
+        yield from self.vendor.flow.states.values()
+
+    def _fits(self, refusal: Refusal) -> bool:
+        return refusal.fits(self._fingerprint(refusal.names))
+
+    @cached_property
+    def _refusals(self) -> Refusals:
+        return self.stored.refusals()
+
+    def _accepted(self) -> None:
+        """What the vendor has accepted is refused no more; a password that waits for its time goes on waiting."""
+        if "_refusals" not in vars(self):
+            return
+        fits = [
+            refusal
+            for refusal in self._refusals.refused
+            if self.used.intersection(secrets(self.vendor)) >= set(refusal.names).intersection(secrets(self.vendor))
+            and all(map(self._told, refusal.names))
+            and self._fits(refusal)
+        ]
+        if fits:
+            left = {refusal.fingerprint for refusal in fits}
+            self.stored.refuse(
+                lambda known: known.replace(
+                    refused=tuple(item for item in known.refused if item.fingerprint not in left)
+                )
+            )
 
     def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
-        before = self.shared.record.refusal
-        refusal = Refusal.of(self._credentials(self._presented()), self.clock(), before)
-        self._keep(state.name, captured, refusal)
-        if self.shared is not self.kept:
-            # A good token of the account's own stays what it is; only its password is not sent again.
-            here = self.vendor.flow.states[self.shared.record.state]
-            known = self.shared.record.state if isinstance(here, Presenting) else state.name
-            self._share(self.shared.record.replace(state=known, refusal=refusal))
-        wait = refusal.until - self.clock()
-        return CredentialsRefused(
-            _refusal_message(self.vendor, state, wait),
-            vendor=self.vendor.name,
-            exchange=self.last.name if self.last else "",
-            status=self.status,
-            retry_after=wait,
-        )
+        names = tuple(sorted(self._presented()))
+        fingerprint, now = self._fingerprint(names), self.clock()
+        refusals = self.stored.refuse(lambda known: known.with_refused(names, fingerprint, now))
+        self._keep(state.name, captured)
+        wait = refusals.refused[-1].until - now
+        values = self.values.with_captured(captured)
+        where = {"exchange": self.last.name if self.last else "", "status": self.status, "retry_after": wait}
+        reason = self.reason if self.last else masked_reason(Outcome("", {**captured}), values)
+        sent = self._sent_credentials() if self.last else names
+        return refused(values, state, sent, reason=reason, code=self.code, **where)
 
-    def _presented(self) -> list[str] | None:
-        """The credentials that stood in the caller's own request, where the answer to that refused them."""
+    def _sent_credentials(self) -> list[str]:
+        """The credentials that the last exchange was sent."""
+        used = self.last.request.placeholders() if self.last else ()
+        names = closure(self.vendor, [placeholder.name for placeholder in used])
+        return [name for name in self.vendor.credentials if name in names and self.values.get(name) is not None]
+
+    def _presented(self) -> list[str]:
+        """The credentials that were refused: those that stood in the caller's own request, where the answer to that
+        refused them; else all that are known.
+        """
         here = self.vendor.flow.states[self.kept.record.state]
-        if self.last is not None or not isinstance(here, Presenting):
-            return None
-        used = closure(self.vendor, [placeholder.name for placeholder in here.present.placeholders()])
-        return [name for name in self.vendor.credentials if name in used] or None
+        if self.last is None and isinstance(here, Presenting):
+            used = closure(self.vendor, [placeholder.name for placeholder in here.present.placeholders()])
+            if stood := [name for name in self.vendor.credentials if name in used]:
+                return stood
+        return [name for name in self.vendor.credentials if self._told(name)]
 
     # --- exchanges ----------------------------------------------------------------------------------------------------
 
@@ -202,9 +303,14 @@ class Run:
         """Send one exchange and name its outcome; what it means for the refresh token is kept at once."""
         state = self.vendor.flow.states[step.state]
         assert isinstance(state, Sending)
-        self._heed_the_account(step.exchange)
+        if not self.insists:
+            names = [placeholder.name for placeholder in step.exchange.request.placeholders()]
+            self.values = self.values.with_captured(step.captured)
+            self._guard(
+                closure(self.vendor, names) - {name for name in step.captured if step.captured[name] is not None}
+            )
         given = self._given_refresh(step)
-        if given and given == self.spent:
+        if given and given == self.mark:
             if state.missing is None and not refusals(step.exchange):
                 raise self._needs(step.exchange, "a refresh token that is not used up")
             return Outcome(LOST, {})
@@ -212,20 +318,20 @@ class Run:
             outcome = self._sent(step, state)
         except VendorAnswerError:
             if rotates(step.exchange):
-                self._spend(given or self.spent)
+                self._spend(given or self.mark)
                 self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
             raise
         if given and ("refresh" in outcome.captured or outcome.name == LOST or outcome.name in refusals(step.exchange)):
             self._spend(given)
             if "refresh" not in outcome.captured:  # else what replaces it is kept together with this
-                self._keep(origin, step.captured, self.kept.record.refusal)
+                self._keep(origin, step.captured)
         return outcome
 
     def _spend(self, given: str) -> None:
         """Note that a refresh token which the user gave is used up, for all grants of the account."""
-        self.spent = given
-        if self.shared is not self.kept and given != self.shared.record.spent:
-            self._share(self.shared.record.replace(spent=given))
+        self.mark = given
+        if self.shared is not self.kept and given != self.shared.record.mark:
+            self._share(self.shared.record.replace(mark=given))
 
     def _share(self, record: Record) -> None:
         self.stored.keep(self.account, self.shared, record)
@@ -257,48 +363,41 @@ class Run:
         refresh = self.values.get("refresh")
         return spent_fingerprint(refresh) if refresh is not None else ""
 
-    def _heed_the_account(self, exchange: Exchange) -> None:
-        """What was refused to one grant of this account is not sent for another."""
-        refusal = self.shared.record.refusal
-        if refusal is None or self.insists:
-            return
-        states = self.vendor.flow.states
-        here = (states.get(self.shared.record.state), *states.values())
-        state = next(state for state in here if isinstance(state, Failing))
-        if not closure(self.vendor, [placeholder.name for placeholder in exchange.request.placeholders()]).isdisjoint(
-            refusal.names
-        ):
-            self._guard(refusal, state)
-
     def exchange(self, step: Step) -> Outcome:
         """One exchange, and the times of the grant that its answer began. Raises AuthFlowError, Unbound."""
         self.values = self.values.with_captured(step.captured).at(self.clock())
         self.last = step.exchange
+        self.used |= closure(self.vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
         started = time.monotonic()
         try:
             outcome, answer, sent = self.sender.send(step.exchange, self.values, self.deadline)
         finally:
             self.took = step.exchange.name, time.monotonic() - started
-        self.status = answer.status
+        self.status, self.reason, self.code = answer.status, masked_reason(outcome, self.values), outcome.code
         begins = "access" in outcome.captured
         if begins or {"expires_in", "expires_at"} & set(outcome.captured):
-            try:
-                self.expires_at = expiry(
-                    outcome.captured,
-                    sent=sent,
-                    received=answer.received,
-                    date=answer.date,
-                    jwt=outcome.jwt,
-                    lifetime=duration(self.vendor.lifetime, self.values),
-                )
-            except ValueError as error:
-                name = step.exchange.name
-                message = f"{self.vendor.title}: {name}: {error}"
-                raise VendorAnswerError(message, vendor=self.vendor.name, exchange=name, status=answer.status) from None
+            self.expires_at = expiry(
+                outcome.captured,
+                sent=sent,
+                received=answer.received,
+                date=answer.date,
+                jwt=outcome.jwt,
+                lifetime=duration(self.vendor.lifetime, self.values),
+            )
+            if begins:
+                self._begin_grant()
             self.issued_at = sent if begins else self.issued_at or sent
             self.timed = True
+            self._note_unread(step.exchange, outcome.unread)
         self._check_presentable(step, outcome)
         return outcome
+
+    def _note_unread(self, exchange: Exchange, hints: tuple[str, ...]) -> None:
+        """The record says what the vendor said in vain; the log says it once."""
+        before, self.unread_end = self.unread_end, ", ".join(hints)
+        if hints and self.unread_end != before:
+            reason = "it cannot be read, is past or too far ahead; the token is used all the same"
+            log.warning("%s: %s: %s is left out: %s", self.vendor.name, exchange.name, self.unread_end, reason)
 
     def _check_presentable(self, step: Step, outcome: Outcome) -> None:
         """What cannot be presented (a line break in a header, a list for a token) is not kept either."""
@@ -317,15 +416,66 @@ class Run:
         raise VendorAnswerError(reason, vendor=self.vendor.name, exchange=name, status=self.status)
 
 
+#: What serves one login: a code that was brought to be exchanged, and its proof.
+CODES: Final = frozenset({"code", "code_verifier", "device_code"})
+
+
+def _at_rest(vendor: Vendor, rest: Rest) -> dict[str, Any]:
+    """The values that are kept where a renewal ends, without those that no template can need any more."""
+    return {
+        name: value
+        for name, value in rest.captured.items()
+        if name not in CODES or name in vendor.vary or _needed(vendor, name, rest.state.name)
+    }
+
+
+def _needed(vendor: Vendor, name: str, state: str) -> bool:
+    """Can this value be used, from this state on, before an answer brings another?"""
+    flow, seen, todo = vendor.flow, set[str](), [state]
+    if vendor.on_logout is not None and _uses(vendor, flow.exchanges[vendor.on_logout].request, name):
+        return True
+    while todo:
+        here = flow.states[todo.pop()]
+        if here.name in seen or isinstance(here, Failing):
+            continue
+        seen.add(here.name)
+        exchange = flow.exchanges[here.send] if isinstance(here, Sending) else None
+        template: Any = here.present if isinstance(here, Presenting) else exchange and exchange.request
+        if _uses(vendor, template, name):
+            return True
+        brought = {
+            event
+            for event in here.next
+            if exchange is not None
+            and exchange.patterns(event)
+            and all(name in one.captures for one in exchange.patterns(event))
+        }
+        todo += [after for event, after in here.next.items() if event not in brought]
+        if isinstance(here, Sending) and here.missing is not None:
+            todo.append(here.missing)
+    return False
+
+
+def _uses(vendor: Vendor, template: Any, name: str) -> bool:
+    return name in closure(vendor, [placeholder.name for placeholder in template.placeholders()])
+
+
 def duration(template: Any, values: Values) -> float | None:
-    """`[expiry]` in seconds. Raises ConfigurationError."""
-    if template is None:
-        return None
+    """`[expiry]` in seconds; None where an answer does not tell it. What the user gave was looked at before."""
     try:
-        return seconds(template.render(values))
-    except (ValueError, Unbound) as error:
-        raise ConfigurationError(f"{values.vendor.title}: expiry: {error}", vendor=values.vendor.name) from None
+        return None if template is None else seconds(template.render(values))
+    except (ValueError, Unbound):
+        return None
 
 
-def _refusal_message(vendor: Vendor, state: Failing, wait: float) -> str:
-    return f"{vendor.title}: {state.message} Not tried again for {wait:.0f} s unless the credentials change."
+def refused(
+    values: Values, state: Failing, sent: Iterable[str], *, reason: str = "", code: str = "", **where: Any
+) -> CredentialsRefused:
+    """The error that a failing state raises: in the file's words, with what was sent and what the vendor said."""
+    vendor = values.vendor
+    shown = {name: values.get(name) for name, entry in vendor.settings.items() if not entry.secret}
+    names = [vendor.credentials[name].title or name for name in sent if name in vendor.credentials]
+    if names:
+        shown["credentials"] = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    message = f"{vendor.title}: {state.says({**shown, 'reason': with_code(reason, code)})}"
+    return CredentialsRefused(message, vendor=vendor.name, reason=reason, **where)

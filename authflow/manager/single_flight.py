@@ -69,7 +69,7 @@ class Flight(Generic[T]):
         return self._error
 
     def call_when_done(self, ticket: object, callback: Callable[[], Any]) -> None:
-        """Call `callback` once, from whichever thread lands the flight; at once, if it has landed."""
+        """Call `callback` once, from whichever thread ends the flight; at once, if it has ended."""
         with self._lock:
             if not self._done.is_set():
                 self._callbacks[ticket] = callback
@@ -180,7 +180,7 @@ class Flights(Generic[T]):
 
 
 def _after_fork() -> None:
-    # Another thread of the parent may have grant the lock when the process was copied, and never lets go in the child.
+    # Another thread of the parent may hold the lock when the process is copied, and never releases it in the child.
     Flights.lock, Flights._here = threading.Lock(), object()
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from authflow.errors import StoreError
-from authflow.manager.records import Record
-from authflow.stores import Conflict, Store, Stored
+from authflow.manager.claims import Claims
+from authflow.manager.records import Record, Refusals
+from authflow.stores import Conflict, Store
 from authflow.vendors import Vendor
 
 log: Final = logging.getLogger("authflow")
@@ -23,15 +24,21 @@ log: Final = logging.getLogger("authflow")
 KEPT_FOR: Final = 90 * 86400.0
 #: A holder of the lock is passed over only so many seconds after the longest time that its renewal can take.
 LOCK_MARGIN = 10.0
+#: How often a change of the refusals is tried while others change them too.
+REFUSAL_TRIES: Final = 8
 
 
 @dataclass(slots=True)
 class Kept:
-    """A record and its revision in the store (None: there is none, or it could not be read)."""
+    """A record and its revision in the store (None: there is none, or it could not be read).
+
+    `foreign`: what lies there is another's grant, or none that serves; `record` is blank then.
+    """
 
     record: Record
     revision: str | None
     unread: bool = False
+    foreign: bool = False
 
 
 class Overtaken(Exception):
@@ -44,6 +51,7 @@ class StoredRecords:
 
     vendor: Vendor
     store: Store
+    claims: Claims
     clock: Callable[[], float]
     degrade: bool = False
     #: What a failing store did not take, by key: once it works again, its older record is not gone back to.
@@ -77,25 +85,18 @@ class StoredRecords:
             self._degrade(error)
             return Kept(own.record if own is not None else presented or blank, None, unread=True)
         revision = stored.revision if stored is not None else None
-        record = self._read(key, stored) if stored is not None else None
+        record, blank = self.claims.record(key, stored.data) if stored is not None else (None, blank)
         if own is not None:
             newer = own.record.issued_at > (record or blank).issued_at if own.unread else own.revision == revision
             if newer:
                 return Kept(own.record, revision)
             del self.unsaved[key]
         # Without its record, what this process holds may have been replaced by another: no refresh token of it is sent.
-        return Kept(record or blank, revision)
-
-    def _read(self, key: str, stored: Stored) -> Record | None:
-        try:
-            record = Record.from_bytes(stored.data)
-        except ValueError:
-            log.warning("the record %s cannot be read and is replaced: logging in again", key)
-            return None
-        return record if record.state in self.vendor.flow.states else None
+        return Kept(record or blank, revision, foreign=stored is not None and record is None)
 
     def keep(self, key: str, kept: Kept, record: Record) -> None:
         """Store a record before anybody uses it. Raises Overtaken if another stored a newer one: `kept` has it."""
+        record = record.replace(key=key, servers=self.claims.identity.servers)
         ends = record.expires_at if record.expires_at is not None else self.clock()
         lifetime = max(0.0, ends - self.clock()) + KEPT_FOR
         try:
@@ -113,17 +114,56 @@ class StoredRecords:
             return
         except Conflict:
             stored = self.store.load(key)
-        newer = self._read(key, stored) if stored is not None else None
+        newer = self.claims.record(key, stored.data)[0] if stored is not None else None
         if stored is not None and newer is not None and not kept.unread:
-            log.warning("the record %s was renewed by another while this process was held up", key)
+            log.warning("%s: a record was renewed by another while this process was held up", self.vendor.name)
             kept.record, kept.revision = newer, stored.revision
             raise Overtaken
         kept.revision = self.store.save(key, record.to_bytes(), stored.revision if stored else None, lifetime=lifetime)
+
+    # --- what was refused ---------------------------------------------------------------------------------------------
+
+    def refusals(self) -> Refusals:
+        """What was refused to this account. Raises StoreError."""
+        return self._refusals()[0]
+
+    def refuse(self, change: Callable[[Refusals], Refusals]) -> Refusals:
+        """Change what is remembered of refusals, whoever else does so too: no lock guards it. Raises StoreError."""
+        changed = Refusals()
+        for _ in range(REFUSAL_TRIES):
+            known, revision = self._refusals()
+            changed = change(known)
+            if changed == known:
+                return changed
+            try:
+                key = self.claims.identity.refusals
+                self.store.save(key, changed.to_bytes(), revision, lifetime=KEPT_FOR)
+            except Conflict:
+                continue
+            except StoreError as error:
+                self._degrade(error)
+            return changed
+        return changed
+
+    def _refusals(self) -> tuple[Refusals, str | None]:
+        try:
+            stored = self.store.load(self.claims.identity.refusals)
+        except StoreError as error:
+            self._degrade(error)
+            return Refusals(), None
+        return (Refusals(), None) if stored is None else (self.claims.refusals(stored.data), stored.revision)
 
     def _degrade(self, error: StoreError) -> None:
         if not self.degrade:
             raise error
         log.warning("going on without the store, for this process alone: %s", error)
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Delete what is of no more use. Raises StoreError, unless the session goes on without its store."""
+        try:
+            self.delete(keys)
+        except StoreError as error:
+            self._degrade(error)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Raises StoreError."""

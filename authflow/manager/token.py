@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from authflow.sealed import Sealed, sealed_value
-from authflow.templates import jwt_claims, number
+from authflow.templates import number, token_exp, unusable
 
 #: The advisory window: this part of the lifetime, at most so many seconds.
 ADVISORY_PART: Final = 0.1
@@ -65,13 +66,28 @@ class Windows:
     mandatory: float
 
     @classmethod
-    def of(cls, issued_at: float, expires_at: float | None, jitter: float = 0.0) -> Windows:
-        """`jitter` (0 to 1) spreads the advisory instants of a fleet over the first fifth of the window."""
+    def of(
+        cls,
+        issued_at: float,
+        expires_at: float | None,
+        jitter: float = 0.0,
+        *,
+        refresh_in: float | None = None,
+        ahead: float | None = None,
+    ) -> Windows:
+        """`jitter` (0 to 1) spreads the advisory instants of a fleet over a fifth of the window. The vendor may
+        say from when on to renew (`refresh_in` seconds), and its file within how many last seconds only (`ahead`).
+        """
+        asked = math.inf if refresh_in is None else issued_at + refresh_in * (1 + 0.02 * jitter)
         if expires_at is None:
-            return NEVER
+            return NEVER if refresh_in is None else cls(asked, math.inf)
         lifetime = max(0.0, expires_at - issued_at)
-        advisory = min(lifetime * ADVISORY_PART, ADVISORY_MOST) * (1 - 0.2 * jitter)
-        return cls(expires_at - advisory, expires_at - min(MANDATORY, lifetime * MANDATORY_PART))
+        most = lifetime if ahead is None else ahead
+        mandatory = expires_at - min(MANDATORY, lifetime * MANDATORY_PART, most)
+        if refresh_in is not None and ahead is None:
+            return cls(min(asked, mandatory), mandatory)
+        window = min(lifetime * ADVISORY_PART, ADVISORY_MOST) if ahead is None else min(ahead, lifetime)
+        return cls(min(expires_at - window * (1 - 0.2 * jitter), mandatory), mandatory)
 
     def freshness(self, now: float) -> Freshness:
         if now < self.advisory:
@@ -82,35 +98,33 @@ class Windows:
 NEVER: Final = Windows(math.inf, math.inf)
 
 
+def refresh_in(captured: Mapping[str, Any]) -> float | None:
+    """After how many seconds the vendor wants a grant to be renewed, if it said so."""
+    told = {"refresh_in": captured.get("refresh_in")}
+    return None if told["refresh_in"] is None or unusable(told, 0.0, jwt=False) else float(number(told["refresh_in"]))
+
+
 def expiry(
     captured: dict[str, Any], *, sent: float, received: float, date: float | None, jwt: bool, lifetime: float | None
 ) -> float | None:
     """When the grant that an answer brought ends, or None if nobody says.
 
-    The first known of `expires_at`, `expires_in` (seconds from `sent`), the `exp` of a JWT (RFC 7519 §4.1.4) and
-    `lifetime`. Absolute times are read on the vendor's clock, as its `Date` shows it. Raises ValueError if the end is
-    past or absurd.
+    The first that says something: `expires_at`, `expires_in` (seconds from `sent`), the `exp` of a JWT, `lifetime`.
+    Absolute times are read on the vendor's clock, as its `Date` shows it. An end that is past already is none.
     """
+    told = {name: value for name, value in captured.items() if value is not None}
+    if jwt and (exp := token_exp(told.get("access"))) is not None:
+        told["exp"] = exp
+    for name in unusable(told, date or received, jwt=jwt):
+        told.pop(name)
     skew = 0.0 if date is None or abs(date + 0.5 - received) < SKEW_LEAST else date + 0.5 - received
     ends: float | None = None
-    if captured.get("expires_at") is not None:
-        ends = _time("expires_at", captured["expires_at"]) - skew
-    elif captured.get("expires_in") is not None:
-        ends = sent + _time("expires_in", captured["expires_in"])
-    elif jwt and "access" in captured and (claims := jwt_claims(captured["access"])).get("exp") is not None:
-        ends = _time("exp", claims["exp"]) - skew
+    if "expires_at" in told:
+        ends = float(number(told["expires_at"])) - skew
+    elif "expires_in" in told:
+        ends = sent + float(number(told["expires_in"]))
+    elif "exp" in told:
+        ends = float(number(told["exp"])) - skew
     elif lifetime is not None:
         ends = sent + lifetime
-    if ends is not None and ends <= received:
-        raise ValueError("the token that was granted has already expired")
-    return ends
-
-
-def _time(name: str, value: Any) -> float:
-    try:
-        time = float(number(value))
-    except (ValueError, OverflowError):
-        raise ValueError(f"{name} is no number of seconds") from None
-    if not 0 <= time <= END_OF_TIME:
-        raise ValueError(f"{name} is no time in seconds: is it in milliseconds ({{{name}:ms}}, {{{name}:epoch_ms}})?")
-    return time
+    return ends if ends is not None and ends > received else None

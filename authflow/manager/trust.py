@@ -19,7 +19,7 @@ from typing import Any, Final
 from authflow.errors import ConfigurationError, Finding, VendorFileError
 from authflow.http import Origin, origin_of
 from authflow.templates import Unbound, Unfit, UrlTemplate
-from authflow.vendors import Given, Values, Vendor
+from authflow.vendors import Given, Values, Vendor, seconds
 
 Names = Set[str]
 #: What is kept for so many vendors, and combinations of settings.
@@ -50,7 +50,10 @@ def _hinges(vendor: Vendor) -> frozenset[str] | None:
     urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
     trusted = [vendor.base_url, *vendor.send_origins, *vendor.present_origins]
     trusted += [url for url in urls if url is not None and url.starts_with_placeholder]
-    names = frozenset({"base_url"} | {placeholder.name for url in trusted for placeholder in url.placeholders()})
+    durations = [part for part in (vendor.lifetime, vendor.idle, vendor.ahead) if part is not None]
+    names = frozenset(
+        {"base_url"}.union(*({placeholder.name for placeholder in part.placeholders()} for part in trusted))
+    ).union(*({placeholder.name for placeholder in part.placeholders()} for part in durations))
     return names if names.isdisjoint({*vendor.credentials, *vendor.derive}) else None
 
 
@@ -106,6 +109,7 @@ def _is_default(vendor: Vendor, name: str, value: Any) -> bool:
 def _unfit_urls(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
     """URLs that are none, or where no secret may go; with the names that each hangs on."""
     values = Values(vendor, given, {}, 0.0)
+    yield from _unfit_durations(vendor, given, values)
     base: Names = (
         {"base_url"} if given.get("base_url") else {placeholder.name for placeholder in vendor.base_url.placeholders()}
     )
@@ -129,6 +133,18 @@ def _unfit_urls(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]
                 {first} if whole is text else {placeholder.name for placeholder in url.placeholders()},
                 text,
             )
+
+
+def _unfit_durations(vendor: Vendor, given: Given, values: Values) -> Iterator[tuple[Names, Finding]]:
+    """`[expiry]`, as far as the user gave it: once the vendor has granted a token, that is too late."""
+    for name in ("lifetime", "idle", "ahead"):
+        template = getattr(vendor, name)
+        names = set() if template is None else {placeholder.name for placeholder in template.placeholders()}
+        if names and all(entry in given and not callable(given.get(entry)) for entry in names):
+            try:
+                seconds(template.render(values))
+            except ValueError as error:
+                yield names, Finding(vendor.file, f"expiry.{name}", str(error))
 
 
 def _judged(vendor: Vendor, key: str, names: Names, url: str) -> Iterator[tuple[Names, Finding]]:

@@ -132,7 +132,7 @@ def described(state: State) -> str:
         case Presenting():
             return "Presents what it holds with your requests."
         case Failing():
-            return state.message
+            return state.says()
 
 
 class _Edge(NamedTuple):

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from authflow.errors import ConfigurationError
 from authflow.sealed import sealed_call
@@ -84,18 +84,16 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
             f"store= takes a name, a path, a URL or an object with load, save, delete and lock; not "
             f"{type(spec).__name__}."
         )
-    known = {**_BUILT_IN, **(factories or {})}
+    known = {**dict.fromkeys(SCHEMES, _open_url), **(factories or {})}
     scheme, mark, _ = spec.partition("://")
-    if spec.startswith("keyring?"):
-        return _keyring(spec)
-    if (mark or spec in known) and scheme in known:
-        return known[scheme](spec)
+    if scheme in known or (not mark and spec.partition("?")[0] in known):
+        return known[scheme.partition("?")[0]](spec)
     outer, plus, inner = spec.partition("+")
     if plus and outer == "encrypted":
         from authflow.stores.encrypted import EncryptedStore
 
         return EncryptedStore(open_store(inner, factories=factories))
-    if not mark and (word := spec.partition(":")[0]) != spec and word in known:
+    if not mark and (word := spec.partition(":")[0]) != spec and (word in known or re.match(r"\w+:[^/\\]*@", spec)):
         raise ConfigurationError(
             f"A store's URL has slashes behind its scheme ({word}://…), and three before a path (file:///folder)."
         )
@@ -115,55 +113,18 @@ def _folder(path: str) -> Store:
     return FileStore(path)
 
 
-def _url_path(url: str) -> str | None:
-    """The path in `file:///path` or `keyring:///path`; None where the URL is a bare name."""
-    parts = urlsplit(url)
-    if "://" not in url:
-        return None
-    if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"A {parts.scheme} URL has three slashes and an absolute path: {parts.scheme}:///folder."
-        )
-    path = unquote(parts.path)
-    return path.lstrip("/") if os.name == "nt" else path
-
-
-def _memory(url: str) -> Store:
-    from authflow.stores.memory import MemoryStore
-
-    return MemoryStore()
-
-
-def _file(url: str) -> Store:
-    from authflow.stores.file import FileStore
-
-    return FileStore(_url_path(url))
-
-
-def _keyring(url: str) -> Store:
-    from authflow.stores.keyring import KeyringStore
-
-    place, mark, option = url.partition("?")
-    if mark and option != "plaintext=allow":
-        raise ConfigurationError("A keyring store has one option: keyring?plaintext=allow, keyring:///folder?….")
-    return KeyringStore(_url_path(place), plaintext=bool(mark))
-
-
-def _redis(url: str) -> Store:
-    from authflow.stores.redis import RedisStore
-
-    if "://" not in url:
-        raise ConfigurationError(
-            f"{url!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
-        )
-    return RedisStore(url)
-
-
-_BUILT_IN: dict[str, Factory] = {
-    "memory": _memory,
-    "file": _file,
-    "keyring": _keyring,
-    "redis": _redis,
-    "rediss": _redis,
-    "unix": _redis,
+#: scheme → the module here whose `open_url` opens it
+SCHEMES: Mapping[str, str] = {
+    "memory": "memory",
+    "file": "file",
+    "keyring": "keyring",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
 }
+
+
+def _open_url(url: str) -> Store:
+    scheme = re.split(r"://|\?", url)[0]
+    store: Store = importlib.import_module(f"{__name__}.{SCHEMES[scheme]}").open_url(url)
+    return store

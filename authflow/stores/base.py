@@ -16,12 +16,14 @@ unpickling; `lock` may be entered in one thread and left in another. Whoever wri
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
-from authflow.errors import StoreError
+from authflow.errors import ConfigurationError, StoreError
 
-__all__ = ["Conflict", "LockTimeout", "Store", "Stored"]
+__all__ = ["Conflict", "LockTimeout", "Store", "Stored", "url_path"]
 
 
 class Stored(NamedTuple):
@@ -82,3 +84,16 @@ class Store(Protocol):
         Raises `LockTimeout` when others kept it for that long, `StoreError` when it cannot be taken at all.
         """
         ...
+
+
+def url_path(url: str) -> str | None:
+    """For stores that are folders: the path in `file:///path` or `keyring:///path`; None for the scheme alone."""
+    parts = urlsplit(url)
+    if "://" not in url and "?" not in url:
+        return None
+    if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"A {parts.scheme} URL has three slashes and an absolute path: {parts.scheme}:///folder."
+        )
+    path = unquote(parts.path)
+    return path.lstrip("/") if os.name == "nt" else path

@@ -79,6 +79,11 @@ class EncryptedStore:
             raise Conflict(f"The record {key} has meanwhile become another: load it again.")
         return self._inner.save(key, self._encrypt(key, data), revision, lifetime=lifetime)
 
+    @property
+    def shared(self) -> bool:
+        """May several users reach it?"""
+        return bool(getattr(self._inner, "shared", False))
+
     def delete(self, key: str) -> None:
         """Remove the record under `key`, whoever can read it. Raises `StoreError`."""
         self._inner.delete(key)

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from authflow.errors import StoreError
 from authflow.stores import private, turns
-from authflow.stores.base import Conflict, Stored
+from authflow.stores.base import Conflict, Stored, url_path
 
 __all__ = ["FileStore"]
 
@@ -47,6 +47,11 @@ _ADVICE = {
 }
 _ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM), _ADVICE[errno.EROFS])
 _ADVICE |= {errno.EDQUOT: _ADVICE[errno.ENOSPC]}
+
+
+def open_url(url: str) -> FileStore:
+    """The store that `store="file"`, or a URL with that scheme, stands for."""
+    return FileStore(url_path(url))
 
 
 class FileStore:

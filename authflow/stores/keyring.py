@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from authflow.errors import ConfigurationError, StoreError
-from authflow.stores.base import LockTimeout
+from authflow.stores.base import LockTimeout, url_path
 from authflow.stores.encrypted import KEY_VARIABLE, EncryptedStore, Keys, new_key
 from authflow.stores.file import FileStore
 from authflow.stores.private import state_folder
@@ -30,6 +30,14 @@ _ALTERNATIVES = (
     f"or encrypt that file with a key of your own (store='encrypted+file', the key in {KEY_VARIABLE})"
 )
 _LOCK = "keyring-key"
+
+
+def open_url(url: str) -> KeyringStore:
+    """The store that `store="keyring"`, or a URL with that scheme, stands for."""
+    place, mark, option = url.partition("?")
+    if mark and option != "plaintext=allow":
+        raise ConfigurationError("A keyring store has one option: keyring?plaintext=allow, keyring:///folder?….")
+    return KeyringStore(url_path(place), plaintext=bool(mark))
 
 
 class KeyringStore(EncryptedStore):

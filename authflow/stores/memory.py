@@ -28,6 +28,11 @@ class _Hold(NamedTuple):
     process: int
 
 
+def open_url(url: str) -> MemoryStore:
+    """The store that `store="memory"`, or a URL with that scheme, stands for."""
+    return MemoryStore()
+
+
 class MemoryStore:
     """Keeps records in a dictionary. `lifetime` is ignored: the records end with the process.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,15 @@ return 1
 """
 
 
+def open_url(url: str) -> RedisStore:
+    """The store that `store="redis"`, or a URL with that scheme, stands for."""
+    if "://" not in url:
+        raise ConfigurationError(
+            f"{re.split('[?:]', url)[0]!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
+        )
+    return RedisStore(url)
+
+
 class RedisStore:
     """Keeps records under keys that begin with `prefix`; one whose `lifetime` has passed is dropped by Redis.
 
@@ -51,6 +61,9 @@ class RedisStore:
     `RedisCluster`), or a function that makes one. The connections of a client made from a URL answer within 5 seconds
     or fail, unless the URL says otherwise (`?socket_timeout=2`). A store that was given a client cannot be pickled.
     """
+
+    #: Several users may reach it.
+    shared = True
 
     @sealed_call
     def __init__(self, source: str | Any | Callable[[], Any], *, prefix: str = "authflow:") -> None:

@@ -7,6 +7,7 @@
     urls           URLs, and the rewriting of a caller's URL
     bodies         JSON, form or text
     requests       what an exchange sends, and what a state presents on a caller's request
+    hints          what an answer says beside the point: it never refuses a grant
     answers        the patterns of an answer; the first that fits names the outcome
     exchange       a request and its answers' patterns
 
@@ -14,10 +15,11 @@ Knows requests and answers (`authflow.http`), and nothing of vendors, states or 
 """
 
 from authflow.templates.answers import AnswerPattern, Answers, Outcome, judge
-from authflow.templates.converters import CONVERTERS, Converter, jwt_claims, number
+from authflow.templates.converters import CONVERTERS, PLAIN, Converter, jwt_claims, number
 from authflow.templates.documents import List, Literal, Object, Template, Text, compile, compile_text, render
 from authflow.templates.exchange import Exchange
 from authflow.templates.fields import compile_fields
+from authflow.templates.hints import JWTS, token_exp, unusable
 from authflow.templates.placeholders import (
     ABSENT,
     RESERVED,
@@ -34,6 +36,8 @@ from authflow.templates.urls import Rewrite, UrlTemplate
 __all__ = [
     "ABSENT",
     "CONVERTERS",
+    "JWTS",
+    "PLAIN",
     "RESERVED",
     "AnswerPattern",
     "Answers",
@@ -62,4 +66,6 @@ __all__ = [
     "jwt_claims",
     "number",
     "render",
+    "token_exp",
+    "unusable",
 ]

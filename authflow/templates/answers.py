@@ -11,8 +11,9 @@ from authflow.http import Answer, header_value
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import documents as t
 from authflow.templates.bodies import match_body, render_body
-from authflow.templates.documents import Missing, Template, Text
+from authflow.templates.documents import Template, Text, match_item
 from authflow.templates.fields import Fields, match_fields, render_fields
+from authflow.templates.hints import HINTS, JWTS, Lenient, unusable
 from authflow.templates.placeholders import Lookup, Mismatch, Placeholder
 from authflow.templates.requests import _cookie_line, render_headers
 
@@ -53,9 +54,22 @@ class AnswerPattern:
     def may_capture(self) -> frozenset[str]:
         return frozenset(placeholder.name for placeholder in self.placeholders() if placeholder.name != "_")
 
-    def match(self, answer: Answer) -> dict[str, Any]:
-        """The values read out of the answer. Raises Mismatch."""
-        found: dict[str, Any] = {}
+    @property
+    def reads_jwt(self) -> bool:
+        """Is the access token captured as what may be a JWT?"""
+        return any(placeholder.name == "access" and placeholder.kind in JWTS for placeholder in self.placeholders())
+
+    @property
+    def catches_all(self) -> bool:
+        """Does it ask for a status at most? Then it says nothing against an answer that nearly fits another."""
+        parts = (self.headers, self.cookies, self.challenge, self.form, self.text)
+        return not any(parts) and (self.json is None or self.json.optional)
+
+    def match(self, answer: Answer, *, lenient: bool = False) -> dict[str, Any]:
+        """The values read out of the answer; on a second, lenient look without the hints that say nothing. Raises
+        Mismatch.
+        """
+        found: dict[str, Any] = Lenient() if lenient else {}
         if self.status is not None and answer.status not in self.status:
             raise Mismatch(f"status {answer.status}, not {' or '.join(map(str, sorted(self.status)))}")
         match_fields(self.headers, answer.all, found)
@@ -65,7 +79,24 @@ class AnswerPattern:
         if self.challenge:
             self._match_challenge(answer.challenges, found)
         match_body(answer, self.json, self.form, self.text, found)
+        self._check_tokens(found)
+        for name in unusable(found, answer.date or answer.received, jwt=self.reads_jwt):
+            if not isinstance(found, Lenient):
+                raise Mismatch(f"{name} says nothing: no number of seconds, past, or too far ahead")
+            found.pop(name, None)
+            found.unread[name] = None
         return found
+
+    def _check_tokens(self, found: dict[str, Any]) -> None:
+        """What is no token does not fit as `access`, and counts as absent as `refresh`."""
+        if "refresh" in found and not _is_token(found["refresh"]):
+            del found["refresh"]
+        if "access" not in found:
+            return
+        access = found["access"]
+        whole = isinstance(self.text, Text) and self.text.literals == ("", "")
+        if not _is_token(access) or (whole and re.search(r"\s|^<", str(access))):
+            raise Mismatch("what stands where {access} does is no token")
 
     def render(self, values: Lookup, status: int | None = None) -> Answer:
         """An answer that fits, as the vendor would give it: with `status`, else the lowest that the pattern names.
@@ -87,14 +118,14 @@ class AnswerPattern:
     def _match_challenge(self, challenges: list[dict[str, str]], found: dict[str, Any]) -> None:
         last = Mismatch("no challenge in the answer")
         for challenge in challenges:
-            attempt = dict(found)
+            attempt = found.copy()
             try:
                 for name, item in self.challenge:
                     value = challenge.get(name.lower(), t.ABSENT)
                     if name.lower() == "scheme" and isinstance(item, Text) and not item.between:
                         fits = str(value).lower() == item.literals[0].lower()
                         value = item.literals[0] if fits else value
-                    _below_path(name, item, value, attempt)
+                    match_item(name, item, value, attempt)
             except Mismatch as mismatch:
                 last = mismatch
             else:
@@ -107,21 +138,22 @@ def _quoted(text: str) -> str:
     return re.sub(r'(["\\])', r"\\\1", text)
 
 
-def _below_path(name: str, item: Text | Missing, value: Any, found: dict[str, Any]) -> None:
-    try:
-        item.match(value, found)
-    except Mismatch as mismatch:
-        mismatch.path.append(name)
-        raise
+def _is_token(value: Any) -> bool:
+    """Text that is not blank, or a whole number."""
+    return bool(value.strip()) if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
 
 
 @sealed_value
 class Outcome(Sealed):
-    """The name that an answer was given, and what was read out of it. `jwt`: the access token was captured as one."""
+    """The name that an answer was given, and what was read out of it. `jwt`: the access token was captured as one, and
+    its `exp` counts. `unread`: hints that say nothing, and were left out. `code`: OAuth's word for what went wrong.
+    """
 
     name: str
     captured: dict[str, Any]
     jwt: bool = False
+    unread: tuple[str, ...] = ()
+    code: str = ""
 
     def __repr__(self) -> str:
         return f"<Outcome {self.name}: {', '.join(self.captured) or 'nothing'}>"
@@ -131,16 +163,33 @@ Answers = tuple[tuple[str, AnswerPattern], ...]
 
 
 def judge(answers: Answers, answer: Answer) -> tuple[Outcome | None, list[str]]:
-    """The outcome of the first pattern that fits, or None with one reason for each that does not."""
+    """The outcome of the first pattern that fits, or None with one reason for each that does not.
+
+    Hints count on the first look only (`hints`). A pattern of a mere status takes no grant away from one before it that
+    fits but for its hints.
+    """
     reasons = []
-    for name, pattern in answers:
+    for index, (name, pattern) in enumerate(answers):
         try:
             captured = pattern.match(answer)
         except Mismatch as mismatch:
             reasons.append(f"{name}: {mismatch}")
-        else:
-            is_jwt = any(
-                placeholder.name == "access" and placeholder.kind == "jwt" for placeholder in pattern.placeholders()
-            )
-            return Outcome(name, captured, is_jwt), reasons
-    return None, reasons
+            continue
+        if "access" not in captured and pattern.catches_all:
+            better = _second_look(answers[:index], answer)
+            if better is not None and "access" in better.captured:
+                return better, reasons
+        return Outcome(name, captured, pattern.reads_jwt), reasons
+    return _second_look(answers, answer), reasons
+
+
+def _second_look(answers: Answers, answer: Answer) -> Outcome | None:
+    for name, pattern in answers:
+        if not HINTS.isdisjoint(pattern.may_capture) or pattern.reads_jwt:
+            try:
+                found = pattern.match(answer, lenient=True)
+            except Mismatch:
+                continue
+            unread = tuple(getattr(found, "unread", ()))
+            return Outcome(name, dict(found), pattern.reads_jwt and "exp" not in unread, unread)
+    return None

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from authflow.templates.converters import CONVERTERS, Converter
+from authflow.templates.hints import forgiven
 from authflow.templates.placeholders import ABSENT, Lookup, Mismatch, Placeholder, TemplateError, Unbound, Unfit, parse
 
 __all__ = [
@@ -174,11 +175,7 @@ class Object:
             document = {}
         get = document.get
         for key, item in self.items:
-            try:
-                item.match(get(key, ABSENT), found)
-            except Mismatch as mismatch:
-                mismatch.path.append(key)
-                raise
+            match_item(key, item, get(key, ABSENT), found)
 
     def placeholders(self) -> Iterator[Placeholder]:
         for _, item in self.items:
@@ -202,15 +199,24 @@ class List:
                 raise Mismatch(f"a list is wanted, found {_kind(document)}")
             document = ()
         for index, item in enumerate(self.items):
-            try:
-                item.match(document[index] if index < len(document) else ABSENT, found)
-            except Mismatch as mismatch:
-                mismatch.path.append(str(index))
-                raise
+            match_item(str(index), item, document[index] if index < len(document) else ABSENT, found)
 
     def placeholders(self) -> Iterator[Placeholder]:
         for item in self.items:
             yield from item.placeholders()
+
+
+def match_item(key: str, item: Template, document: Any, found: dict[str, Any]) -> None:
+    """`item.match`, with `key` put before the path of a Mismatch; hints alone forgive what they are not."""
+    try:
+        item.match(document, found)
+    except Mismatch as mismatch:
+        # Inside a table, what is no hint counts for itself.
+        whole = isinstance(item, Text) or (item.optional and not isinstance(document, Mapping | list | tuple))
+        names = (placeholder.name for placeholder in item.placeholders())
+        if document is ABSENT or not whole or not forgiven(found, names):
+            mismatch.path.append(key)
+            raise
 
 
 def compile(

@@ -8,7 +8,7 @@ from typing import Any
 from authflow.http import Pairs
 from authflow.templates import documents as t
 from authflow.templates.converters import Converter
-from authflow.templates.documents import Missing, Text, below
+from authflow.templates.documents import Missing, Text, below, match_item
 from authflow.templates.placeholders import Lookup, Mismatch
 
 Fields = tuple[tuple[str, Text | Missing], ...]
@@ -35,12 +35,12 @@ def match_fields(fields: Fields, find: Callable[[str], list[str]], found: dict[s
         values = rest.setdefault(name, [*find(name)])
         candidates = values or [t.ABSENT]
         for index, candidate in enumerate(candidates):
-            attempt = dict(found)
+            last = index == len(candidates) - 1
+            attempt = found.copy() if last else dict(found)  # only the last one may fail for a hint
             try:
-                item.match(candidate, attempt)
-            except Mismatch as mismatch:
-                if index == len(candidates) - 1:
-                    mismatch.path.append(name)
+                match_item(name, item, candidate, attempt)
+            except Mismatch:
+                if last:
                     raise
             else:
                 found.update(attempt)

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from authflow.templates.converters import PLAIN, Converter
+from authflow.templates.converters import PLAIN, Converter, number
+from authflow.templates.hints import HINTS, forgiven
 
 
 class TemplateError(ValueError):
@@ -94,12 +95,19 @@ class Placeholder:
         if document is None or document is ABSENT:
             if self.optional or (self.name == "_" and document is None):
                 return
+            if document is None and forgiven(found, [self.name]):
+                return
             raise Mismatch("missing" if document is ABSENT else "null")
         if self.name != "_" or self.kind:
             self.keep(document, found)
 
     def keep(self, document: Any, found: dict[str, Any]) -> None:
-        value = document if self.converter is PLAIN else self._read(document)
+        try:
+            value = document if self.converter is PLAIN else self._read(document)
+        except Mismatch:
+            if not forgiven(found, [self.name]):
+                raise
+            return
         if self.name == "_":
             return
         kept = found.setdefault(self.name, value)
@@ -108,6 +116,8 @@ class Placeholder:
 
     def _read(self, document: Any) -> Any:
         try:
+            if self.kind == "int" and self.name in HINTS:
+                return int(number(document))  # of a lifetime, the fraction is beside the point
             return self.converter.read(document)
         except (ValueError, TypeError, OverflowError, OSError) as error:
             raise Mismatch(f"not to be read as {self.kind}") from error

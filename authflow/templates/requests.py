@@ -105,8 +105,10 @@ def _replace(headers: list[tuple[str, str]], name: str, value: str) -> None:
 
 
 def _cookie_line(cookies: Pairs) -> str:
-    if any(re.search(r"[\x00-\x20;\x7f]", value) or not value.isascii() for _, value in cookies):
-        raise Unfit("a cookie's value holds a blank, a semicolon, or a character that is not ASCII")
+    if any(re.search(r"[\x00-\x1f;\x7f]|^ | $", value) or not value.isascii() for _, value in cookies):
+        raise Unfit(
+            "a cookie's value holds a semicolon, a control character, or one that is not ASCII, or ends in a blank"
+        )
     return "; ".join(f"{name}={value}" for name, value in cookies)
 
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit, urlunsplit
 
-from authflow.http import add_query, folder, origin_of, resolve
+from authflow.http import add_query, folder, origin_of, resolve, url_quote, url_unquote
 from authflow.templates import documents as t
 from authflow.templates.converters import Converter
 from authflow.templates.documents import Text, as_text
@@ -35,6 +35,8 @@ class UrlTemplate:
     literals: tuple[str, ...]
     between: tuple[Placeholder, ...]
     query: Fields
+    #: The template as it is written.
+    text: str = ""
 
     @classmethod
     def compile(cls, text: str, converters: Mapping[str, Converter]) -> UrlTemplate:
@@ -55,7 +57,7 @@ class UrlTemplate:
             raise TemplateError(f"the character {bad[0]!a} cannot stand in a URL")
         if literals[0].startswith("//"):
             raise TemplateError("a host needs its scheme before it: https://…")
-        return cls(literals, placeholders, query)
+        return cls(literals, placeholders, query, text)
 
     def placeholders(self) -> Iterator[Placeholder]:
         yield from self.between
@@ -91,7 +93,7 @@ class UrlTemplate:
                 out += value
             else:
                 self._check_segment(index, value)
-                out += quote(value, safe="")
+                out += url_quote(value)
             out += behind
         try:
             return add_query(resolve(folder(base_url), out) if base_url else out, render_fields(self.query, values))
@@ -109,7 +111,7 @@ class UrlTemplate:
         if not (before + value + behind.partition("/")[0]).strip("."):
             raise Unfit(f"the value of {name} cannot be a segment of a URL")
         if index < len(self.between) and "/" not in behind:
-            text = quote(value, safe="")
+            text = url_quote(value)
             if (text + behind).find(behind) != len(text):
                 raise Unfit(f"the value of {name} may not contain {behind!r}, which marks its end")
 
@@ -130,14 +132,14 @@ class UrlTemplate:
         for segment, pattern in zip(segments, path, strict=True):
             values: dict[str, Any] = {}
             if not pattern.between:
-                if unquote(segment) != unquote(pattern.literals[0]):
+                if url_unquote(segment) != url_unquote(pattern.literals[0]):
                     raise Mismatch("another path")
             elif not segment:
                 raise Mismatch("an empty segment in the path")
             else:
                 pattern.match(segment, values)
             for index, value in values.items():
-                self.between[int(index)].keep(unquote(value), found)
+                self.between[int(index)].keep(url_unquote(value), found)
         wanted = (*query, *self.query)
         if wanted:
             match_fields(wanted, by_name(tuple(parse_qsl(parts.query, keep_blank_values=True))), found)
@@ -191,16 +193,21 @@ class Rewrite:
     target: UrlTemplate
 
     def apply(self, url: str, base_url: str, values: Lookup) -> str | None:
-        """The URL where it lives, with the caller's own query; None if it is not meant. Raises Unbound, Unfit."""
+        """The URL where it lives, with the caller's query as it is; None if it is not meant. Raises Unbound, Unfit."""
         found: dict[str, Any] = {}
         try:
             self.source.match(url, base_url, values, found)
         except Mismatch:
             return None
         taken = {name for name, _ in self.source.query}
-        query = urlsplit(url).query
-        rest = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in taken] if query else []
-        return add_query(self.target.render(_Over(found, values), base_url), rest)
+        target = self.target.render(_Over(found, values), base_url)
+        rest = "&".join(part for part in urlsplit(url).query.split("&") if _name_of(part) not in taken)
+        parts = urlsplit(target)
+        return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, rest)))))
+
+
+def _name_of(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])
 
 
 class _Over(dict[str, Any]):

@@ -96,8 +96,9 @@ class Answering:
         for name, placeholder in placeholders.items():
             if name in filled:
                 continue
-            if name in ("expires_in", "expires_at", "retry_after"):
-                seconds = {"expires_in": self.lifetime, "expires_at": now + self.lifetime, "retry_after": 1}[name]
+            told = {"expires_in": self.lifetime, "refresh_in": self.lifetime / 2, "retry_after": 1}
+            if name == "expires_at" or name in told:
+                seconds = now + self.lifetime if name == "expires_at" else told[name]
                 filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds
             elif name in self._urls:
                 filled[name] = self._urls[name]

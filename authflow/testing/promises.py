@@ -107,6 +107,7 @@ class Watcher:
         self._granted: dict[Process, str] = {}
         self._last: dict[str, Record] = {}
         self._omitted: dict[Process, str] = {}
+        self._owner: dict[str, dict[str, Any]] = {}
         self._failed: dict[Process, _Refusal] = {}
         self._forced: set[Process] = set()
         self._renewal_sends: Counter[Process] = Counter()
@@ -140,7 +141,7 @@ class Watcher:
         if self._renewal_sends[process] > most:
             self.breaks(5, f"{process} sends a {self._renewal_sends[process]}th exchange in one renewal")
         if exchange != self.vendor.on_logout:
-            self._needless(process, exchange, key)
+            self._needless(process, exchange, key, secret)
         refresh = values.get(REFRESH)
         if refresh == self.simulator.inputs.get(REFRESH):  # what a user gives is a password, whatever it is called
             refresh = None
@@ -168,11 +169,13 @@ class Watcher:
         entry = self.vendor.inputs.get(name)
         return entry is not None and entry.secret
 
-    def _needless(self, process: Process, exchange: str, key: str) -> None:
-        """Was there a fresh token in the store, which nobody had rejected?"""
+    def _needless(self, process: Process, exchange: str, key: str, secret: dict[str, Any]) -> None:
+        """Was there a fresh token in the store, which nobody had rejected, and which these secrets had got?"""
         assert self.store is not None
         record = self._stored(key)
         if record is None or process in self._forced or self._renewal_sends[process] > 1:
+            return
+        if secret and self._owner.get(key, secret) != secret:  # another password's grant is not for this one
             return
         if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
@@ -223,6 +226,8 @@ class Watcher:
             if spent:
                 self.unsaved.setdefault(process, set()).add(str(refresh))
         if outcome is not None and ACCESS in outcome.captured:
+            if process in self._sent_credentials:
+                self._owner[key] = self._sent_credentials[process]
             if outcome.captured[ACCESS] not in self.simulator.keys.forged:
                 self._granted[process] = str(outcome.captured[ACCESS])
             if outcome.captured.get(REFRESH) is not None:
@@ -258,24 +263,31 @@ class Watcher:
     # --- the store ----------------------------------------------------------------------------------------------------
 
     def saved(self, process: Process, key: str, data: bytes) -> None:
-        """A record was kept."""
-        record = Record.from_bytes(data)
+        """Something was kept: a record; or what was refused, which tells of no grant."""
+        try:
+            record = Record.from_bytes(data)
+        except ValueError:
+            self._keeps_no_credential(process, data, set())
+            if process in self._failed:
+                self.refusals[self._key(process)] = self._failed.pop(process)
+            return
         self.spent |= self.unsaved.pop(process, set())
         self.saved_access.add(str(record.captured.get(ACCESS, "")))
         brought = {str(value) for value in record.captured.values()}  # a vendor may hand a credential out again
-        for value in self.secrets():
-            if value.encode() in data and value not in self._tokens() | brought:
-                self.breaks(4, f"{process} keeps a credential in the store")
+        self._keeps_no_credential(process, data, brought)
         before, self._last[key] = self._last.get(key), record
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
         if had is not None and record.captured.get(REFRESH) is None and had not in self.spent:
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
-        if isinstance(self.vendor.flow.states.get(record.state), Failing) and process in self._failed:
-            self.refusals[key] = self._failed.pop(process)
-        elif isinstance(self.vendor.flow.states.get(record.state), Presenting):
+        if isinstance(self.vendor.flow.states.get(record.state), Presenting):
             self.refusals.pop(key, None)
+
+    def _keeps_no_credential(self, process: Process, data: bytes, brought: set[str]) -> None:
+        for value in self.secrets():
+            if value.encode() in data and value not in self._tokens() | brought:
+                self.breaks(4, f"{process} keeps a credential in the store")
 
     def store_failed(self, process: Process, kind: str) -> None:
         """The store failed a process: what could not be kept is not missed."""

@@ -41,7 +41,7 @@ class SharedStore:
     def corrupt(self) -> None:
         """Every record becomes what no program wrote."""
         for key in self.records:
-            self.records[key] = Stored(b'{"format": 1, "state": \x00', f"corrupt-{next(self._revisions)}")
+            self.records[key] = Stored(b'{"form": 2, "state": \x00', f"corrupt-{next(self._revisions)}")
 
     def next_revision(self) -> str:
         return str(next(self._revisions))
@@ -107,7 +107,7 @@ class _Lock:
             left = until - shared.clock.now
             shared.clock.advance(max(0.0, min(left, self.wait)))
             if left > self.wait:
-                raise LockTimeout("A killed process grant the lock for longer than this one would wait.")
+                raise LockTimeout("A killed process held the lock for longer than this one would wait.")
         shared.holders[key] = self.me, shared.clock.now + self.limit, self.waiters
 
     def __exit__(self, *error: object) -> None:

@@ -7,6 +7,7 @@
     loading     all of these in turn: `load`                                        ┘
     vendor      the vendor as it runs
     flow        its states, the events and outcomes between them, and the run       ← the heart
+    oauth       what the error codes of OAuth mean
     derive      the functions of `[derive]`
     values      the named values that templates are filled from
     drawing     the flow as text and diagrams            schema   the JSON Schema of the vendor file
@@ -33,6 +34,7 @@ from authflow.vendors.flow import (
     Step,
     Transition,
     absorb,
+    needs,
     next_step,
     refusals,
     rotates,
@@ -41,8 +43,9 @@ from authflow.vendors.flow import (
 )
 from authflow.vendors.loading import examine, load
 from authflow.vendors.notation import Input
+from authflow.vendors.oauth import FAULTY, classified
 from authflow.vendors.proofs import closure
-from authflow.vendors.values import Given, Values
+from authflow.vendors.values import Given, Values, ask_for, unfit
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPIRED",
+    "FAULTY",
     "FUNCTIONS",
     "LOST",
     "UNAVAILABLE",
@@ -69,10 +73,13 @@ __all__ = [
     "Values",
     "Vendor",
     "absorb",
+    "ask_for",
+    "classified",
     "closure",
     "drawing",
     "examine",
     "load",
+    "needs",
     "next_step",
     "refusals",
     "rotates",
@@ -80,6 +87,7 @@ __all__ = [
     "schema_text",
     "seconds",
     "spends_refresh",
+    "unfit",
 ]
 
 

@@ -90,6 +90,7 @@ class Compiler:
         derive = {name: self.derived(name, item) for name, item in form.derive.items()}
         lifetime = self.duration("expiry.lifetime", form.expiry.lifetime)
         idle = self.duration("expiry.idle", form.expiry.idle)
+        ahead = self.duration("expiry.ahead", form.expiry.ahead)
         self.named("headers", form.headers)
         if self.findings or base_url is None:
             return None
@@ -109,10 +110,12 @@ class Compiler:
             present_origins=tuple(item for item in present if item),
             lifetime=lifetime,
             idle=idle,
+            ahead=ahead,
             derive=_whole(derive),
             on_logout=form.on_logout,
             verify=form.verify,
             insecure_url=form.insecure_url,
+            identity=tuple(_all_but_once(form.credentials) if form.identity is None else form.identity),
             raw=self.raw,
         )
 
@@ -143,7 +146,7 @@ class Compiler:
         return (user, password) if user is not None and password is not None else None
 
     def duration(self, key: str, raw: int | float | str | None) -> Template | None:
-        """Seconds, "12h", or a setting: in a placeholder, or by its bare name."""
+        """Seconds, "12h", or a setting: in a placeholder, or by its name alone."""
         if isinstance(raw, str) and raw in self.form.settings:
             raw = f"{{{raw}}}"
         if raw is not None and not (isinstance(raw, str) and "{" in raw):
@@ -320,6 +323,10 @@ class Compiler:
         for name in takes:
             if name.startswith("!") and name[1:] not in raw:
                 self.finding(f"{key}.{name[1:]}", "missing", f'{name[1:]} = "…"')
+
+
+def _all_but_once(credentials: Mapping[str, n.Input]) -> list[str]:
+    return [name for name, entry in credentials.items() if not entry.once]
 
 
 def _kind(key: str) -> str:

@@ -86,6 +86,11 @@ def _hmac_of(argument: Any, now: float) -> str:
     return _encoded(data, argument.get("encoding", "hex"))
 
 
+def _key(key: str) -> str:
+    """A key whose line breaks are spelled out, as environment variables and JSON files hold it, with real ones."""
+    return key.replace("\\r", "").replace("\\n", "\n") if key.lstrip().startswith("-----BEGIN") else key
+
+
 def _jwt(argument: Any, now: float) -> str:
     """An assertion (RFC 7523 §3): `iat`, `exp` (after `lifetime` seconds, 300 unless told) and a fresh `jti` are
     added.
@@ -96,7 +101,7 @@ def _jwt(argument: Any, now: float) -> str:
     claims = {"iat": int(now), "exp": int(now + lifetime), "jti": uuid.uuid4().hex, **argument.get("claims", {})}
     try:
         algorithm = argument.get("algorithm", "HS256")
-        return jwt.encode(claims, argument["key"], algorithm=algorithm, headers=argument.get("headers"))
+        return jwt.encode(claims, _key(argument["key"]), algorithm=algorithm, headers=argument.get("headers"))
     except (jwt.PyJWTError, NotImplementedError) as error:
         raise ValueError("the assertion cannot be signed with this key and algorithm") from error
 

@@ -107,7 +107,7 @@ def _does(vendor: Vendor, state: State) -> str:
         return f"sends {state.send} ({_line(vendor, state.send)})"
     if isinstance(state, Presenting):
         return f"presents {_presented(state.present)}"
-    return f"fails ({state.message.removesuffix('.')})"
+    return f"fails ({state.says().removesuffix('.')})"
 
 
 def _line(vendor: Vendor, exchange: str) -> str:

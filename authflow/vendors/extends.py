@@ -29,7 +29,7 @@ def preset_names() -> list[str]:
 
 def extended(file: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     """The file with the presets that it extends below it, and what is wrong with `extends`."""
-    merged, seen = dict(raw), list[str]()
+    merged, seen, below = dict(raw), list[str](), set[str]()
     while (extends := merged.pop("extends", None)) is not None:
         if not isinstance(extends, str):
             return merged, [Finding(file, "extends", "the name of a preset is wanted", f"there are {_presets()}")]
@@ -38,9 +38,11 @@ def extended(file: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fi
             return merged, [Finding(file, "extends", reason, did_you_mean(extends, preset_names()))]
         seen.append(extends)
         preset = tomllib.loads((resources.files("authflow.vendors") / "presets" / f"{extends}.toml").read_text("utf-8"))
+        below |= _table(preset, "credentials").keys()
         merged = merge(preset, merged)
     if seen:
         _drop_leftovers(merged, raw)
+        _add_to_identity(merged, raw, below)
     return merged, []
 
 
@@ -90,11 +92,23 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
             name: item for name, item in exchanges.items() if name in sent or name in _table(own, "exchanges")
         }
     inputs = ("settings", "credentials")
-    mentioned = set(_mentioned({key: item for key, item in merged.items() if key not in inputs}))
+    mentioned = set(_mentioned({key: item for key, item in merged.items() if key not in (*inputs, "identity")}))
     for key in inputs:
         for name, item in _table(merged, key).items():
             if name not in mentioned and name not in _table(own, key) and isinstance(item, Mapping):
                 merged[key][name] = {**item, "optional": True}
+
+
+def _add_to_identity(merged: dict[str, Any], own: Mapping[str, Any], below: set[str]) -> None:
+    """What a file adds to a preset's credentials may tell users apart too: unless the file says who they are, it joins
+    the preset's identity, marked `name?`: not where it is a callable, which would have to be asked first.
+    """
+    identity = merged.get("identity")
+    if "identity" in own or not isinstance(identity, list):
+        return
+    added = {name: item for name, item in _table(own, "credentials").items() if name not in below}
+    once = {name for name, item in added.items() if isinstance(item, Mapping) and item.get("once")}
+    merged["identity"] = [*identity, *(f"{name}?" for name in added if name not in once)]
 
 
 def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -1,16 +1,17 @@
-"""The flow: states, the events and outcomes that lead from one to the next, and the renewal.
+"""The flow: states, the events and outcomes that lead from one to the next, and the run.
 
     a sending state     sends its exchange; the outcome says which state follows        signed_out, stale
     a presenting state  lays its presentation over the caller's requests and rests      signed_in
     a failing state     raises                                                          refused
 
-A renewal walks from wherever an event led until a state presents or fails. It is a pure generator: it yields the
+A run goes from wherever an event led until a state presents or fails. It is a pure generator: it yields the
 exchange that it wants sent and is sent the outcome back. It does no I/O, reads no clock, and, since the flow was
 proved to hold no cycle of sending states, it sends at most as many exchanges as there are sending states.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -43,19 +44,33 @@ class Presenting:
     next: Mapping[str, str]
 
 
+_OPTIONAL: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\?\}")
+
+
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """The end of a renewal that cannot succeed."""
+    """The end of a run that cannot succeed. Its message may hold optional placeholders: `{reason?}`, what the answer
+    said; `{credentials?}`, the names of those that were sent; settings.
+    """
 
     name: str
     message: str
+
+    def says(self, values: Mapping[str, Any] = {}) -> str:
+        """The message, a sentence; without a reason in it, the reason behind it."""
+        known = {"credentials": "login", **values}
+        text = _OPTIONAL.sub(lambda found: str(known.get(found[1]) or ""), self.message)
+        text = re.sub(r"[\s:,;]+$", "", text)
+        if known.get("reason") and "{reason?}" not in self.message:
+            text = f"{text or self.name} The answer says: {known['reason']}"
+        return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 State = Sending | Presenting | Failing
 
 
 class Step(NamedTuple):
-    """What a renewal wants sent, from which state, with which captured values."""
+    """What a run wants sent, from which state, with which captured values."""
 
     state: str
     exchange: Exchange
@@ -75,7 +90,7 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Where a renewal ended, and the values it holds now."""
+    """Where a run ended, and the values it holds now."""
 
     state: Presenting | Failing
     captured: Mapping[str, Any]
@@ -101,11 +116,10 @@ class Flow:
 def run(
     flow: Flow, state: str, captured: Mapping[str, Any], bound: Container[str], walked: list[Transition]
 ) -> Generator[Step, Outcome, Rest]:
-    """Walk from `state` until one presents or fails, noting each edge in `walked`.
+    """Go from `state` until one presents or fails, noting each edge in `walked`.
 
-    `bound` are the names that need no capture: settings, credentials, derived values. Sent the outcome `unavailable`,
-    the renewal needs an edge for it (the caller looks). Sent `lost`, or lacking the refresh token, it takes the next
-    step.
+    `bound` are the names that need no capture: settings, credentials, derived values. Who sends `unavailable` must have
+    seen to it that the state has an edge for it; `lost`, or a missing refresh token, takes `next_step`.
     """
     values, fresh = dict(captured), True
     while True:
@@ -142,12 +156,12 @@ def absorb(values: Mapping[str, Any], outcome: Outcome, exchange: Exchange | Non
 
     A new `access` begins a new grant, so the expiry of the old one goes. A value that the answer leaves out keeps its
     old content, except for a refresh token that was sent and brought nothing: it is refused or lost, and never sent
-    again.
+    again; and a `reason`, which is that of the last outcome.
     """
-    kept = dict(values)
+    kept = {name: value for name, value in values.items() if name != "reason"}
     if "access" in outcome.captured:
-        kept.pop("expires_in", None)
-        kept.pop("expires_at", None)
+        for told in ("expires_in", "expires_at", "refresh_in"):
+            kept.pop(told, None)
     elif exchange is not None and outcome.name != UNAVAILABLE and spends_refresh(exchange):
         kept.pop("refresh", None)
     return {**kept, **{name: value for name, value in outcome.captured.items() if name != "retry_after"}}

@@ -27,6 +27,8 @@ class Input(Struct, forbid_unknown_fields=True, frozen=True):
         False
     )
     type: Annotated[Literal["str", "int"], Meta(description="What the given value is read as")] = "str"
+    empty: Annotated[bool, Meta(description="May be given empty")] = False
+    once: Annotated[bool, Meta(description="Serves one exchange: a code that is good but once")] = False
     secret: Annotated[bool, Meta(description="Never shown, and in no URL")] = False
     title: Annotated[str, Meta(description="What to call it when asking for it")] = ""
 
@@ -115,6 +117,7 @@ class Expiry(Struct, forbid_unknown_fields=True, frozen=True):
 
     lifetime: int | float | str | None = None
     idle: Annotated[int | float | str | None, Meta(description="From the last good use")] = None
+    ahead: Annotated[int | float | str | None, Meta(description="Renew within so many of the last seconds only")] = None
 
 
 class Verify(Struct, forbid_unknown_fields=True, frozen=True):
@@ -140,6 +143,9 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     extends: Annotated[str | None, Meta(description="The preset that lies under this file")] = None
     base_url: str | None = None
     start: Annotated[str | None, Meta(description="The state of a session that has nothing yet")] = None
+    identity: Annotated[
+        list[str] | None, Meta(description="The credentials that say whose login it is; left out: all of them")
+    ] = None
     insecure_url: Annotated[bool, Meta(description="Allow secrets in URLs, where logs and proxies see them")] = False
     on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
     vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []
@@ -153,7 +159,7 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     exchanges: dict[str, Exchange] = {}
     states: dict[str, State] = {}
     answers: Annotated[Outcomes | None, Meta(description="Events that answers to the caller's requests can be")] = None
-    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent bare")] = []
+    public: Annotated[list[PublicRequest], Meta(description="Requests that are sent without credential")] = []
     rewrites: list[Rewrite] = []
 
 

@@ -10,15 +10,46 @@ was derived stay the same within it, and are asked anew in the next.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from authflow.errors import ConfigurationError
 from authflow.sealed import Sealed
 from authflow.templates import ABSENT, Unbound, Unfit
 from authflow.vendors.flow import needs
+from authflow.vendors.notation import Input
 from authflow.vendors.vendor import Derived, Vendor
+
+_HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+
+
+def unfit(name: str, entry: Input | None, value: Any, *, credential: bool = True) -> str:
+    """Why a given value would be sent in vain, or nothing. No reason shows the value."""
+    if not isinstance(value, str | int | float) or (credential and isinstance(value, bool)):
+        kind = type(value).__name__
+        return f"{name} is text, not {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    if not isinstance(value, str):
+        return ""
+    if _HALF_A_CHARACTER.search(value):
+        return f"{name} is not text that can be encoded: it was read wrongly"
+    if credential and not value.strip() and not (entry is not None and entry.empty):
+        return f"{name} is empty"
+    if credential and value.endswith(("\n", "\r")) and not re.search(r"[\r\n]", value.rstrip("\r\n")):
+        return f"{name} ends in a line break, as if read from a file: strip it"
+    return ""
+
+
+def ask_for(vendor: Vendor, name: str, ask: Callable[[], Any]) -> Any:
+    """What a user's callable gives. Its error is the user's, but for one that would end a generator of ours, or of a
+    client's, as if nothing had happened.
+    """
+    try:
+        return ask()
+    except (StopIteration, StopAsyncIteration) as error:
+        reason = f"the callable of {name} has no more to give ({type(error).__name__})"
+        raise ConfigurationError(f"{vendor.title}: {reason}", vendor=vendor.name) from error
 
 
 class Given(Sealed):
@@ -117,26 +148,31 @@ class Values(Sealed):
     def get(self, name: str, default: Any = None) -> Any:
         value = self.captured.get(name)
         if value is None:
-            value = self._answered.get(name)
-        if value is None:
-            value = self.given.get(name)
-            if callable(value):
-                value = self._answered[name] = self._asked(name, value())
+            value = self.as_given(name)
         if value is None and name in self.vendor.derive:
             value = self._answered[name] = self._derive(self.vendor.derive[name])
         if value is None and name == "base_url":
             value = self.base_url
         return default if value is None else value
 
+    def as_given(self, name: str) -> Any:
+        """What the user gave or was asked for, or what was derived, whatever an answer has brought in its place."""
+        value = self._answered.get(name)
+        if value is None:
+            value = self.given.get(name)
+            if callable(value):
+                value = self._answered[name] = self._asked(name, value)
+        return value
+
     def __contains__(self, name: object) -> bool:
         return self.get(str(name)) is not None
 
-    def _asked(self, name: str, value: Any) -> Any:
-        """What a callable gave. Raises ConfigurationError where that is no text: it would be sent, and refused."""
-        if value is None or isinstance(value, str | int | float):
-            return value
-        reason = f"{name} is text, and its callable gave {type(value).__name__}"
-        raise ConfigurationError(f"{self.vendor.title}: {reason}", vendor=self.vendor.name)
+    def _asked(self, name: str, ask: Callable[[], Any]) -> Any:
+        """What a callable gave. Raises ConfigurationError where that would be sent in vain, or where it failed."""
+        value = ask_for(self.vendor, name, ask)
+        if value is not None and (reason := unfit(name, self.vendor.inputs.get(name), value)):
+            raise ConfigurationError(f"{self.vendor.title}: {reason} (its callable gave it)", vendor=self.vendor.name)
+        return value
 
     @property
     def secrets(self) -> Iterator[str]:
@@ -146,7 +182,8 @@ class Values(Sealed):
         known = [entry for name, entry in self.given.items() if name in self._hidden and not callable(entry)]
         numbers = [str(self.captured[name]) for name in ("access", "refresh") if name in self.captured]
         answered = [str(value) for value in self._answered.values() if isinstance(value, int | float)]
-        return _texts([*map(str, known), *numbers, *answered, dict(self.captured), self._answered, *self._earlier])
+        brought = {name: value for name, value in self.captured.items() if name != "reason"}
+        return _texts([*map(str, known), *numbers, *answered, brought, self._answered, *self._earlier])
 
     @property
     def _hidden(self) -> Container[str]:

@@ -46,10 +46,13 @@ class Vendor:
     present_origins: tuple[UrlTemplate, ...] = ()
     lifetime: Template | None = None
     idle: Template | None = None
+    ahead: Template | None = None
     derive: Mapping[str, Derived] = field(default_factory=dict)
     on_logout: str | None = None
     verify: n.Verify | None = None
     insecure_url: bool = False
+    #: Which inputs say whose login it is; `name?` only where it is given as a plain value.
+    identity: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -22,6 +22,17 @@ password = { prompt = true }
 """
 
 
+KEYED = """
+base_url = "https://api.example/"
+start = "ready"
+[credentials]
+key = { secret = true }
+[states.ready]
+present = { headers = { X-Key = "{key}" } }
+[answers]
+"""
+
+
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AUTHFLOW_CONFIG", str(tmp_path / "config.toml"))
@@ -156,11 +167,8 @@ def test_what_tells_accounts_apart_is_known_at_once(config: Path) -> None:
 
 
 def test_two_api_keys_are_two_accounts(config: Path, tmp_path: Path) -> None:
-    """Nothing but the secret tells them apart, so it is fetched at once."""
-    (tmp_path / "keyed.toml").write_text(
-        'base_url = "https://api.example/"\nstart = "ready"\n[credentials]\nkey = { secret = true }\n'
-        '[states.ready]\npresent = { headers = { X-Key = "{key}" } }\n[answers]\n'
-    )
+    """Nothing but the secret tells them apart, so it is fetched in order to find the record."""
+    (tmp_path / "keyed.toml").write_text(KEYED)
     keys = {
         opened(config, '[accounts.sup]\nvendor = "keyed.toml"\n', answering([key], [])).key for key in ("one", "two")
     }
@@ -179,6 +187,39 @@ def test_what_nobody_has_said_is_looked_for_in_the_environment(config: Path, mon
     monkeypatch.setenv("AUTHFLOW_PASSWORD", "hunter2")
     one = opened(config, '[accounts.sup]\nvendor = "supplier"\nusername = "demo"\n')
     assert one.given.get("password") == "hunter2"
+
+
+def test_the_accounts_own_variable_counts_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = '[accounts.sup]\nvendor = "supplier"\nusername = "demo"\n'
+    monkeypatch.setenv("AUTHFLOW_PASSWORD", "for all")
+    monkeypatch.setenv("AUTHFLOW_SUP_PASSWORD", "for sup")
+    assert opened(config, text).given.get("password") == "for sup"
+    monkeypatch.setenv("AUTHFLOW_SUP_PASSWORD", "")
+    assert opened(config, text).given.get("password") == "for all"
+
+
+def test_a_variable_that_means_something_else_is_no_input(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`AUTHFLOW_KEY` opens the store: it is sent to no vendor."""
+    (tmp_path / "keyed.toml").write_text(KEYED)
+    text = '[accounts.my-own]\nvendor = "keyed.toml"\n'
+    monkeypatch.setenv("AUTHFLOW_KEY", "the store's")
+    write(config, text)
+    one = open_account(read_accounts()["my-own"], answering(["typed"], []))
+    assert one.given.get("key")() == "typed"
+    monkeypatch.setenv("AUTHFLOW_MY_OWN_KEY", "the vendor's")
+    assert open_account(read_accounts()["my-own"], never).given.get("key") == "the vendor's"
+    monkeypatch.delenv("AUTHFLOW_MY_OWN_KEY")
+    with pytest.raises(ConfigurationError, match="set AUTHFLOW_MY_OWN_KEY"):
+        find_account("my-own", {"key": "x"})
+
+
+def test_an_account_may_say_whose_login_it_is(config: Path) -> None:
+    keys = {opened(config, f'{BASIC}identity = "{name}"').key for name in ("alice", "bob")}
+    assert len({*keys, opened(config, BASIC).key}) == 3
+    with pytest.raises(ConfigurationError, match=r"accounts\.sup\.identity"):
+        opened(config, f"{BASIC}identity = 1")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +260,12 @@ def test_the_keyring_is_asked_and_remembers_what_was_typed(config: Path, monkeyp
     assert first.remember() == []
     assert first.given.get("password")() == "hunter2"
     assert first.remember() == ["password"]
-    assert kept == {("authflow accounts", "sup.password"): "hunter2"}
+    entry = "sup.password supplier https://api.supplier.example"
+    assert kept == {("authflow accounts", entry): "hunter2"}
+    # Another vendor's password is not this one's, though the account is called the same; nor that of another server.
+    kept[("authflow accounts", "sup.password")] = "of another"
+    elsewhere = opened(config, f'{text}base_url = "https://b.example/"', answering(["of b"], []))
+    assert elsewhere.given.get("password")() == "of b"
     assert opened(config, text).given.get("password")() == "hunter2"
 
 

@@ -14,9 +14,12 @@ from types import SimpleNamespace
 import pytest
 
 from authflow.cli.accounts import Account
-from authflow.cli.doctor import examine
+from authflow.cli.doctor import _kept, examine
 from authflow.cli.sources import Source
 from authflow.cli.spans import bar, span
+from authflow.cli.status import Line, _left
+from authflow.manager import Record
+from authflow.stores import FileStore
 from tests.cli.conftest import Shell
 from tests.servers import PASSWORD, Supplier
 
@@ -203,3 +206,11 @@ def test_doctor_wants_a_keyring_where_an_account_does(account: Shell) -> None:
     account.write(account.config.read_text().replace('{ env = "SUP_PASSWORD" }', "{ keyring = true }"))
     code, found = checks(account, "--offline", PYTHON_KEYRING_BACKEND=backend)
     assert (code, found["keyring"][0]) == (1, "BAD")
+
+
+def test_status_and_doctor_say_of_an_end_that_could_not_be_read(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.save("a" * 32, Record("signed_in", {"access": "t"}, 1.0, unread_end="expires_in").to_bytes(), None)
+    check = _kept("store", store, "here", "a" * 32)
+    assert (check.result, "expires_in" in check.says) == ("note", True)
+    assert "its expires_in could not be read" in _left(Line("a", "v", "s", issued_at=1.0, unread_end="expires_in"), 2.0)

@@ -162,13 +162,13 @@ def test_nonsense_is_shown_without_a_secret(
     assert "tracking" not in supplier.counts
 
 
-def test_a_token_that_has_already_expired_is_none(client: Driver, supplier: Supplier) -> None:
+def test_an_end_that_is_past_already_is_left_out(client: Driver, supplier: Supplier) -> None:
     session = supplier.session()
     supplier.control(lifetime=-5)
-    error = fails(client, session, supplier.delivery(), authflow.VendorAnswerError)
-    assert "already expired" in str(error)
+    client.call(session, supplier.delivery())  # the supplier means it; that is for its own answers to say
+    assert session.status().expires_at is None
     supplier.control(lifetime=LIFETIME)
-    supplier.advance(1.1)
+    supplier.advance(61)
     assert client.call(session, supplier.delivery()).status == 200
 
 

@@ -56,4 +56,4 @@ def test_everybody_gets_an_error_of_their_own() -> None:
     one, other = backoff.error(0.0), backoff.error(0.5)
     assert one is not other
     assert isinstance(one, AuthFlowError)
-    assert (str(one), one.status, other.retry_after, ERROR.retry_after) == ("down", 503, 0.5, None)
+    assert (one.args[0], one.status, other.retry_after, ERROR.retry_after) == ("down", 503, 0.5, None)

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from authflow.errors import ConfigurationError
-from authflow.manager.identity import complete, identified, record_key, slot_key, unasked
+from authflow.manager.fingerprints import slow
+from authflow.manager.identity import (
+    Identity,
+    answered,
+    check_identity,
+    complete,
+    identified,
+    identity_of,
+    servers,
+    slot_key,
+    unasked,
+)
 from authflow.vendors import Given
 from authflow.vendors.loading import load
 
@@ -18,6 +29,7 @@ VENDOR = load(
         "title": "Acme",
         "base_url": "https://{host}:{port}/",
         "start": "in",
+        "identity": ["user"],
         "settings": {
             "host": {"default": "a.example"},
             "port": {"type": "int", "default": 443},
@@ -69,25 +81,194 @@ def test_what_was_given_wrongly(given: dict[str, Any], message: str) -> None:
         complete(VENDOR, Given(given))
 
 
+def whose(vendor: Any = VENDOR, said: str | None = None, **change: Any) -> Identity:
+    given = complete(vendor, Given(change if vendor is not VENDOR else {**GIVEN, **change}))
+    return identity_of(vendor, answered(vendor, given, said), said, slow)
+
+
 def key(vendor: Any = VENDOR, **change: Any) -> str:
-    return record_key(vendor, complete(vendor, Given(change if vendor is KEYED else {**GIVEN, **change})))
+    return whose(vendor, **change).key
 
 
-def test_a_record_belongs_to_a_vendor_and_an_account() -> None:
+def test_a_grant_lies_under_the_finest_key() -> None:
     keys = [
         key(),
         key(user="bob"),
         key(host="b.example"),
+        key(port=8443),
+        key(note="n"),
+        key(token="t"),
         key(base_url="https://x/"),
+        key(base_url="https://x/path"),
         key(KEYED, key="1"),
         key(KEYED, key="2"),
+        whose(said="alice").key,
+        whose(said="bob").key,
     ]
     keys += [slot_key(key(), slot) for slot in ((), ("s",), ("s", ""), ("", "s"))]
     assert len(set(keys)) == len(keys)
-    assert key() == key(password="another") == key(token="t") == key(password=lambda: "p")
+    assert key() == key(password="another") == key(password=lambda: "p")
+    assert whose(said="alice").key == whose(said="alice", password="another").key
     assert key().startswith("acme-")
     assert not any("alice" in each or "a.example" in each for each in keys)
     assert all(each.replace("-", "").isalnum() and each.islower() for each in keys)
+
+
+def test_refusals_lie_under_the_coarsest_key() -> None:
+    assert whose().refusals == whose(password="another").refusals == whose(token="t").refusals
+    assert whose().refusals == whose(said="somebody").refusals
+    told_apart = {whose().refusals, whose(user="bob").refusals, whose(host="b.example").refusals}
+    told_apart |= {whose(KEYED, key="1").refusals, whose(KEYED, key="2").refusals}
+    assert len(told_apart) == 5
+
+
+def login_at(url: str, name: str = "acme", **more: Any) -> Any:
+    exchange = {
+        "request": {"url": url, "json": {"u": "{username}", "p": "{password}"}},
+        "answers": {"granted": {"json": {"token": "{access}"}}},
+    }
+    return load(
+        {"extends": "relogin", "name": name, "base_url": "https://a.example/", "exchanges": {"login": exchange}, **more}
+    )
+
+
+def test_files_of_one_name_with_other_servers_share_nothing() -> None:
+    alice = {"username": "alice", "password": "p"}
+    staging = [
+        login_at("login"),
+        login_at("v2/login"),
+        login_at("login", base_url="https://staging.example/"),
+        login_at("login", name="other"),
+        login_at("login", origins={"send": ["https://b.example"]}),
+    ]
+    assert len({key(vendor, **alice) for vendor in staging}) == len(staging)
+    # Where a token may be shown is judged at each request, and what a file only calls otherwise is the same.
+    assert key(staging[0], **alice) == key(login_at("login", origins={"present": ["https://b.example"]}), **alice)
+    assert key(staging[0], **alice) == key(login_at("https://a.example/login"), **alice)
+    # A refusal hangs on the servers, and not on their paths.
+    assert whose(staging[0], **alice).refusals == whose(staging[1], **alice).refusals
+    assert whose(staging[0], **alice).refusals != whose(staging[2], **alice).refusals
+
+
+def test_what_hangs_on_more_than_settings_enters_as_it_is_written() -> None:
+    moved = {"request": {"url": "{base_url}/{username}/{secret}"}, "answers": {"granted": {"json": {"t": "{access}"}}}}
+    vendor = load(
+        {
+            "extends": "relogin",
+            "name": "moves",
+            "insecure_url": True,
+            "base_url": "https://{host}/",
+            "settings": {"host": {}, "secret": {"secret": True}},
+            "exchanges": {"login": moved},
+        }
+    )
+    given = complete(vendor, Given({"host": "a.example", "secret": "s3cret", "username": "u", "password": "p"}))
+    assert servers(vendor, given) == ("https://a.example/", "{base_url}/{username}/{secret}")
+
+
+FILES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "token-exchange": (
+        {"settings": {"token_url": {"default": "https://a.example/t"}}},
+        {"client_id": "c", "client_secret": "s", "subject_token": "alice"},
+    ),
+    "api-key": ({}, {"api_key": "k"}),
+    "basic": ({}, {"username": "u", "password": "p"}),
+    "challenge": ({}, {"token_server": "https://a.example/", "username": "u", "password": "p"}),
+    "client-credentials": ({}, {"token_url": "https://a.example/t", "client_id": "c", "client_secret": "s"}),
+    "jwt-bearer": (
+        {},
+        {"token_url": "https://a.example/t", "issuer": "i", "subject": "s", "audience": "a", "private_key": "k"},
+    ),
+    "oauth2-password": (
+        {},
+        {
+            "token_url": "https://a.example/t",
+            "client_id": "c",
+            "client_secret": "s",
+            "username": "u",
+            "password": "p",
+        },
+    ),
+}
+#: What does not say who it is: two that differ in it only find one record, which remembers which of them got it.
+SECRETS = {"client_secret", "password", "private_key"}
+
+
+@pytest.mark.parametrize("preset", FILES)
+def test_each_input_of_a_preset_but_a_password_tells_users_apart(preset: str) -> None:
+    more, given = FILES[preset]
+    vendor = load({"extends": preset, "name": "acme", "base_url": "https://a.example/", **more})
+    for name in given:
+        other = {**given, name: "https://b.example/t" if name in ("token_url", "token_server") else "another"}
+        assert (key(vendor, **other) == key(vendor, **given)) is (name in SECRETS), name
+        if name in SECRETS:
+            assert whose(vendor, **other).refusals == whose(vendor, **given).refusals
+
+
+def test_a_credential_that_a_file_adds_to_its_preset_tells_users_apart_too() -> None:
+    alice = {"username": "u", "password": "p"}
+    added = {"credentials": {"tenant": {}, "code": {"secret": True, "once": True}}}
+    vendor = login_at("{tenant}/login/{code}", insecure_url=True, **added)
+    assert key(vendor, **alice, tenant="1", code="1") != key(vendor, **alice, tenant="2", code="1")
+    assert key(vendor, **alice, tenant="1", code="1") == key(vendor, **alice, tenant="1", code="2")
+    assert unasked(vendor, complete(vendor, Given({**alice, "tenant": lambda: "1", "code": "1"}))) == []
+    said = login_at("{tenant}/login", identity=["username"], credentials={"tenant": {}})
+    assert key(said, **alice, tenant="1") == key(said, **alice, tenant="2")
+
+
+def test_a_preset_whose_credentials_were_replaced_is_told_apart_by_what_was_given() -> None:
+    vendor = login_at("login", credentials={"pin": {"secret": True}})
+    raw = dict(vendor.raw)
+    raw["exchanges"] = {"login": {**raw["exchanges"]["login"], "request": {"url": "login", "json": {"p": "{pin}"}}}}
+    raw["credentials"] = {"username": {"optional": True}, "pin": {"secret": True}}
+    vendor = load(raw)
+    assert key(vendor, pin=lambda: "1") != key(vendor, pin=lambda: "2")
+
+
+BROUGHT = {
+    "name": "brought",
+    "base_url": "https://a.example/",
+    "start": "stale",
+    "settings": {"scope": {"optional": True}, "client_id": {"default": "c"}, "token_url": {"default": "token"}},
+    "credentials": {"refresh": {"secret": True}},
+    "exchanges": {
+        "refresh": {
+            "request": {"url": "{token_url}", "form": {"r": "{refresh}", "s": "{scope?}", "c": "{client_id}"}},
+            "answers": {"granted": {"json": {"a": "{access}", "r": "{refresh?}"}}, "denied": {"status": 401}},
+        }
+    },
+    "states": {
+        "stale": {"send": "refresh", "granted": "in", "denied": "refused"},
+        "in": {"present": {"headers": {"K": "{access}"}}, "rejected": "stale", "expired": "stale"},
+        "refused": {"fail": "no"},
+    },
+    "answers": {"rejected": {"status": 401}},
+}
+
+
+def test_one_refresh_token_that_was_given_seeds_one_record() -> None:
+    vendor = load(BROUGHT)
+    assert key(vendor, refresh="r", scope="read") == key(vendor, refresh="r", scope="write")
+    assert whose(vendor, refresh="r", scope="read").settings != whose(vendor, refresh="r", scope="write").settings
+    others = [
+        {"refresh": "r2"},
+        {"refresh": "r", "client_id": "d"},
+        {"refresh": "r", "token_url": "https://b.example/"},
+    ]
+    assert key(vendor, refresh="r") not in [key(vendor, **other) for other in others]
+
+
+def test_a_store_of_several_users_wants_to_know_whose_login_it_is() -> None:
+    nobodys = load({"name": "open", "base_url": "https://a.example/", "start": "in", "states": {"in": {"present": {}}}})
+    with pytest.raises(ConfigurationError, match="identity="):
+        check_identity(nobodys, None, shared=True)
+    check_identity(nobodys, "alice", shared=True)
+    check_identity(nobodys, None, shared=False)
+    check_identity(VENDOR, None, shared=True)
+    for wrong in ("", 7, "\ud800"):
+        with pytest.raises(ConfigurationError, match="identity= is text"):
+            check_identity(VENDOR, wrong, shared=False)
+    assert whose(nobodys).key != whose(nobodys, said="alice").key
 
 
 def test_a_user_name_that_must_be_asked_for_tells_accounts_apart_too() -> None:

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authflow.manager.records import COOL_DOWN, COOL_DOWN_MOST, Record, Refusal
+from authflow.manager.records import COOL_DOWN, COOL_DOWN_MOST, MOST_REFUSALS, Record, Refusals
 
-ALICE = {"username": "alice", "password": "s3cret"}
 SCALARS = (
     st.none()
     | st.booleans()
@@ -23,13 +22,23 @@ CAPTURED = st.dictionaries(
 )
 
 
-@given(CAPTURED, st.floats(0, 1e11), st.none() | st.floats(0, 1e11), st.booleans())
+@given(CAPTURED, st.floats(0, 1e11), st.none() | st.floats(0, 1e11), st.text("0af"))
 def test_a_record_comes_back_whole(
-    captured: dict[str, object], issued: float, expires: float | None, refused: bool
+    captured: dict[str, object], issued: float, expires: float | None, hashed: str
 ) -> None:
-    refusal = Refusal(("a",), "00", "ff", 5.0, 2) if refused else None
-    grant = Record("signed_in", captured, issued, expires, refusal)
+    grant = Record(
+        "signed_in", captured, issued, expires, hashed, "key", ("https://a/",), hashed, {"password": hashed}, hashed
+    )
+    grant = grant.replace(waits_since=expires, signers={"dpop": {"nonce": "n"}}, slots=(hashed,))
     assert Record.from_bytes(grant.to_bytes()) == grant
+
+
+@given(st.lists(st.tuples(st.text("abc", max_size=2), st.floats(0, 1e11)), max_size=5))
+def test_refusals_come_back_whole(refused: list[tuple[str, float]]) -> None:
+    refusals = Refusals(accepted="ff", changed=1.0, failures=2, until=3.0)
+    for fingerprint, now in refused:
+        refusals = refusals.with_refused(("password",), fingerprint, now)
+    assert Refusals.from_bytes(refusals.to_bytes()) == refusals
 
 
 @given(
@@ -39,10 +48,14 @@ def test_a_record_comes_back_whole(
             b"[" * 100_000,
             b"null",
             b"{}",
-            b'{"format": 2, "state": "x"}',
-            b'{"format": 1, "state": 7}',
-            b'{"format": 1}',
-            b'{"format": 1, "state": "x", "captured": []}',
+            b'{"format": 1, "state": "x", "captured": {}}',
+            b'{"form": 1, "state": "x"}',
+            b'{"form": 2, "state": 7}',
+            b'{"form": 2}',
+            b'{"form": 2, "state": "x", "captured": []}',
+            b'{"form": 2, "state": "x", "slots": "a"}',
+            b'{"form": 2, "state": "x", "expires_at": 1e999}',
+            b'{"form": 2, "state": "x", "expires_at": NaN}',
         ]
     )
 )
@@ -58,26 +71,24 @@ def test_a_record_cut_short_is_none() -> None:
             Record.from_bytes(data[:end])
 
 
-def test_a_refusal_holds_no_password() -> None:
-    refusal = Refusal.of(ALICE, 1000.0, None)
-    data = Record("refused", {}, refusal=refusal).to_bytes()
-    assert b"s3cret" not in data
-    assert "s3cret" not in repr(refusal)
-    assert refusal.fits(ALICE)
-    assert not refusal.fits({**ALICE, "password": "s3cret "})
-    assert not refusal.fits({"username": "alice"})
-    assert Refusal.of(ALICE, 1000.0, None).fingerprint != refusal.fingerprint
-
-
 def test_the_cool_down_doubles_while_the_same_password_is_refused() -> None:
-    refusal, waits = None, []
+    refusals, waits = Refusals(), []
     for _ in range(9):
-        refusal = Refusal.of(ALICE, 1000.0, refusal)
-        waits.append(refusal.until - 1000.0)
+        refusals = refusals.with_refused(("password",), "a1", 1000.0)
+        waits.append(refusals.refused[-1].until - 1000.0)
     assert waits[:3] == [COOL_DOWN, 2 * COOL_DOWN, 4 * COOL_DOWN]
     assert waits[-1] == COOL_DOWN_MOST
-    other = Refusal.of({**ALICE, "password": "another"}, 1000.0, refusal)
-    assert (other.count, other.until) == (1, 1000.0 + COOL_DOWN)
+    refusals = refusals.with_refused(("password",), "b2", 1000.0)
+    assert [(refusal.fingerprint, refusal.count) for refusal in refusals.refused] == [("a1", 9), ("b2", 1)]
+    assert refusals.without(refusals.refused[1]).refused == refusals.refused[:1]
+    assert refusals.refused[1].until == 1000.0 + COOL_DOWN
+
+
+def test_a_store_is_not_filled_with_refusals() -> None:
+    refusals = Refusals()
+    for number in range(3 * MOST_REFUSALS):
+        refusals = refusals.with_refused(("password",), f"{number:x}", 1000.0)
+    assert len(refusals.refused) == MOST_REFUSALS
 
 
 def test_nothing_secret_is_shown() -> None:

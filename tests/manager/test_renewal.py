@@ -284,8 +284,10 @@ def test_a_record_that_has_become_newer_is_taken_instead(
         def save(self, key: str, data: bytes, revision: str | None, *, lifetime: float | None = None) -> str:
             if self.armed:
                 self.armed = False
-                newer = Record("signed_in", {"access": "newer"}, vendor.clock.now, vendor.clock.now + LIFETIME)
-                super().save(key, newer.to_bytes(), revision)
+                kept = Record.from_bytes(self._records[key].data)
+                ends = vendor.clock.now + LIFETIME
+                newer = kept.replace(captured={"access": "newer"}, issued_at=vendor.clock.now, expires_at=ends)
+                super().save(key, newer.replace(grant="0b").to_bytes(), revision)
             return super().save(key, data, revision, lifetime=lifetime)
 
     store = Overtaken()
@@ -330,9 +332,8 @@ def test_a_record_in_a_state_that_the_file_no_longer_has_is_replaced(
     vendor: ScriptedVendor, store: MemoryStore
 ) -> None:
     vendor.session(store=store).token()
-    (key,) = store._records
-    store.delete(key)
-    store.save(key, Record("of_old", {"access": "x"}, vendor.clock.now).to_bytes(), None)
+    ((key, kept),) = store._records.items()
+    store.save(key, Record.from_bytes(kept.data).replace(state="of_old").to_bytes(), kept.revision)
     assert vendor.session(store=store).token().access == "access-2"
 
 

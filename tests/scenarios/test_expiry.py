@@ -14,6 +14,7 @@ import pytest
 
 import authflow
 from tests.scenarios.stage import FRAME, Stage
+from tests.scripted import finished
 from tests.servers import Came, Says
 
 
@@ -134,11 +135,11 @@ def test_the_answers_date_corrects_a_clock_that_is_wrong(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 0, 1e18, "soon"])
-def test_an_absurd_lifetime_is_the_vendors_fault(stage: Stage, value: Any) -> None:
+def test_an_absurd_lifetime_is_left_out(stage: Stage, value: Any) -> None:
     file = FRAME.replace(GRANT, '{ token = "{access}", ttl = "{expires_in}" }')
     stage.load(file, {"login": Says(200, {"token": "t-1", "ttl": value})})
-    with pytest.raises(authflow.VendorAnswerError):
-        stage.session.token()
+    assert stage.session.token().expires_at is None
+    assert stage.call().status_code == 200
 
 
 def test_a_lifetime_is_counted_from_when_the_request_was_sent(stage: Stage) -> None:
@@ -148,3 +149,49 @@ def test_a_lifetime_is_counted_from_when_the_request_was_sent(stage: Stage) -> N
 
     stage.load(FRAME.replace(GRANT, '{ token = "{access}", ttl = "{expires_in:int}" }'), {"login": slow})
     assert stage.session.token().expires_at == pytest.approx(time.time() + 3600, abs=5)
+
+
+def test_the_log_and_the_record_say_what_was_left_out_and_say_it_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = FRAME.replace(GRANT, '{ token = "{access}", ttl = "{expires_in:int?}" }')
+    stage.load(file, {"login": Says(200, {"token": "t-1", "ttl": "never"})})
+    for _ in range(3):
+        stage.session.login()
+    assert caplog.text.count("expires_in is left out") == 1
+    assert stage.session._manager.grants.current.record.unread_end == "expires_in"
+    stage.load(file, {"login": Says(200, {"token": "t-1", "ttl": 60})})
+    stage.session.login()
+    assert stage.session._manager.grants.current.record.unread_end == ""
+
+
+def test_the_vendor_says_when_to_renew(stage: Stage) -> None:
+    file = FRAME.replace(GRANT, '{ token = "{access}", ttl = "{expires_in:int?}", soon = "{refresh_in:int?}" }')
+    stage.load(file, {"login": Says(200, {"token": "t-1", "ttl": 1000, "soon": 100})})
+    stage.call()
+    stage.clock.ahead = 95
+    stage.call()
+    assert stage.walked() == ["login", "data", "data"]
+    stage.clock.ahead = 103
+    stage.call()
+    finished()
+    assert sorted(stage.walked()) == ["data", "login"]
+
+
+@pytest.mark.parametrize("life", [None, "60"])
+def test_a_lifetime_that_is_not_given_is_not_known(stage: Stage, life: str | None) -> None:
+    file = FRAME.replace(
+        "[exchanges.login]\n",
+        'settings.life = { optional = true }\nexpiry.lifetime = "{life?}"\n[exchanges.login]\n',
+        1,
+    )
+    stage.load(file, {}, **({"life": life} if life else {}))
+    assert (stage.session.token().expires_at is None) is (life is None)
+
+
+def test_a_lifetime_that_is_none_is_said_before_anything_is_sent(stage: Stage) -> None:
+    file = FRAME.replace(
+        "[exchanges.login]\n", 'settings.life = {}\nexpiry.lifetime = "{life}"\n[exchanges.login]\n', 1
+    )
+    with pytest.raises(authflow.ConfigurationError, match=r"life.*a duration"):
+        stage.load(file, {}, life="soon")

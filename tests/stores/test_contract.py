@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authflow.stores import EncryptedStore, FileStore, KeyringStore, MemoryStore, RedisStore, Store, new_key
+from authflow.stores import SCHEMES, EncryptedStore, FileStore, KeyringStore, MemoryStore, RedisStore, Store, new_key
 from authflow.testing.store_contract import StoreContract
 
 
@@ -64,3 +64,10 @@ class TestEncryptedRedisStore(StoreContract):
     @pytest.fixture
     def store(self, redis_store: RedisStore) -> Store:
         return EncryptedStore(redis_store, [new_key(), new_key()])
+
+
+def test_every_store_with_a_scheme_is_held_against_the_contract() -> None:
+    suites = [suite for name, suite in globals().items() if name.startswith("Test")]
+    tried = {suite.__name__.removeprefix("Test").removesuffix("Store").lower() for suite in suites}
+    missing = set(SCHEMES.values()) - tried
+    assert not missing, f"{', '.join(missing)}: add a class TestNAMEStore(StoreContract) with a fixture `store`"

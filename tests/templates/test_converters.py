@@ -1,4 +1,4 @@
-"""Converters: what they read, however it is spelled, and what they refuse. Their law is in test_template."""
+"""Converters: what they read, however it is spelled, and what they refuse. Their law is in test_documents."""
 
 from __future__ import annotations
 

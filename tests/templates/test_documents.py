@@ -117,7 +117,7 @@ def test_what_is_rendered_matches_and_reads_back(pair: tuple[Any, dict[str, Any]
 
 @pytest.mark.parametrize("kind", CONVERTERS)
 def test_the_law_covers_every_converter(kind: str) -> None:
-    assert kind in VALUES
+    assert kind in VALUES, f"give {kind} a row in VALUES: values that it writes and reads back"
 
 
 @pytest.mark.parametrize("kind", CONVERTERS)

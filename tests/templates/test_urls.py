@@ -69,7 +69,7 @@ def test_renders(template: str, values: dict[str, Any], rendered: str) -> None:
         ("a/{x}", {"x": "\ud800"}),
     ],
 )
-def test_no_value_renewals_out_of_its_place(template: str, values: dict[str, Any]) -> None:
+def test_no_value_gets_out_of_its_place(template: str, values: dict[str, Any]) -> None:
     with pytest.raises((Unfit, UnicodeEncodeError)):
         url(template).render(values, BASE)
 
@@ -159,6 +159,15 @@ def test_any_url_fits_or_mismatches(text: str, base: str) -> None:
 def test_rewrites(source: str, target: str, given_url: str, result: str | None) -> None:
     values = {"host": "h.example", "start": "https://s.example/y"}
     assert rewrite(source, target).apply(given_url, BASE, values) == result
+
+
+@pytest.mark.parametrize(
+    "written", ["caf%C3%A9", "caf%E9", "42?q=caf%E9", "42?q=%D6%D0%CE%C4", "42?flag", "42?a=1+2&&b=%2F", "42?q=a%20b&="]
+)
+def test_a_rewritten_url_keeps_what_it_does_not_name_byte_for_byte(written: str) -> None:
+    moving = rewrite("deliveries/{id}", "../tracking/{id}")
+    moved = moving.apply(f"https://a.example/v1/auth/deliveries/{written}", "https://a.example/v1/auth/", {})
+    assert moved == f"https://a.example/v1/tracking/{written}"
 
 
 @pytest.mark.parametrize(

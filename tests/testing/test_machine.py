@@ -62,7 +62,7 @@ def test_a_broken_promise_is_found_and_told_in_a_few_lines(monkeypatch: pytest.M
         grant = plain(data)
         first.setdefault("refresh", grant.captured.get("refresh"))
         captured = {**grant.captured, "refresh": first["refresh"]} if grant.captured.get("refresh") else grant.captured
-        return Record(grant.state, captured, grant.issued_at, grant.expires_at, grant.refusal)
+        return grant.replace(captured=captured)
 
     first: dict[str, Any] = {}
     assert Step is not None

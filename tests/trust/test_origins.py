@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import authflow
 from authflow.clients import default_sender, sender_for
-from authflow.clients.httpx_wire import _hand_on
 from authflow.http import Origin, Request, origin_of
 from authflow.manager.grants import ANONYMOUS
 from tests.clients.drivers import DRIVERS, Driver
@@ -236,22 +235,6 @@ def test_a_redirect_from_https_to_http_carries_nothing(vendor: ScriptedVendor) -
     session.token()
     for url in ("http://vendor.example/", "http://vendor.example:443/", "http://vendor.example:80/"):
         assert not session._manager.trusts(session._manager.grants.current, url)
-
-
-@pytest.mark.skipif(find_spec("httpx") is None, reason="it is about httpx, which is not installed here")
-@pytest.mark.parametrize("scheme", [b"http", b"https"])
-@pytest.mark.parametrize("port", [None, 80, 443])
-def test_a_hop_of_httpx_is_judged_by_scheme_host_and_port(
-    vendor: ScriptedVendor, scheme: bytes, port: int | None
-) -> None:
-    import httpcore
-
-    session = vendor.session()
-    session.token()
-    hop = httpcore.Request("GET", httpcore.URL(scheme=scheme, host=b"vendor.example", port=port, target=b"/"))
-    _hand_on(hop, session._manager.grants.current)
-    declared = scheme == b"https" and port in (None, 443)
-    assert any(name == b"Authorization" for name, _ in hop.headers) == declared
 
 
 @pytest.mark.parametrize("redirects", [False, True])

@@ -211,7 +211,7 @@ def test_the_lock_is_free_again_and_no_thread_is_left(library: str, made: list[D
         )
         error = ends(session.token, server, made)
         assert isinstance(error, authflow.VendorUnavailable)
-        assert str(error).endswith("(the answer took too long)")
+        assert "(the answer took too long)" in str(error)
         with session._manager.grants.store.lock(session._manager.grants.key, limit=1, wait=1):
             pass
     ending = time.monotonic() + 20

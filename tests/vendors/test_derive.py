@@ -232,3 +232,13 @@ class _Constant:
 
     def placeholders(self) -> Any:
         return iter(())
+
+
+@pytest.mark.parametrize("spelled", ["\\n", "\\r\\n"])
+def test_a_private_key_whose_line_breaks_are_spelled_out_is_read(spelled: str) -> None:
+    ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
+    form = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem = private.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
+    token = compute("jwt", {"key": pem.replace("\n", spelled), "algorithm": "ES256", "claims": {"sub": "me"}}, 1e9)
+    assert token.count(".") == 2

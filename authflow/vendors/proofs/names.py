@@ -16,7 +16,9 @@ from authflow.vendors.proofs.places import closure, finding, unknown, warning, w
 from authflow.vendors.vendor import Vendor
 
 #: `AuthSession`'s own parameters: no setting may be called like one.
-PARAMETERS: Final = frozenset({"vendor", "store", "client", "clock", "timeout", "untrusted", "on_store_failure"})
+PARAMETERS: Final = frozenset(
+    {"vendor", "store", "client", "clock", "timeout", "untrusted", "on_store_failure", "identity", "ask"}
+)
 #: What a state's table says of itself, and so cannot be the name of an outcome.
 KEYWORDS: Final = frozenset({"send", "present", "fail", "missing", LOST})
 #: Values that an answer brings again and again: a first one may well be given by the user.
@@ -130,6 +132,9 @@ def _known(vendor: Vendor) -> Iterator[Finding]:
         for placeholder in rewrite.target.placeholders():
             if placeholder.name not in read or placeholder.name == "_":
                 yield unknown(vendor, f"rewrites.{index}.to", "value", placeholder.name, read - {"_"})
+    for index, name in enumerate(vendor.identity):
+        if name.removesuffix("?") not in vendor.inputs:
+            yield unknown(vendor, f"identity.{index}", "credential", name, vendor.credentials)
     for index, name in enumerate(vendor.vary):
         if name not in known:
             yield unknown(vendor, f"vary.{index}", "value", name, known)

@@ -66,7 +66,7 @@ def written(vendor: Vendor) -> Iterator[Place]:
     for kind, urls in (("send", vendor.send_origins), ("present", vendor.present_origins)):
         for index, url in enumerate(urls):
             yield from _of_url(f"origins.{kind}.{index}", url)
-    for kind, template in (("lifetime", vendor.lifetime), ("idle", vendor.idle)):
+    for kind, template in (("lifetime", vendor.lifetime), ("idle", vendor.idle), ("ahead", vendor.ahead)):
         if template is not None:
             yield from _of(f"expiry.{kind}", template)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from authflow.errors import Finding
 from authflow.http import origin_of
-from authflow.templates import Exchange, Literal, Template, Text
+from authflow.templates import JWTS, Exchange, Literal, Template, Text
 from authflow.vendors.flow import EXPIRED, Presenting, Sending, refusals, rotates
 from authflow.vendors.proofs.places import closure, warning, written
 from authflow.vendors.proofs.safe import secrets_in_urls
@@ -104,7 +104,7 @@ def _may_expire(vendor: Vendor) -> bool:
     if vendor.lifetime is not None or vendor.idle is not None:
         return True
     return any(
-        placeholder.name in ("expires_in", "expires_at") or (placeholder.name == "access" and placeholder.kind == "jwt")
+        placeholder.name in ("expires_in", "expires_at") or (placeholder.name == "access" and placeholder.kind in JWTS)
         for exchange in vendor.flow.exchanges.values()
         for _, pattern in exchange.answers
         for placeholder in pattern.placeholders()

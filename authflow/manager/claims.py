@@ -1,0 +1,203 @@
+"""What a store gives is a claim, not a fact: it is judged before anything of it is used.
+
+no record of ours, of another place, granted for other servers      ─▶ None: log in
+a state that is no more, a time that is none, a value of a type
+that no pattern of the file captures, or one that it needs missing  ─▶ None: log in
+another secret got it than this session's                           ─▶ None: log in, and leave it until then
+all else                                                            ─▶ the record, with the names that the file's
+                                                                       own patterns capture, and no others
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from authflow.manager.fingerprints import Fingerprint
+from authflow.manager.identity import Identity, secrets
+from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, Record, Refusals
+from authflow.manager.token import END_OF_TIME
+from authflow.templates import PLAIN, Placeholder, Unbound, Unfit
+from authflow.vendors import EXPIRED, Given, Presenting, Values, Vendor, needs
+
+log: Final = logging.getLogger("authflow")
+
+#: May this value stand there?
+Fits = Callable[[Any], bool]
+
+_HASH: Final = re.compile("[0-9a-f]{0,32}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_SLOT: Final = re.compile("[0-9a-f]{16}")
+
+
+@dataclass(slots=True)
+class Claims:
+    """Judges the records of one account."""
+
+    vendor: Vendor
+    given: Given
+    identity: Identity
+    fingerprint: Fingerprint
+
+    def __repr__(self) -> str:
+        return f"<Claims of {self.vendor.name}>"
+
+    def record(self, key: str, data: bytes) -> tuple[Record | None, Record]:
+        """The record that may be used, or None; and what of it is anybody's: its list of slots, a mark."""
+        start = Record(self.vendor.flow.start)
+        try:
+            record = Record.from_bytes(data)
+            self._check(key, record)
+        except ValueError as error:
+            log.warning("%s: a record in the store is replaced (%s): logging in again", self.vendor.name, error)
+            return None, start
+        anybodys = start.replace(slots=record.slots, mark=record.mark)
+        captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}
+        record = record.replace(captured=captured, signers={})
+        if captured and not self.owns(record):
+            return None, anybodys
+        if not self._serves(record):
+            log.info("%s: the record in the store does not serve any more: logging in again", self.vendor.name)
+            return None, anybodys
+        if record.settings != self.identity.settings and isinstance(self._state(record), Presenting) and captured:
+            # Granted with other settings: only a refresh token that was given by hand comes here.
+            if EXPIRED not in getattr(self._state(record), "next", ()):
+                return None, anybodys
+            record = record.replace(expires_at=record.issued_at)
+        return record, anybodys
+
+    def refusals(self, data: bytes) -> Refusals:
+        """What was refused, as far as it can be believed: at worst something is sent once more."""
+        try:
+            found = Refusals.from_bytes(data)
+        except ValueError:
+            return Refusals()
+        times = [refusal.until for refusal in found.refused] + [found.changed or 0.0, found.until or 0.0]
+        fine = len(found.refused) <= MOST_REFUSALS and all(0 <= time <= END_OF_TIME for time in times)
+        fine = fine and all(refusal.count > 0 and set(refusal.names) <= self._known for refusal in found.refused)
+        return found if fine else Refusals()
+
+    def owns(self, record: Record) -> bool:
+        """Did the secrets of this session get it, as far as they are known?"""
+        for name in secrets(self.vendor):
+            value = self.given.get(name)
+            if value is None or callable(value):
+                continue
+            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):
+                return False
+        return True
+
+    @property
+    def _known(self) -> set[str]:
+        return set(self.vendor.inputs)
+
+    def _state(self, record: Record) -> Any:
+        return self.vendor.flow.states[record.state]
+
+    def _check(self, key: str, record: Record) -> None:
+        """Raises ValueError, which shows nothing of the record."""
+        if record.key != key:
+            raise ValueError("it is another's")
+        if record.servers != self.identity.servers:
+            raise ValueError("it was granted for other servers")
+        if record.state not in self.vendor.flow.states:
+            raise ValueError("its state is no more")
+        times = (record.issued_at, record.expires_at or 0.0, record.waits_since or 0.0)
+        if not all(0 <= time <= END_OF_TIME for time in times):
+            raise ValueError("its times are none")
+        if not all(_SLOT.fullmatch(slot) for slot in record.slots) or len(record.slots) > MOST_SLOTS:
+            raise ValueError("its slots are none")
+        if not _HASH.fullmatch(record.mark) or not _HASH.fullmatch(record.grant):
+            raise ValueError("its hashes are none")
+        known = captures(self.vendor)
+        if any(name in known and not _fits(self.vendor, name, value) for name, value in record.captured.items()):
+            raise ValueError("a value is of another type than the file captures")
+
+    def _serves(self, record: Record) -> bool:
+        """Has it what the present file presents in its state?"""
+        state = self._state(record)
+        if not isinstance(state, Presenting):
+            return True
+        values = Values(self.vendor, self.given, record.captured, record.issued_at)
+        names = needs(state.present.placeholders())
+        if any(record.captured.get(name) is None and name not in values.bound for name in names):
+            return False
+        if state.present.json is None and any(_unpresentable(record.captured.get(name)) for name in names):
+            return False
+        if not self.given.asks:
+            try:
+                state.present.render(values)
+            except (Unbound, Unfit):
+                return not record.captured
+        return True
+
+
+def _unpresentable(value: Any) -> bool:
+    return isinstance(value, list | dict) or (isinstance(value, str) and _CONTROL.search(value) is not None)
+
+
+# --- what the file's patterns may capture -----------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def captures(vendor: Vendor) -> Mapping[str, tuple[Fits, ...]]:
+    """The names that an answer may bring, and for each place where it may, whether a value fits there."""
+    found: dict[str, list[Fits]] = {}
+    answers = [row for exchange in vendor.flow.exchanges.values() for row in exchange.answers]
+    for _, pattern in (*answers, *vendor.answers):
+        for text in (*pattern.headers, *pattern.cookies, *pattern.challenge, *(pattern.form or ())):
+            _note(found, text[1], inside=True)
+        if pattern.text is not None:
+            _note(found, pattern.text, inside=True)
+        if pattern.json is not None:
+            _note(found, pattern.json, inside=False)
+    return {name: tuple(places) for name, places in found.items() if name != "_"}
+
+
+def _note(found: dict[str, list[Fits]], template: Any, *, inside: bool) -> None:
+    for placeholder, within in _placed(template, inside):
+        found.setdefault(placeholder.name, []).append(_test(placeholder, inside=within))
+
+
+def _placed(template: Any, inside: bool) -> Iterator[tuple[Placeholder, bool]]:
+    """Each placeholder, and whether it stands inside a text."""
+    if isinstance(template, Placeholder):
+        yield template, inside
+        return
+    items = getattr(template, "items", None)
+    if items is None:
+        yield from ((placeholder, True) for placeholder in template.placeholders())
+        return
+    for item in items:
+        yield from _placed(item[1] if isinstance(item, tuple) else item, inside)
+
+
+def _test(placeholder: Placeholder, *, inside: bool) -> Fits:
+    converter = placeholder.converter
+    if converter is PLAIN:
+        return _is_text if inside else _is_anything
+
+    def fits(value: Any) -> bool:
+        try:
+            back = converter.read(converter.write(value))
+        except (ValueError, TypeError, OverflowError, OSError):
+            return False
+        return isinstance(back, str) is isinstance(value, str)
+
+    return fits
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_anything(value: Any) -> bool:
+    return True
+
+
+def _fits(vendor: Vendor, name: str, value: Any) -> bool:
+    return any(test(value) for test in captures(vendor).get(name, ()))

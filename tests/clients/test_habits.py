@@ -1,0 +1,204 @@
+"""What users of the clients do around a request, and expect to work as with the client's own auth."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import authflow
+from tests.clients.drivers import DRIVERS
+from tests.servers import Came, Listener, Says
+from tests.trust.wire import writing
+
+Listen = Callable[..., Listener]
+LIBRARIES = sorted({driver.library for driver in DRIVERS})
+HTTPX = [library for library in LIBRARIES if library.startswith("httpx")]
+
+
+def vendor(url: str, **more: Any) -> dict[str, Any]:
+    login = {
+        "request": {"method": "POST", "url": "login", "json": {"u": "{username}", "p": "{password}"}},
+        "answers": {"granted": {"status": 200, "json": {"token": "{access}"}}},
+    }
+    return {"extends": "relogin", "name": "acme", "base_url": f"{url}/", "exchanges": {"login": login}, **more}
+
+
+class Vendor:
+    """Grants token after token, and takes the last one only; `data` answers what is asked with a good one."""
+
+    def __init__(self, listen: Listen, data: Callable[[Came], Says] = lambda came: Says(json={})) -> None:
+        self.granted = 0
+        self.data, self.rejection = data, Says(401, {})
+        self.listener = listen(self.says)
+
+    def says(self, came: Came) -> Says:
+        if came.path == "/login":
+            self.granted += 1
+            return Says(json={"token": f"token-{self.granted}"})
+        good = came.headers.get("authorization") == f"Bearer token-{self.granted}"
+        return self.data(came) if good else self.rejection
+
+    def session(self, **more: Any) -> authflow.AuthSession:
+        return authflow.AuthSession(vendor(self.listener.url, **more), username="alice", password="s3cret")
+
+    def revoke(self) -> None:
+        self.granted += 1
+
+
+@contextlib.contextmanager
+def client(library: str, session: authflow.AuthSession, **more: Any) -> Iterator[Any]:
+    lib = importlib.import_module(library)
+    made = lib.Session() if library not in HTTPX else lib.Client(trust_env=False, **more)
+    if library not in HTTPX:
+        made.trust_env = False
+    made.auth = getattr(session, library)
+    with made:
+        yield made
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_cookie_of_a_rejection_goes_with_the_second_send(library: str, listen: Listen) -> None:
+    acme = Vendor(listen)
+    session = acme.session()
+    session.token()
+    acme.revoke()
+    acme.rejection = Says(401, {}, {"Set-Cookie": "node=b7; Path=/"})
+    with client(library, session) as http:
+        answer = http.get(f"{acme.listener.url}/data", headers={"Cookie": "mine=1"})
+        assert (answer.status_code, http.cookies.get("node")) == (200, "b7")
+    assert [came.headers["cookie"] for came in acme.listener.came if came.path == "/data"] == [
+        "mine=1",
+        "mine=1; node=b7",
+    ]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_turned_away_answer_stands_in_the_history_without_the_token(library: str, listen: Listen) -> None:
+    acme = Vendor(listen)
+    session = acme.session()
+    session.token()
+    acme.revoke()
+    with client(library, session) as http:
+        answer = http.post(f"{acme.listener.url}/data", json={"a": 1})
+    assert [earlier.status_code for earlier in answer.history] == [401]
+    assert "token" not in str(dict(answer.history[0].request.headers))
+    assert answer.history[0].request.method == "POST"
+
+
+@pytest.mark.parametrize("library", HTTPX)
+@pytest.mark.parametrize("error", ["status", "own"])
+def test_a_hook_that_raises_keeps_no_revoked_token_alive(library: str, error: str, listen: Listen) -> None:
+    acme, lib = Vendor(listen), importlib.import_module(library)
+    session = acme.session()
+    session.token()
+
+    def check(response: Any) -> None:
+        if error == "status":
+            response.raise_for_status()
+        elif response.status_code >= 400:
+            raise LookupError("own")
+
+    acme.revoke()
+    url = f"{acme.listener.url}/data"
+    with client(library, session, event_hooks={"response": [check]}) as http:
+        with pytest.raises((lib.HTTPStatusError, LookupError)):
+            http.get(url)
+        assert http.get(url).status_code == 200
+
+    async def asynchronously() -> int:
+        async def check_later(response: Any) -> None:
+            check(response)
+
+        acme.revoke()
+        async with lib.AsyncClient(
+            auth=getattr(session, library), trust_env=False, event_hooks={"response": [check_later]}
+        ) as http:
+            with pytest.raises((lib.HTTPStatusError, LookupError)):
+                await http.get(url)
+            return int((await http.get(url)).status_code)
+
+    assert asyncio.run(asynchronously()) == 200
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/x-ndjson", "Application/Octet-Stream; x=1"])
+def test_a_body_pattern_holds_no_stream_back(library: str, kind: str) -> None:
+    go_on = threading.Event()
+
+    def write(connection: Any) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + b"data: 1\n\n")
+        go_on.wait(20)
+
+    error = {"status": 200, "json": {"errors": [{"code": "UNAUTHENTICATED"}]}}
+    with writing(write) as url:
+        session = authflow.AuthSession(
+            {
+                "name": "acme",
+                "extends": "api-key",
+                "base_url": url,
+                "answers": {"rejected": [{"status": 401}, error]},
+            },
+            api_key="k",
+        )
+        with client(library, session) as http:
+            if library not in HTTPX:
+                with http.get(url, stream=True, timeout=20) as response:
+                    first = next(response.iter_lines(chunk_size=1))
+            else:
+                with http.stream("GET", url, timeout=20) as response:
+                    first = next(response.iter_lines())
+        assert first in (b"data: 1", "data: 1")
+        assert not go_on.is_set()
+        go_on.set()
+
+
+@pytest.mark.parametrize("library", HTTPX)
+def test_auths_compose(library: str, listen: Listen) -> None:
+    lib: Any = importlib.import_module(library)
+    acme = Vendor(listen)
+    session = acme.session()
+    url = f"{acme.listener.url}/data"
+
+    class Both(lib.Auth):  # type: ignore[misc]
+        def auth_flow(self, request: Any) -> Any:
+            request.headers["X-Key"] = "k"
+            yield from getattr(session, library).auth_flow(request)
+
+    with lib.Client(auth=Both(), trust_env=False) as http:
+        assert http.get(url).status_code == 200
+        acme.revoke()
+        assert [http.get(url).status_code for _ in range(2)] == [401, 200], "the caller's, and the next one renews"
+    assert {came.headers.get("x-key") for came in acme.listener.came if came.path == "/data"} == {"k"}
+
+    async def asynchronously(fresh: authflow.AuthSession) -> int:
+        class Later(lib.Auth):  # type: ignore[misc]
+            def auth_flow(self, request: Any) -> Any:
+                yield from getattr(fresh, library).auth_flow(request)
+
+        async with lib.AsyncClient(auth=Later(), trust_env=False) as http:
+            with pytest.raises(authflow.ConfigurationError, match=r"await session\.atoken\(\)` first"):
+                await http.get(url)
+            await fresh.atoken()
+            return int((await http.get(url)).status_code)
+
+    assert asyncio.run(asynchronously(acme.session())) == 200
+
+
+def test_httpx_auth_adds_a_key(listen: Listen) -> None:
+    httpx_auth = pytest.importorskip("httpx_auth")
+    httpx = importlib.import_module("httpx")
+    acme = Vendor(listen)
+    for auth in (
+        httpx_auth.HeaderApiKey("k") + acme.session().httpx,
+        httpx_auth.HeaderApiKey("k") & acme.session().httpx,
+    ):
+        with httpx.Client(auth=auth, trust_env=False) as http:
+            assert http.get(f"{acme.listener.url}/data").status_code == 200
+    assert {came.headers.get("x-api-key") for came in acme.listener.came if came.path == "/data"} == {"k"}
