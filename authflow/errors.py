@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 
-def harmless(text: str) -> str:
+def harmless(text: str, keep: str = "") -> str:
     """Text for people, whatever a vendor, a record, a file or a plugin says: what a terminal would act upon, and what
-    turns the direction of writing, is spelled out. So it is one line.
+    turns the direction of writing, is spelled out. So it is one line, unless `keep` has line breaks.
     """
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    return "".join(char if char.isprintable() or char in keep else f"\\u{ord(char):04x}" for char in text)
 
 
 class AuthFlowError(Exception):

@@ -86,7 +86,7 @@ def sealed_call(function: F) -> F:
     @functools.wraps(function)
     def called(*arguments: Any, **named: Any) -> Any:
         call = _Call(function, arguments, named)
-        del arguments, named
+        arguments, named = (), {}  # reporters look for them under these names
         try:
             return call()
         except BaseException as error:
@@ -96,7 +96,7 @@ def sealed_call(function: F) -> F:
     @functools.wraps(function)
     async def awaited(*arguments: Any, **named: Any) -> Any:
         call = _Call(function, arguments, named)
-        del arguments, named
+        arguments, named = (), {}  # reporters look for them under these names
         try:
             return await call()
         except BaseException as error:

@@ -20,6 +20,7 @@ import contextlib
 import difflib
 import os
 import re
+import secrets
 import shlex
 import stat
 import tomllib
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import UNSET
@@ -281,11 +282,12 @@ def place_of(spec: str, store: Store | None = None) -> str:
 
 
 def _has_password(store: str) -> bool:
-    """Whether a store's URL holds one; what is no URL holds none."""
+    """Whether a store's URL holds one, before its host or in its query; what is no URL holds none."""
     try:
-        return urlsplit(store).password is not None
+        parts = urlsplit(store)
     except ValueError:
         return "@" in store
+    return parts.password is not None or any("password" in name.lower() for name, _ in parse_qsl(parts.query, True))
 
 
 def _refuse_secret(account: Account, name: str, entry: Input, value: Any, handed: Mapping[str, str]) -> None:
@@ -354,11 +356,12 @@ def add_account(account: Account, path: Path | None = None) -> Path:
     path = path or config_path()
     check_new(account.name, path)
     block = "\n".join(_lines(account)) + "\n"
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         old = path.read_bytes() if path.exists() else b""
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        with open(os.open(fresh, flags, 0o600), "wb") as file:
             file.write(old + (b"\n" if old else b"") + block.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from authflow.cli.sources import variables
-from authflow.errors import ConfigurationError
+from authflow.errors import ConfigurationError, harmless
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -115,7 +115,7 @@ def _shown(stack: contextlib.ExitStack, what: str) -> Status | None:
     from rich.console import Console
     from rich.text import Text
 
-    return stack.enter_context(Console(stderr=True).status(Text(what)))
+    return stack.enter_context(Console(stderr=True).status(Text(harmless(what))))
 
 
 def _prompt(name: str, title: str, hidden: bool) -> str:
@@ -126,5 +126,5 @@ def _prompt(name: str, title: str, hidden: bool) -> str:
             f"{title} is wanted, and nobody can be asked for it here: set {variable}, {by_hand}, or say in the config "
             "file where to get it"
         )
-    answer: str = click.prompt(title, hide_input=hidden, err=True)
+    answer: str = click.prompt(harmless(title), hide_input=hidden, err=True)
     return answer

@@ -29,10 +29,10 @@ from authflow.cli.options import complete_account, json_option, pairs, store_opt
 from authflow.cli.sources import Source
 from authflow.cli.spans import span
 from authflow.clients import ADAPTERS, default_sender
-from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin
+from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin, harmless
 from authflow.http import Request, origin_of, without_query
 from authflow.manager import NoAnswer, Record, TooLarge
-from authflow.stores import Store, open_store
+from authflow.stores import Store, open_store, plain_backend
 from authflow.templates import Unbound, Unfit
 from authflow.vendors import Values
 
@@ -91,7 +91,8 @@ def doctor(
         colours = {GOOD: "green", WARNING: "yellow", BAD: "red"}
         for check in checks:
             click.echo(
-                f"{click.style(check.result.ljust(4), colours[check.result])}  {check.what.ljust(width)}  {check.says}"
+                f"{click.style(check.result.ljust(4), colours[check.result])}  "
+                f"{harmless(check.what.ljust(width))}  {harmless(check.says)}"
             )
     context.exit(REFUSED if any(check.result == BAD for check in checks) else 0)
 
@@ -105,7 +106,8 @@ def examine(chosen: Callable[[], list[Account]], *, offline: bool = False) -> It
         yield _config(read_accounts())
     except ConfigurationError as error:
         yield Check("config", BAD, str(error))
-    yield _keyring(wanted=any(_uses_keyring(account) for account in accounts))
+    allowed = any(str(account.store).endswith("?plaintext=allow") for account in accounts)
+    yield _keyring(wanted=any(_uses_keyring(account) for account in accounts), allowed=allowed)
     if not accounts:
         yield _fallback()
     for account in accounts:
@@ -149,7 +151,7 @@ def _uses_keyring(account: Account) -> bool:
     return "keyring" in sources or (isinstance(account.store, str) and account.store.startswith("keyring"))
 
 
-def _keyring(*, wanted: bool) -> Check:
+def _keyring(*, wanted: bool, allowed: bool) -> Check:
     lacking = BAD if wanted else WARNING
     try:
         import keyring
@@ -158,10 +160,12 @@ def _keyring(*, wanted: bool) -> Check:
     try:
         backend = keyring.get_keyring()
         name = f"{type(backend).__module__}.{type(backend).__name__}"
-        usable = float(backend.priority) > 0
+        usable, plain = float(backend.priority) > 0, plain_backend(backend)
     except Exception as error:
         # Any class: backends let the errors of D-Bus and of the operating system through.
         return Check("keyring", lacking, f"cannot be used ({type(error).__name__})")
+    if usable and plain:
+        return Check("keyring", WARNING if allowed else lacking, f"{plain} keeps plain text: install another")
     return Check(
         "keyring", GOOD if usable else lacking, name if usable else f"{name} keeps nothing: unlock or install one"
     )

@@ -30,6 +30,7 @@ from authflow.errors import (
     VendorAnswerError,
     VendorFileError,
     VendorUnavailable,
+    harmless,
 )
 
 DONE: Final = 0
@@ -69,7 +70,7 @@ class Failed(click.ClickException):
     """The end of a verb: one line, and an exit code. `facts` stand beside the message where JSON is wanted."""
 
     def __init__(self, message: str, code: int, **facts: Any) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(harmless(" ".join(message.split())))
         self.exit_code = code  # type: ignore[misc]
         self.facts = facts
 

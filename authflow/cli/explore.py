@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authflow.cli.exits import REFUSED, Failed
+from authflow.errors import harmless
 
 if TYPE_CHECKING:
     from authflow.testing import Exploration
@@ -31,9 +32,9 @@ def explore(vendors: Sequence[str], examples: int, steps: int, seed: int | None,
             set_hypothesis_home_dir(scratch)  # or it leaves a folder where the user stands
             found[vendor] = testing.explore(vendor, examples=examples, steps=steps, seed=seed, progress=progress)
         for reason in found[vendor].cannot:
-            print(f"{vendor}: not simulated: {reason}", file=sys.stderr)
+            print(harmless(f"{vendor}: not simulated: {reason}"), file=sys.stderr)
         if findings is None:
-            print(f"{vendor}:\n{_shown(found[vendor])}")
+            print(harmless(f"{vendor}:\n{_shown(found[vendor])}", "\n"))
     if findings is not None:
         explored = [_facts(vendor, result) for vendor, result in found.items()]
         print(json.dumps({"findings": findings, "explored": explored}, indent=1))

@@ -166,7 +166,7 @@ def _commands() -> click.Group:
     def vendors(as_json: bool) -> None:
         """List the installed vendors: name, title, and what each needs."""
         from authflow import plugins
-        from authflow.errors import VendorFileError
+        from authflow.errors import VendorFileError, harmless
         from authflow.vendors import drawing as draw
 
         rows = []
@@ -180,7 +180,7 @@ def _commands() -> click.Group:
         if as_json:
             print(json.dumps(rows, indent=1))
         for row in rows if not as_json else ():
-            print(f"{row['name']}: {row['title']} ({', '.join(row['needs']) or 'needs nothing'})")
+            print(harmless(f"{row['name']}: {row['title']} ({', '.join(row['needs']) or 'needs nothing'})"))
         if not rows and not as_json:
             print("none; a vendor file is used by its path")
 

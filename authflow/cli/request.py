@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import contextlib
 import json
 import re
@@ -19,7 +20,7 @@ from authflow.cli.desk import Desk, counting
 from authflow.cli.exits import DONE, MISUSED, REFUSED, UNAVAILABLE, UNKEPT, Failed
 from authflow.cli.fetching import Order, Reply, fetch
 from authflow.cli.options import account_options, complete_account, json_option, opened
-from authflow.errors import AuthFlowError, ConfigurationError
+from authflow.errors import AuthFlowError, ConfigurationError, harmless
 from authflow.http import Pairs, folder, origin_of, resolve, without_query
 from authflow.manager import presents_at
 
@@ -159,13 +160,19 @@ def _sink(output: Path | None) -> Iterator[IO[bytes]]:
 def _print(reply: Reply, sink: IO[bytes], *, include: bool, anything: bool, count: Callable[[int], None]) -> None:
     if include:
         head = [f"{reply.status} {reply.reason}".strip(), *(f"{name}: {value}" for name, value in reply.headers)]
-        sink.write("\n".join([*head, "", ""]).encode("utf-8", "replace"))
+        sink.write("\n".join([*map(harmless, head), "", ""]).encode("utf-8", "replace"))
+    text = codecs.getincrementaldecoder("utf-8")("replace") if sink.isatty() and not anything else None
     for chunk in reply.chunks:
         if not anything and b"\0" in chunk and sink.isatty():
             raise Failed("the body is no text: write it to a file with -o FILE (-o - prints it all the same)", MISUSED)
-        sink.write(chunk)
+        sink.write(chunk if text is None else _tame(text.decode(chunk)))
         sink.flush()
         count(len(chunk))
+
+
+def _tame(text: str) -> bytes:
+    """Of a body, what a terminal will not act upon."""
+    return harmless(text.replace("\r\n", "\n"), "\n\t").encode("utf-8", "replace")
 
 
 def _document(reply: Reply, content: bytes) -> bytes:

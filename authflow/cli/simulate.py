@@ -14,6 +14,7 @@ import click
 
 from authflow.cli.exits import MISUSED, Failed
 from authflow.cli.options import complete_account, json_option, pairs
+from authflow.errors import harmless
 
 
 def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -67,7 +68,7 @@ def simulate(
         except ValueError as error:
             raise Failed(f"--fault {fault}: {error}", MISUSED) from None
     for reason in (*simulator.cannot, *unreached(simulator)):
-        print(f"not simulated: {reason}", file=sys.stderr)
+        print(harmless(f"not simulated: {reason}"), file=sys.stderr)
     with contextlib.ExitStack() as stack:
         try:
             base_url = stack.enter_context(serving(simulator, port, verbose=not quiet))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError
+from authflow.stores import plain_backend
 
 #: Under which service the passwords of accounts stand in the keyring; the user name there says the account and the
 #: input, and to whom the password belongs: accounts of one name, in other files, may be of other vendors.
@@ -52,6 +53,8 @@ class Source:
 
     def remember(self, where: str, value: str) -> None:
         """Put what was typed into the keyring. Raises ConfigurationError."""
+        if plain := _keyring(where, lambda keyring: plain_backend(keyring.get_keyring())):
+            raise ConfigurationError(f"{where}: this machine's keyring, {plain}, keeps plain text: name another place")
         _keyring(where, lambda keyring: keyring.set_password(KEYRING_SERVICE, where, value))
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -14,7 +14,7 @@ from authflow.cli.accounts import Account, Opened, config_path, find_account, op
 from authflow.cli.desk import Desk
 from authflow.cli.options import complete_account, json_option, pairs, store_option
 from authflow.cli.spans import bar, span
-from authflow.errors import AuthFlowError, ConfigurationError
+from authflow.errors import AuthFlowError, ConfigurationError, harmless
 
 COLUMNS: Final = ("account", "vendor", "state", "time left", "kept in")
 
@@ -47,14 +47,15 @@ def status(accounts: tuple[str, ...], settings: tuple[str, ...], store: str | No
         chosen = list(read_accounts().values())
     lines = Desk().wait_for("Looking", lambda: [look(account) for account in chosen])
     now = time.time()
+    shown = list(map(_tamed, lines))
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines]))
     elif not lines:
         click.echo(f"No accounts in {config_path()}: authflow login VENDOR --save NAME adds one.", err=True)
     elif sys.stdout.isatty():
-        _table(lines, now)
+        _table(shown, now)
     else:
-        for line in lines:
+        for line in shown:
             click.echo("  ".join([line.account, line.vendor, _state(line, now), _left(line, now), line.store]))
 
 
@@ -90,6 +91,11 @@ def _read(line: Line, one: Opened) -> Line:
 
 def _nobody(name: str, title: str, hidden: bool) -> str:
     raise ConfigurationError(f"the {title} is needed even to find its record")
+
+
+def _tamed(line: Line) -> Line:
+    facts: list[Any] = [harmless(fact) if isinstance(fact, str) else fact for fact in asdict(line).values()]
+    return Line(*facts)
 
 
 def _state(line: Line, now: float) -> str:

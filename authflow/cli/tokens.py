@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from authflow.cli.desk import Desk
 from authflow.cli.options import account_argument, account_options, json_option, opened
 from authflow.cli.sources import WAYS, variables
 from authflow.cli.spans import span
+from authflow.errors import harmless
 from authflow.manager import Token
 
 
@@ -78,7 +80,8 @@ def token(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
     desk = Desk()
     one = opened(desk, account, **chosen)
     fresh = desk.wait_for(f"Getting a token from {one.vendor.title}", one.session(timeout=timeout).token)
-    click.echo(json.dumps({"token": fresh.access, **_facts(one, fresh)}) if as_json else fresh.access)
+    shown = harmless(fresh.access) if sys.stdout.isatty() else fresh.access
+    click.echo(json.dumps({"token": fresh.access, **_facts(one, fresh)}) if as_json else shown)
 
 
 @click.command()

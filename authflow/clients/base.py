@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
-from authflow.http import Pairs, Request, add_query
+from authflow.http import Pairs, Request, add_query, is_loopback
 from authflow.manager import NoAnswer, TooLarge
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.
@@ -22,8 +22,8 @@ CONNECT: Final = 10.0
 
 
 def may_be_proxied(url: str) -> bool:
-    """May what the environment says of proxies count? Plain http is for this machine alone, and stays on it."""
-    return not url.lower().startswith("http:")
+    """May what the environment says of proxies count? What is for this machine alone, plain http say, stays on it."""
+    return not url.lower().startswith("http:") and not is_loopback((urlsplit(url).hostname or "").rstrip("."))
 
 
 def no_answer(error: BaseException, deadline: Deadline, *, sent: bool) -> NoAnswer:

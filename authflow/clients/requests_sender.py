@@ -39,8 +39,9 @@ class RequestsSender:
         try:
             prepared = library.Request(request.method, request.url, headers=headers, data=_as_given(request)).prepare()
             with _own_connections(library, session, deadline) as own:
-                own.trust_env = own.trust_env and may_be_proxied(request.url)
                 settings = own.merge_environment_settings(prepared.url, {}, True, None, None)
+                if not may_be_proxied(request.url):
+                    settings["proxies"] = dict(own.proxies)
                 settings["timeout"] = min(CONNECT, timeout), timeout
                 with own.send(prepared, allow_redirects=False, **settings) as response:
                     status = response.status_code  # first: a multiplexed session's answer comes when it is asked for
@@ -142,6 +143,7 @@ class _Handing:
 
 class _Handed:
     deadline: Deadline
+    debuglevel = 0  # else `http.client` may print all of an exchange
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]

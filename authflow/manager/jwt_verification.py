@@ -16,7 +16,7 @@ from typing import Any, Final
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import Request, origin_of, without_query
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
-from authflow.templates import CONVERTERS, UrlTemplate
+from authflow.templates import CONVERTERS, UrlTemplate, number
 from authflow.vendors import Values
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -67,9 +67,9 @@ class Verifier:
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         now = self._clock()
-        if float(claims["exp"]) + LEEWAY <= now:
+        if number(claims["exp"]) + LEEWAY <= now:  # `number` takes nothing that is not finite
             raise ValueError("it has expired")
-        if float(claims.get("nbf", 0)) - LEEWAY > now:
+        if number(claims.get("nbf", 0)) - LEEWAY > now:
             raise ValueError("it is not valid yet")
 
     def _client(self, url: str, values: Values, deadline: float) -> Any:

@@ -8,12 +8,13 @@ Pure: a flow goes in, text comes out. Every state and edge carries its name, so 
 
 from __future__ import annotations
 
+import html
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Final, NamedTuple
 
+from authflow.errors import harmless
 from authflow.vendors import Failing, Flow, Presenting, Sending, State
 
 ROW: Final = 118
@@ -23,6 +24,11 @@ LETTER: Final = 8.2
 LANE: Final = 26
 MARGIN: Final = 10
 _SIDES: Final = {"left": -1, "right": 1}
+
+
+def escape(text: str) -> str:
+    """Text on the page, whoever said it."""
+    return html.escape(harmless(text, "\n"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,11 @@ import json
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from string import Template
 from typing import Any, Final
 
-from authflow.recording.diagram import described, diagram
+from authflow.recording.diagram import described, diagram, escape
 from authflow.recording.events import Asked, Edge, Renewal, Story, Wire
 
 #: So many requests with the same end are drawn one by one in the sequence.

@@ -2,7 +2,8 @@
 
     "memory"                              this process only
     "file", "./folder", Path, "file:///…" a folder of records, for one user of one machine
-    "keyring", "keyring:///folder"        the same, encrypted, the key in the operating system's keyring
+    "keyring", "keyring:///folder"        the same, encrypted, the key in the operating system's keyring; one that keeps
+                                          it as plain text is refused, unless "?plaintext=allow" stands behind
     "redis://…", "rediss://…", "unix://…" a fleet
     "encrypted+" before any of these      encrypted with the key in the environment variable AUTHFLOW_KEY
     "scheme://…" of a plugin, or an object of the `Store` protocol
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ from authflow.stores.base import Conflict, LockTimeout, Store, Stored
 if TYPE_CHECKING:
     from authflow.stores.encrypted import EncryptedStore, new_key
     from authflow.stores.file import FileStore
-    from authflow.stores.keyring import KeyringStore
+    from authflow.stores.keyring import KeyringStore, plain_backend
     from authflow.stores.memory import MemoryStore
     from authflow.stores.redis import RedisStore
 
@@ -45,6 +47,7 @@ __all__ = [
     "Stored",
     "new_key",
     "open_store",
+    "plain_backend",
 ]
 
 _HOMES = {
@@ -54,6 +57,7 @@ _HOMES = {
     "MemoryStore": "memory",
     "RedisStore": "redis",
     "new_key": "encrypted",
+    "plain_backend": "keyring",
 }
 
 Factory = Callable[[str], Store]
@@ -82,14 +86,14 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
         )
     known = {**dict.fromkeys(SCHEMES, _open_url), **(factories or {})}
     scheme, mark, _ = spec.partition("://")
-    if (mark or spec in known) and scheme in known:
-        return known[scheme](spec)
+    if scheme in known or (not mark and spec.partition("?")[0] in known):
+        return known[scheme.partition("?")[0]](spec)
     outer, plus, inner = spec.partition("+")
     if plus and outer == "encrypted":
         from authflow.stores.encrypted import EncryptedStore
 
         return EncryptedStore(open_store(inner, factories=factories))
-    if not mark and (word := spec.partition(":")[0]) != spec and word in known:
+    if not mark and (word := spec.partition(":")[0]) != spec and (word in known or re.match(r"\w+:[^/\\]*@", spec)):
         raise ConfigurationError(
             f"A store's URL has slashes behind its scheme ({word}://…), and three before a path (file:///folder)."
         )
@@ -121,6 +125,6 @@ SCHEMES: Mapping[str, str] = {
 
 
 def _open_url(url: str) -> Store:
-    scheme = url.partition("://")[0]
+    scheme = re.split(r"://|\?", url)[0]
     store: Store = importlib.import_module(f"{__name__}.{SCHEMES[scheme]}").open_url(url)
     return store

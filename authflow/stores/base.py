@@ -89,7 +89,7 @@ class Store(Protocol):
 def url_path(url: str) -> str | None:
     """For stores that are folders: the path in `file:///path` or `keyring:///path`; None for the scheme alone."""
     parts = urlsplit(url)
-    if "://" not in url:
+    if "://" not in url and "?" not in url:
         return None
     if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
         raise ConfigurationError(

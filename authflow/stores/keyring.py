@@ -20,7 +20,7 @@ from authflow.stores.encrypted import KEY_VARIABLE, EncryptedStore, Keys, new_ke
 from authflow.stores.file import FileStore
 from authflow.stores.private import state_folder
 
-__all__ = ["KeyringKey", "KeyringStore"]
+__all__ = ["KeyringKey", "KeyringStore", "plain_backend"]
 
 SERVICE = "authflow"
 """Under which service the key stands in the keyring; its user name there is the folder."""
@@ -34,15 +34,21 @@ _LOCK = "keyring-key"
 
 def open_url(url: str) -> KeyringStore:
     """The store that `store="keyring"`, or a URL with that scheme, stands for."""
-    return KeyringStore(url_path(url))
+    place, mark, option = url.partition("?")
+    if mark and option != "plaintext=allow":
+        raise ConfigurationError("A keyring store has one option: keyring?plaintext=allow, keyring:///folder?….")
+    return KeyringStore(url_path(place), plaintext=bool(mark))
 
 
 class KeyringStore(EncryptedStore):
-    """Keeps records encrypted in the folder `path`, by default a folder of its own in this user's state folder."""
+    """Keeps records encrypted in the folder `path`, by default a folder of its own in this user's state folder.
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    `plaintext`: the key may lie in a keyring that keeps it as plain text, beside the records for all who read files.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, plaintext: bool = False) -> None:
         self._files = FileStore(state_folder() / "keyring" if path is None else path)
-        super().__init__(self._files, KeyringKey(self._files))
+        super().__init__(self._files, KeyringKey(self._files, plaintext))
 
     @property
     def folder(self) -> Path:
@@ -59,11 +65,17 @@ class KeyringKey:
     Raises `StoreError` when there is no keyring that keeps it.
     """
 
-    def __init__(self, files: FileStore) -> None:
-        self._files = files
+    def __init__(self, files: FileStore, plaintext: bool = False) -> None:
+        self._files, self._plaintext = files, plaintext
 
     def __call__(self) -> Keys:
         """The key, as the only one of a list."""
+        plain = "" if self._plaintext else _asked(lambda keyring: plain_backend(keyring.get_keyring()))
+        if plain:
+            raise StoreError(
+                f"This machine's keyring, {plain}, keeps plain text, which anybody can read who can read the records: "
+                f"{_ALTERNATIVES}; or allow it: store='keyring?plaintext=allow'."
+            )
         with ExitStack() as held:
             try:
                 held.enter_context(self._files.lock(_LOCK, limit=120, wait=120))
@@ -90,6 +102,16 @@ class KeyringKey:
     @property
     def _name(self) -> str:
         return os.path.realpath(self._files.folder)
+
+
+def plain_backend(backend: Any) -> str:
+    """The name of the backend of `keyring` in which what is written now would lie as plain text, or nothing."""
+    for inner in getattr(backend, "backends", None) or [backend]:  # of several, the first takes what is written
+        kind = type(inner)
+        plain = any("plaintext" in cls.__name__.lower() for cls in kind.__mro__)
+        encrypt = getattr(inner, "encrypt", None)  # those of keyrings.alt, of which some encrypt nothing
+        return f"{kind.__module__}.{kind.__name__}" if plain or (encrypt and encrypt(b"text") == b"text") else ""
+    return ""
 
 
 def _asked(question: Callable[[Any], Any]) -> Any:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def open_url(url: str) -> RedisStore:
     """The store that `store="redis"`, or a URL with that scheme, stands for."""
     if "://" not in url:
         raise ConfigurationError(
-            f"{url!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
+            f"{re.split('[?:]', url)[0]!r} needs its address: redis://host:6379/0, rediss://… or unix:///path/to/socket."
         )
     return RedisStore(url)
 

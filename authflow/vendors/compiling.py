@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from msgspec import UNSET
 
 from authflow import templates as t
-from authflow.errors import Finding
+from authflow.errors import Finding, harmless
 from authflow.templates import (
     AnswerPattern,
     Answers,
@@ -96,7 +96,7 @@ class Compiler:
             return None
         return Vendor(
             name=form.name,
-            title=form.title or form.name,
+            title=harmless(form.title or form.name),
             file=self.file,
             base_url=base_url,
             settings=form.settings,

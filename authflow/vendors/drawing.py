@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
+from authflow.errors import harmless
 from authflow.templates import Present
 from authflow.vendors.flow import EXPIRED, UNAVAILABLE, Failing, Presenting, Sending, State
 from authflow.vendors.vendor import Vendor
@@ -38,7 +39,7 @@ def outline(vendor: Vendor) -> str:
         edges = _edges(state)
         width = max((len(label) for label, _ in edges), default=0)
         lines += [f"    {label.ljust(width)} → {target}" for label, target in edges]
-    return "\n".join(lines) + "\n"
+    return harmless("\n".join(lines) + "\n", "\n")
 
 
 def facts(vendor: Vendor) -> dict[str, Any]:
@@ -144,7 +145,8 @@ def _targets(state: State) -> dict[str, str]:
 
 def _plain(text: str) -> str:
     """Text that Mermaid takes for nothing else: what it could take for syntax, as its numbered entities."""
-    return re.sub(r'["#;:<>{}\[\]\\`\n\r]', lambda found: f"#{ord(found[0])};", text)
+    numbered = re.sub(r'["#;:<>{}\[\]\\`\n\r]', lambda found: f"#{ord(found[0])};", text)
+    return harmless(numbered)
 
 
 # --- the longest walk -------------------------------------------------------------------------------------------------
@@ -280,4 +282,4 @@ def story(vendor: Vendor) -> str:
             lines.append(f"{'':{wide}}   {'':{wide}}  ({item.text})")
         else:
             lines.append(f"{who[item.sender]:>{wide}} → {who[item.receiver]:{wide}}  {item.text}")
-    return "\n".join(lines) + "\n"
+    return harmless("\n".join(lines) + "\n", "\n")
