@@ -234,9 +234,14 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_harms_nobody_else(tmp_pat
         "authflow.AuthSession({'name': 'a', 'extends': 'bearer'}, token='t', base_url='https://a.example/'); "
         "print(*p.broken_plugins())"
     )
-    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    path = os.pathsep.join([str(Path(authflow.__file__).parents[1]), str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for text in (done.stdout, done.stderr):
         assert "the plugin remains of leftover cannot be imported (ModuleNotFoundError" in text
