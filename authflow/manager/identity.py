@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from authflow.errors import ConfigurationError
 from authflow.http import origin_of
@@ -56,10 +57,11 @@ def complete(vendor: Vendor, given: Given) -> Given:
     except Unfit as error:
         raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
     excused = only_for_base_url(vendor) if given.get("base_url") is not None else ()
+    lacking = [name for name, entry in inputs.items() if name not in (*whole, *excused) and not entry.optional]
+    # A default that could not be filled lacks what is named already.
     missing = [
-        f"{name} ({entry.title})" if entry.title else name
-        for name, entry in inputs.items()
-        if name not in whole and not entry.optional and name not in excused
+        f"{name} ({inputs[name].title})" if inputs[name].title else name
+        for name in [name for name in lacking if inputs[name].default is UNSET] or lacking
     ]
     if missing:
         what = "credential or setting" if len(missing) == 1 else "credentials or settings"

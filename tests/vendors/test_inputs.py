@@ -66,7 +66,7 @@ def test_braces_that_name_no_input_are_text() -> None:
 
 def test_what_a_default_lacks_is_missing_by_name() -> None:
     vendor = vendor_of(**settings(tenant={}, token_url={"default": "https://op.example/{tenant}"}))
-    with pytest.raises(authflow.ConfigurationError, match="tenant"):
+    with pytest.raises(authflow.ConfigurationError, match=r"the credential or setting tenant$"):
         authflow.AuthSession(vendor, **CLIENT)
 
 
