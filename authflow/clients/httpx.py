@@ -44,6 +44,10 @@ def sender(library: str, client: Any) -> Sender:
     return HttpxSender(library, client)
 
 
+#: What is laid over most requests.
+BEARER: Final = ("Authorization",)
+
+
 @functools.cache
 def _auth_class(library: str) -> type[Any]:
     lib: Any = importlib.import_module(library)
@@ -55,6 +59,8 @@ def _auth_class(library: str) -> type[Any]:
         def __init__(self, manager: SessionManager, owner: Any) -> None:
             self.manager, self._owner = manager, owner
             self._grants, self._clock = manager.grants, manager.clock
+            #: Where a request notes which headers this session laid over it.
+            self._note = f"_laid_by_{id(manager):x}"
 
         def __repr__(self) -> str:
             return f"<{library} auth of {self._owner!r}>"
@@ -75,6 +81,7 @@ def _auth_class(library: str) -> type[Any]:
             ):
                 return None
             request.headers["Authorization"] = grant.bearer
+            request.__dict__[self._note] = BEARER
             if grant.travels:
                 onward(request, grant, in_async=in_async)
             return grant
@@ -136,6 +143,8 @@ def _auth_class(library: str) -> type[Any]:
             manager = self.manager
             laid = Laid(lib, carrier, request)
             if grant is None:
+                if (names := request.__dict__.pop(self._note, None)) is not None:
+                    laid.clear(names)
                 entry = manager.authorize(str(request.url), functools.partial(view, request))
                 grant = entry.grant
                 if grant is None:
@@ -145,6 +154,7 @@ def _auth_class(library: str) -> type[Any]:
                     laid.move(entry.url)
                 grant = manager.signed(grant, functools.partial(view, request))
                 laid.over(request, grant, manager)
+                request.__dict__[self._note] = tuple(name for name, _ in grant.presentation.headers)
                 if grant.travels:
                     onward(request, grant, in_async=in_async)
                 response = yield request

@@ -89,6 +89,13 @@ class Laid:
             if length is not None:
                 request.headers["Content-Length"] = length
 
+    def clear(self, names: tuple[str, ...]) -> None:
+        """A request that is used again, for another host perhaps: what was laid over it the first time goes."""
+        if isinstance(self._request.headers, Carrier):
+            self._request.headers = self._request.headers.plain()
+        for name in names:
+            self._request.headers.pop(name, None)
+
     def plain_url(self, request: Any) -> str:
         return str(self._url if self._url is not None and request is self._request else request.url)
 

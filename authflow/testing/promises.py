@@ -182,7 +182,7 @@ class Watcher:
         access = str(record.captured.get(ACCESS, ""))
         if access in self.rejected or not isinstance(self.vendor.flow.states.get(record.state), Presenting):
             return
-        if fresh(record, self.clock()) and self._good(access):
+        if fresh(record, self.clock()) and self._good(access) and self.simulator.keys.proves(access):
             self.breaks(1, f"{process} sends {exchange} although the store holds a fresh token of another's flight")
 
     def _stored(self, key: str) -> Record | None:

@@ -34,6 +34,9 @@ MAX_FILE: Final = 1 << 20
 _ENDLESS_KEY: Final = re.compile(r"(?<![\w'\"-])(?:[\w'\"-]+[ \t]*\.[ \t]*){65}")
 
 
+_UNNAMED: Final = ("only the file's own: under another name, its tokens are not found", 'name = "supplier"')
+
+
 def load(
     source: str | Path | Traversable | Mapping[str, Any],
     *,
@@ -69,9 +72,11 @@ def examine(
         findings = [Finding(file, "", "nested too deeply")]
     if findings:
         return None, findings
+    unnamed = [] if "name" in raw else [Finding(file, "name", *_UNNAMED, warning=True)]
+    raw.setdefault("name", Path(file).name.removesuffix(".toml"))
     compiler = Compiler(file, raw, msgspec.convert(raw, n.VendorFile, strict=True), converters, functions)
     vendor = compiler.vendor()
-    return (None if compiler.findings else vendor), compiler.findings
+    return (None if compiler.findings else vendor), [*compiler.findings, *unnamed]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -101,7 +106,6 @@ def _read(source: str | Path | Traversable | Mapping[str, Any]) -> tuple[str, di
         return file, {}, [Finding(file, "", "nested too deeply")]
     except ValueError as error:
         return file, {}, [Finding(file, "", f"is not TOML: {' '.join(str(error).split())}")]
-    raw.setdefault("name", path.name.removesuffix(".toml"))
     return file, raw, []
 
 
