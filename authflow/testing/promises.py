@@ -158,7 +158,8 @@ class Watcher:
             ):
                 wait = before.until - self.clock()
                 self.breaks(3, f"{process} sends {exchange} with what was refused, {wait:.0f} s too early")
-        if not sends_to(self.vendor, Given(self.simulator.inputs), self._captured_urls(), request.url):
+        given, captured = Given(self.simulator.inputs), self._captured_urls()
+        if not sends_to(self.vendor, given, captured, request.url, carries=bool(secret)):
             self.breaks(4, f"{process} sends {exchange} to {origin_of(request.url)}")
         return key
 
