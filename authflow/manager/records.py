@@ -40,7 +40,7 @@ def spent_fingerprint(refresh: Any) -> str:
 class Record(Sealed):
     """`captured` holds secrets; times are epoch seconds.
 
-    grant        tells grants apart: new whenever an exchange brings a token
+    grant        tells grants apart: new whenever an answer brings a token
     key, servers, settings   what it was granted for: its own place, the URLs to which exchanges go, all settings
     owner        which secrets got it: fingerprints by the name of the credential
     mark         the fingerprint of a refresh token that was sent and may be used up
