@@ -89,6 +89,12 @@ def test_each_finding_says_its_line(tmp_path: Path) -> None:
     assert [(item["line"], item["key"]) for item in json.loads(done.stdout)] == [(11, "rewrites.1.to")]
 
 
+def test_a_table_has_the_line_of_the_first_thing_in_it(tmp_path: Path) -> None:
+    text = 'extends = "bearer"\nsigns.dpop = {}\n[[keeps]]\nheaders = {}\n'
+    done = run("check", "--json", write(tmp_path, text))
+    assert [(item["line"], item["key"]) for item in json.loads(done.stdout)] == [(2, "signs"), (3, "keeps")]
+
+
 def test_settings_are_checked_too(tmp_path: Path) -> None:
     path = write(tmp_path, 'name = "a"\nextends = "bearer"\nbase_url = "{site}"\nsettings.site = {}\n')
     assert run("check", path, "--set", "site=https://a.example/").exit_code == 0
