@@ -105,10 +105,12 @@ class Finding:
     reason: str
     hint: str = ""
     warning: bool = False
+    line: int = 0
 
     def __str__(self) -> str:
-        line = f"{self.file}:{self.key}: {self.reason}" if self.key else f"{self.file}: {self.reason}"
-        return harmless(f"{line} ({self.hint})" if self.hint else line)
+        where = ":".join(filter(None, (self.file, str(self.line or ""), self.key)))
+        text = f"{where}: {self.reason}"
+        return harmless(f"{text} ({self.hint})" if self.hint else text)
 
 
 class VendorFileError(AuthFlowError):

@@ -186,7 +186,7 @@ def instant(when: datetime) -> int | float:
 
 def read_http_date(value: Any) -> int | float:
     """An HTTP date in any of its three spellings (RFC 9110 §5.6.7), in epoch seconds. Raises ValueError."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > 100:
         raise ValueError("an HTTP date is wanted")
     try:
         return instant(parsedate_to_datetime(value))

@@ -123,7 +123,11 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     ("username = {}", 'username = "alice"', ["credentials.username: a table is wanted, not text"]),
     ("secret = true", 'secret = "yes"', ["credentials.password.secret: true or false is wanted, not text"]),
-    ("secret = true", 'type = "float"', ["credentials.password.type: 'float' is none of 'str', 'int'"]),
+    (
+        "secret = true",
+        'type = "float"',
+        ["credentials.password.type: 'float' is none of 'str', 'int', 'url', 'host', 'duration'"],
+    ),
     (
         'request = { url = "login"',
         "request = { url = 7",
@@ -171,7 +175,6 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'host = { type = "int", default = "80" }',
         ["settings.host.default: not a whole number, as its type says"],
     ),
-    ('base_url = "https://api.acme.example/v1/"', "", ['base_url: missing (base_url = "https://api.example.com/")']),
     ('start = "signed_out"', "", ['start: missing (start = "signed_out")']),
     (
         'request = { url = "login", json = { username = "{username}", password = "{password}", via = "{host}" } }\n[exchanges.login.answers]',
@@ -564,7 +567,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'name = "acme"',
         'name = "acme"\nextends = 7',
         [
-            "extends: the name of a preset is wanted (there are api-key, basic, challenge, client-credentials, jwt-bearer, oauth2-password, password, relogin, session-cookie, token-exchange)"
+            "extends: the name of a preset is wanted (there are api-key, basic, bearer, challenge, client-credentials, jwt-bearer, oauth2-password, password, refresh-token, relogin, session-cookie, signed, token-exchange)"
         ],
     ),
     (

@@ -1,4 +1,4 @@
-"""For every test: Ctrl-C as a user at a terminal has it, and the marks by which `make quick` chooses.
+"""For every test: Ctrl-C as a user at a terminal has it, no deadline of Hypothesis's, the marks for `make quick`.
 
 slow      takes seconds of the processor's time, or waits for a deadline
 program   needs a program that is not Python's: a browser, a keyring, a Redis server
@@ -7,7 +7,12 @@ program   needs a program that is not Python's: a browser, a keyring, a Redis se
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says how busy the machine is, and nothing else.
+hypothesis.settings.register_profile("authflow", deadline=None)
+hypothesis.settings.load_profile("authflow")
 
 # A shell starts what runs in its background with Ctrl-C ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

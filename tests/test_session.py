@@ -732,3 +732,51 @@ def test_a_relative_path_holds_in_another_folder(tmp_path: Path, monkeypatch: py
     packed = pickle.dumps(authflow.AuthSession("acme.toml", api_key="k"))
     monkeypatch.chdir("/")
     assert pickle.loads(packed).vendor.name == "acme"
+
+
+# --- rejections -------------------------------------------------------------------------------------------------------
+
+
+def visited(session: authflow.AuthSession, path: str, *statuses: int) -> bool:
+    """A request to a path that answers so, first and second; was it sent twice?"""
+    manager, url = session._manager, f"{URL}/{path}"
+    grant = served(manager.authorize(url))
+    heard = manager.on_response(grant, url, answered(statuses[0]))
+    if heard is not None:
+        manager.on_second_response(served(heard), url, answered(statuses[1]))
+    return heard is not None
+
+
+def test_forbidden_paths_are_no_reason_to_log_in_again_and_again(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    session.token()
+    for second in range(60):
+        visited(session, f"object/{second}", 401, 401)
+        assert not visited(session, "open", 200)
+        vendor.clock.now += 1
+    assert len(vendor.names) <= 7
+    vendor.sent.clear()
+    for minute in range(10):
+        for second in range(60):
+            visited(session, f"other/{minute}/{second}", 401, 401)
+            vendor.clock.now += 1
+    assert 5 <= len(vendor.names) <= 11
+
+
+def test_a_token_that_is_really_revoked_is_renewed_at_once_again_and_again(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    session.token()
+    assert [visited(session, "data", 401, 200) for _ in range(10)] == [True] * 10
+
+
+def test_a_key_that_was_changed_is_sent_in_the_same_call(vendor: ScriptedVendor) -> None:
+    keys = ["old"]
+    file = {"extends": "api-key", "name": "acme", "base_url": "https://vendor.example/"}
+    session = authflow.AuthSession(file, api_key=lambda: keys[-1], client=vendor, clock=vendor.clock)
+    grant = served(session._manager.authorize(URL))
+    keys.append("new")
+    heard = session._manager.on_response(grant, URL, answered(401))
+    assert heard is not None
+    assert served(heard).presentation.headers == (("X-API-Key", "new"),)
+    with pytest.raises(authflow.CredentialsRefused):
+        served(session._manager.on_response(served(heard), URL, answered(401)))

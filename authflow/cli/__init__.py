@@ -8,6 +8,7 @@
     accounts, sources     the config file: an account is a vendor, a store, and where its secrets are fetched
     fetching              a request that carries the token        explore   what `check --explore` shows
     scaffold              what `authflow new` writes              demo      all of it at work; `demo_page` shows it
+    lines                 in which line of a file a finding is
 
 What a command needs is imported when it runs, so that `--version` is quick. Nobody imports from here.
 """

@@ -128,6 +128,7 @@ def _installed() -> Iterator[Check]:
     have = [f"{name} {version}" for name in EXTRAS if (version := _version(name))]
     lack = [f"{name} (authflow-http[{extra}])" for name, extra in EXTRAS.items() if not _version(name)]
     yield Check("extras", GOOD, "; not installed: ".join(filter(None, (", ".join(have) or "none", ", ".join(lack)))))
+    yield from (Check("plugins", BAD, reason) for reason in plugins.broken_plugins())
     yield Check("vendors", GOOD, ", ".join(sorted(plugins.vendors())) or "no plugin is installed")
 
 

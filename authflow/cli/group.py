@@ -15,6 +15,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,13 +59,22 @@ def _commands() -> click.Group:
     @click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="Stories to explore.")
     @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most of one story.")
     @click.option("--seed", type=int, help="The same stories again.")
+    @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Check with this setting, too.")
+    @click.option("--plugin", "modules", metavar="FILE", multiple=True, help="A plugin's module, not installed yet.")
     @json_option
     def check(
-        vendors: tuple[str, ...], explore: bool, examples: int, steps: int, seed: int | None, as_json: bool
+        vendors: tuple[str, ...],
+        explore: bool,
+        examples: int,
+        steps: int,
+        seed: int | None,
+        settings: tuple[str, ...],
+        modules: tuple[str, ...],
+        as_json: bool,
     ) -> None:
         """Say all that is wrong with vendor files, and what is unwise.
 
-        FILE is a path, or the name of an installed vendor. Each finding is one line, FILE:KEY: REASON (HINT).
+        FILE is a path, or the name of an installed vendor. Each finding is one line, FILE:LINE:KEY: REASON (HINT).
 
         With --explore, what is right is simulated, and many stories are played against it: requests alone and together,
         time, outages, refusals, killed processes. It prints which cells of the flow they visited; or, where a promise
@@ -72,8 +82,14 @@ def _commands() -> click.Group:
         """
         if explore:
             _need("the exploration", {"hypothesis": "test", **({} if find_spec("httpx2") else {"httpx": "httpx"})})
-        found = [finding for vendor in vendors for finding in _findings(vendor)]
-        shown = ("file", "key", "reason", "hint", "warning")
+        from authflow import plugins
+        from authflow.cli.options import pairs
+
+        for module in modules:
+            plugins.register_file(module)
+        given = pairs(settings)
+        found = [finding for vendor in vendors for finding in _findings(vendor, given)]
+        shown = ("file", "line", "key", "reason", "hint", "warning")
         facts = [{name: getattr(finding, name) for name in shown} for finding in found]
         errors = {finding.file for finding in found if not finding.warning}
         if as_json and (errors or not explore):
@@ -200,17 +216,25 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
         raise
 
 
-def _findings(vendor: str) -> list[Finding]:
-    """All that is to be said about a vendor file, or about an installed vendor's."""
+def _findings(name: str, settings: Mapping[str, str]) -> list[Finding]:
+    """All that is to be said about a vendor file, or about an installed vendor's, each with its line."""
     from authflow import plugins
+    from authflow.cli.lines import line_of
     from authflow.errors import ConfigurationError, Finding, VendorFileError
+    from authflow.manager import check_settings, complete
+    from authflow.vendors import Given
 
     try:
-        return list(plugins.find_vendor(vendor).warnings)
+        vendor = plugins.find_vendor(name)
+        found = list(vendor.warnings)
+        if settings:
+            needed = {key: lambda: "" for key, entry in vendor.credentials.items() if not entry.optional}
+            check_settings(vendor, complete(vendor, Given({**needed, **settings})))
     except VendorFileError as error:
-        return list(error.findings)
+        found = list(error.findings)
     except ConfigurationError as error:
-        return [Finding(vendor, "", str(error))]
+        found = [Finding(name, "", str(error))]
+    return [replace(finding, line=line_of(finding.file, finding.key)) for finding in found]
 
 
 def _count(number: int, what: str) -> str:

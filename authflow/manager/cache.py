@@ -174,6 +174,10 @@ class GrantCache:
             self._withdraw(slot)
         return flight if replayable else None
 
+    def holds(self, slot: Slot, grant: Grant) -> bool:
+        """Has nobody renewed this grant yet?"""
+        return self._of(slot).record is grant.record
+
     def login(self) -> Grant:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
         self._backoff = OPEN
@@ -283,6 +287,9 @@ class GrantCache:
         presented = grant.record if grant is not None and grant is not ANONYMOUS else None
         if presented is None and event is None and slot == () and self.current is not ANONYMOUS:
             presented = self.current.record
+        if event is not None and grant is not None and (changed := self._asked_anew(grant)) is not None:
+            self._publish(slot, changed)
+            return changed
         given, identity = self.identity_now()
         key = slot_key(identity.key, slot) if slot else identity.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
@@ -317,11 +324,22 @@ class GrantCache:
         with self.flights.lock:
             if logouts != self._logouts:
                 return fresh  # for those who have waited for it, and for nobody else
-            if slot:
-                remember(self.by_slot, slot, fresh, MOST_GRANTS)
-            else:
-                self.current = fresh
+        self._publish(slot, fresh)
         return fresh
+
+    def _publish(self, slot: Slot, grant: Grant) -> None:
+        with self.flights.lock:
+            if slot:
+                remember(self.by_slot, slot, grant, MOST_GRANTS)
+            else:
+                self.current = grant
+
+    def _asked_anew(self, grant: Grant) -> Grant | None:
+        """A rejected key that a callable gave may be another by now: then the new one, which nobody refused."""
+        if not any(callable(self.given.get(name)) for name in grant.shown):
+            return None
+        anew = self.ready(grant.record.replace(issued_at=self.clock()))
+        return anew if anew.presentation != grant.presentation else None
 
 
 class Unsaved(MutableMapping[str, Kept]):

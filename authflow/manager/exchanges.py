@@ -92,10 +92,10 @@ class ExchangeSender:
             raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
         where["status"] = answer.status
         outcome, reasons = judge(exchange.answers, answer)
-        outcome = classified(exchange, answer, outcome, given_refresh="refresh" in values.vendor.inputs)
         later = answer.status in UNAVAILABLE_STATUS or answer.status == PROXY_REFUSES or answer.retry_after is not None
         if outcome is None and later:
             outcome = Outcome(UNAVAILABLE, {})
+        outcome = classified(exchange, answer, outcome, given_refresh="refresh" in values.vendor.inputs)
         if outcome is None:
             shown = describe(answer, values.secrets, keys_read(exchange))
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"

@@ -17,7 +17,7 @@ from authflow.manager.token import NEVER, Windows, refresh_in
 from authflow.manager.trust import presents_at
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Unbound, Unfit
-from authflow.vendors import Given, Presenting, Values, Vendor, seconds
+from authflow.vendors import Given, Presenting, Values, Vendor, closure, seconds
 
 #: Scheme, host, port as far as a URL must say it, and user information.
 Place = tuple[str, bytes, int | None, bytes]
@@ -128,6 +128,14 @@ class Grant(Sealed):
         assert isinstance(state, Presenting)
         presentation = presented(state, values)
         return self.replace(presentation=presentation)
+
+    @property
+    def shown(self) -> set[str]:
+        """The names whose values it presents; none where those differ from request to request."""
+        state = self.vendor.flow.states[self.record.state] if self.vendor is not None else None
+        if not isinstance(state, Presenting) or self._volatile or self.vendor is None:
+            return set()
+        return closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
 
     @property
     def unsigned(self) -> Presentation:

@@ -17,14 +17,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
 
 from authflow.errors import ConfigurationError
 from authflow.http import origin_of
 from authflow.manager.fingerprints import Fingerprint
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Unbound, Unfit, UrlTemplate
-from authflow.vendors import Given, Vendor, ask_for, unfit
+from authflow.vendors import Given, Input, Vendor, ask_for, filled, only_for_base_url, typed, unfit
+
+_PLAIN: Final = Input()
 
 #: Who it is where nothing says it.
 DEFAULT: Final = "default"
@@ -50,37 +51,39 @@ def complete(vendor: Vendor, given: Given) -> Given:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(known))}"
             raise ConfigurationError(f"{vendor.title} takes no {name!r}: {hint}", vendor=vendor.name)
-    whole: dict[str, Any] = {}
-    missing = []
-    for name, entry in inputs.items():
-        value = given.get(name)
-        if value is None and entry.default is not UNSET:
-            value = entry.default
-        if value is not None:
-            whole[name] = _typed(vendor, name, entry.type, value)
-        elif not entry.optional:
-            missing.append(f"{name} ({entry.title})" if entry.title else name)
+    try:
+        whole = {name: _typed(vendor, name, value) for name, value in filled(vendor, given.get).items()}
+    except Unfit as error:
+        raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
+    excused = only_for_base_url(vendor) if given.get("base_url") is not None else ()
+    missing = [
+        f"{name} ({entry.title})" if entry.title else name
+        for name, entry in inputs.items()
+        if name not in whole and not entry.optional and name not in excused
+    ]
     if missing:
         what = "credential or setting" if len(missing) == 1 else "credentials or settings"
         raise ConfigurationError(f"{vendor.title} needs the {what} {', '.join(missing)}", vendor=vendor.name)
-    if given.get("base_url") is not None:
-        whole["base_url"] = _typed(vendor, "base_url", "str", given.get("base_url"))
     return Given(whole)
 
 
-def _typed(vendor: Vendor, name: str, kind: str, value: Any) -> Any:
+def _typed(vendor: Vendor, name: str, value: Any) -> Any:
+    entry = vendor.inputs.get(name, _PLAIN)
     if callable(value):
         if name not in vendor.credentials:
             raise ConfigurationError(f"the setting {name} is a plain value, not a callable", vendor=vendor.name)
         return value
-    if kind == "int":
-        try:
-            return int(str(value))
-        except ValueError:
-            raise ConfigurationError(f"{name} is a whole number", vendor=vendor.name) from None
-    if reason := unfit(name, vendor.inputs.get(name), value, credential=name in vendor.credentials):
+    if name == "scope" and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        value = " ".join(value)
+    if reason := unfit(name, entry, value, credential=name in vendor.credentials):
         raise ConfigurationError(f"{vendor.title}: {reason}", vendor=vendor.name)
-    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        value = typed(entry, value)
+    except ValueError as error:
+        raise ConfigurationError(f"{vendor.title}: {name} is {error}", vendor=vendor.name) from None
+    if isinstance(value, str) or (type(value) is int and (name in vendor.settings or entry.type == "int")):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def identifying(vendor: Vendor, given: Given) -> list[str]:
@@ -125,9 +128,7 @@ def answered(vendor: Vendor, given: Given, said: str | None = None) -> Given:
 def _answered(vendor: Vendor, given: Given, names: list[str]) -> Given:
     if not names:
         return given
-    return given.changed(
-        {name: _typed(vendor, name, vendor.inputs[name].type, ask_for(vendor, name, given.get(name))) for name in names}
-    )
+    return given.changed({name: _typed(vendor, name, ask_for(vendor, name, given.get(name))) for name in names})
 
 
 def check_identity(vendor: Vendor, said: Any, *, shared: bool) -> None:

@@ -21,8 +21,9 @@ from collections.abc import Callable, Container
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from authflow.errors import ConfigurationError, UntrustedOrigin
+from authflow.errors import ConfigurationError, UntrustedOrigin, VendorUnavailable
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
+from authflow.manager.backoff import Backoff
 from authflow.manager.cache import GrantCache, Slot, remember
 from authflow.manager.environment import Environment
 from authflow.manager.exchanges import masked_reason
@@ -43,6 +44,11 @@ STREAMS: Final = (
     *("text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"),
     *("application/stream+json", "multipart/x-mixed-replace", "application/octet-stream", "audio/", "video/"),
 )
+#: How renewals back off that did not cure a rejection: forbidden paths are no reason to log in again and again. The
+#: first is cured at once; then 2, 4, 8, 16, 32, 60 s pass, and the rejections in between are the caller's.
+CURABLE: Final = Backoff(first=2.0, most=60.0)
+#: Seconds after which that is forgotten.
+UNCURED_FOR: Final = 600.0
 #: How many paths a session remembers: where a token was rejected, and which grant `vary` wants there.
 MOST_PATHS: Final = 1024
 
@@ -87,7 +93,7 @@ class SessionManager:
     """
 
     __slots__ = (
-        *("_forbidden", "_passes", "_rewrite", "_signer", "_slots", "_strangers"),
+        *("_forbidden", "_passes", "_rewrite", "_signer", "_slots", "_strangers", "_uncured"),
         *("grants", "noteworthy", "statuses", "tap", "vendor"),
     )
 
@@ -112,6 +118,7 @@ class SessionManager:
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
         self._strangers: set[str] | None = None
+        self._uncured = CURABLE
         #: A recording that listens in, or None.
         self.tap: Tap | None = None
 
@@ -206,6 +213,8 @@ class SessionManager:
         if now < forbidden.get((grant.token_id, _path(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
             return None
         slot = self.grants.slot_of(grant, event)
+        if not self._uncured.open(now) and self.grants.holds(slot, grant):
+            return None
         if self.vendor.vary:
             if self._slots is None:
                 self._slots = OrderedDict()
@@ -229,6 +238,9 @@ class SessionManager:
             sent = closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
             names = [name for name in self.vendor.credentials if name in sent]
             raise refused(values, after, names, reason=masked_reason(event, values), status=answer.status)
+        if now > self._uncured.until + UNCURED_FOR:
+            self._uncured = CURABLE
+        self._uncured = self._uncured.failed(now, None, VendorUnavailable(), 0.0)
         forbidden = self._forbidden or {}
         if len(forbidden) > MOST_PATHS:
             forbidden = {key: until for key, until in forbidden.items() if until > now}

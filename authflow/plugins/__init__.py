@@ -10,11 +10,13 @@ from authflow.errors import ConfigurationError, StoreError
 from authflow.http import Answer, Presentation, Request
 from authflow.plugins.discovery import (
     Hooks,
+    broken_plugins,
     converters,
     find_vendor,
     functions,
     implemented,
     manager,
+    register_file,
     stores,
     vendors,
 )
@@ -37,12 +39,14 @@ __all__ = [
     "StoreError",
     "Stored",
     "Vendor",
+    "broken_plugins",
     "converters",
     "find_vendor",
     "functions",
     "hookimpl",
     "implemented",
     "manager",
+    "register_file",
     "stores",
     "vendors",
 ]

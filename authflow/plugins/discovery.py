@@ -5,10 +5,14 @@ from __future__ import annotations
 import copyreg
 import difflib
 import functools
+import importlib.metadata
+import importlib.util
+import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pluggy
 
@@ -18,14 +22,49 @@ from authflow.stores import Store
 from authflow.templates import CONVERTERS, Converter
 from authflow.vendors import FUNCTIONS, Function, Vendor, load
 
+log: Final = logging.getLogger("authflow")
+#: Installed plugins that could not be imported, with the reason.
+broken: Final[dict[str, str]] = {}
+
 
 @functools.cache
 def manager() -> pluggy.PluginManager:
     """The process's plugin manager, with every installed plugin loaded."""
     plugins = pluggy.PluginManager(hooks.PROJECT)
     plugins.add_hookspecs(hooks)
-    plugins.load_setuptools_entrypoints(hooks.PROJECT)
+    broken.clear()
+    for entry in importlib.metadata.entry_points(group=hooks.PROJECT):
+        if plugins.get_plugin(entry.name) or plugins.is_blocked(entry.name):
+            continue
+        try:
+            plugins.register(entry.load(), name=entry.name)
+        except Exception as error:  # of any class: a plugin's module may do anything when it is imported
+            package = entry.dist.name if entry.dist is not None else entry.value
+            broken[entry.name] = (
+                f"the plugin {entry.name} of {package} cannot be imported ({type(error).__name__}: {error})"
+            )
+            log.warning("%s; everything else works: repair or remove that package", broken[entry.name])
     return plugins
+
+
+def register_file(path: str) -> None:
+    """Make a plugin of a module that is not installed: for authors. Raises ConfigurationError."""
+    try:
+        spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(spec.name, module)
+        spec.loader.exec_module(module)
+    except Exception as error:  # of any class: it is somebody's program
+        raise ConfigurationError(f"the plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
+    manager().register(module, name=path)
+
+
+def broken_plugins() -> list[str]:
+    """Why each installed plugin that could not be imported was not."""
+    manager()
+    return list(broken.values())
 
 
 class Hooks(NamedTuple):
@@ -104,12 +143,16 @@ def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> 
             close = difflib.get_close_matches(vendor, known, 1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             names = ", ".join(sorted(known)) or "none"
+            also = "".join(f"; {reason}" for reason in broken.values())
             raise ConfigurationError(
-                f"unknown vendor {vendor!r}: {hint}installed are {names}; a file is named by its path"
+                f"unknown vendor {vendor!r}: {hint}installed are {names}; a file is named by its path{also}"
             )
         return _installed(vendor)
     return load(
-        Path(vendor) if isinstance(vendor, os.PathLike) else vendor, converters=converters(), functions=functions()
+        Path(vendor) if isinstance(vendor, os.PathLike) else vendor,
+        converters=converters(),
+        functions=functions(),
+        installed=vendors(),
     )
 
 
@@ -124,5 +167,5 @@ def _installed(name: str) -> Vendor:
     if isinstance(source, Vendor):
         return source
     if name not in _loaded or _loaded[name][0] != source:
-        _loaded[name] = source, load(source, converters=converters(), functions=functions())
+        _loaded[name] = source, load(source, converters=converters(), functions=functions(), installed=vendors())
     return _loaded[name][1]

@@ -18,6 +18,9 @@ from typing import Any, Final, NamedTuple
 
 from authflow.http import instant, read_http_date
 
+#: Characters: what is longer is no date, and not worth the time to find that out.
+LONGEST_DATE: Final = 100
+
 
 class Converter(NamedTuple):
     """Two-way: `read` takes what a document holds (or raises ValueError), `write` gives what a document shall hold."""
@@ -62,9 +65,9 @@ def _scaled(factor: int) -> Converter:
 
 
 def _read_iso8601(value: Any) -> int | float:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_DATE:
         raise ValueError("a date and time is wanted")
-    when = datetime.fromisoformat(re.sub(r"\s*(?:utc|gmt|z)$", "+00:00", value.strip(), flags=re.I))
+    when = datetime.fromisoformat(re.sub(r"[ \t]*(?:utc|gmt|z)$", "+00:00", value.strip(), flags=re.I))
     return instant(when)
 
 

@@ -9,6 +9,7 @@
     flow        its states, the events and outcomes between them, and the run       ← the heart
     oauth       what the error codes of OAuth mean
     derive      the functions of `[derive]`
+    inputs      what the user gives, with its defaults and types
     values      the named values that templates are filled from
     drawing     the flow as text and diagrams            schema   the JSON Schema of the vendor file
 
@@ -41,6 +42,7 @@ from authflow.vendors.flow import (
     run,
     spends_refresh,
 )
+from authflow.vendors.inputs import filled, only_for_base_url, typed
 from authflow.vendors.loading import examine, load
 from authflow.vendors.notation import Input
 from authflow.vendors.oauth import FAULTY, classified
@@ -78,15 +80,18 @@ __all__ = [
     "closure",
     "drawing",
     "examine",
+    "filled",
     "load",
     "needs",
     "next_step",
+    "only_for_base_url",
     "refusals",
     "rotates",
     "run",
     "schema_text",
     "seconds",
     "spends_refresh",
+    "typed",
     "unfit",
 ]
 

@@ -4,22 +4,25 @@ tables                          merge key by key, the file's keys first where or
 request, present, an outcome    the file's replaces the preset's, whole
 a state with send or fail       replaces the preset's state
 what the file has no use for    a preset's state that nothing leads to any more goes, and its exchange with it;
-                                a preset's setting or credential that nothing mentions any more need not be given
+                                a preset's setting or credential that nothing mentions any more is none; one that
+                                the file uses without `?` must be given
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any, Final
 
 from authflow.errors import Finding
 from authflow.vendors.notation import did_you_mean
+from authflow.vendors.reading import read
 
 _WHOLE: Final = ("request", "present")
 _NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
+#: A placeholder that must have its value.
+_NEEDED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::\w+)?\}")
 
 
 def preset_names() -> list[str]:
@@ -27,23 +30,61 @@ def preset_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def extended(file: str, raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-    """The file with the presets that it extends below it, and what is wrong with `extends`."""
+def extended(
+    file: str, raw: Mapping[str, Any], installed: Mapping[str, Any] = {}
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The file with the presets and installed vendors that it extends below it, and what is wrong with `extends`."""
     merged, seen, below = dict(raw), list[str](), set[str]()
     while (extends := merged.pop("extends", None)) is not None:
         if not isinstance(extends, str):
             return merged, [Finding(file, "extends", "the name of a preset is wanted", f"there are {_presets()}")]
-        if extends in seen or extends not in preset_names():
+        known = {*preset_names(), *installed}
+        if extends in seen or extends not in known:
             reason = "extends itself" if extends in seen else f"unknown preset {extends!r}"
-            return merged, [Finding(file, "extends", reason, did_you_mean(extends, preset_names()))]
+            return merged, [Finding(file, "extends", reason, did_you_mean(extends, known))]
         seen.append(extends)
-        preset = tomllib.loads((resources.files("authflow.vendors") / "presets" / f"{extends}.toml").read_text("utf-8"))
-        below |= _table(preset, "credentials").keys()
-        merged = merge(preset, merged)
+        under, findings = _below(extends, installed)
+        if findings:
+            return merged, findings
+        below |= _table(under, "credentials").keys()
+        merged = merge(under, merged)
+    had = set(_table(merged, "credentials"))
     if seen:
         _drop_leftovers(merged, raw)
         _add_to_identity(merged, raw, below)
-    return merged, []
+    _place_secret(merged)
+    warnings = []
+    if had and not _table(merged, "credentials"):
+        name = next((name for name, item in _table(raw, "exchanges").items() if "request" in _mapping(item)), "")
+        reason = f"the login carries no credential: {', '.join(sorted(had))} stood in what this replaces"
+        hint = "a request replaces its preset's whole: say all of it"
+        warnings = [Finding(file, f"exchanges.{name}.request" if name else "states", reason, hint, warning=True)]
+    return merged, warnings
+
+
+def _below(name: str, installed: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Finding]]:
+    """What a file extends: a preset, else an installed vendor, whose name and title are its own."""
+    if name in preset_names():
+        return read(resources.files("authflow.vendors") / "presets" / f"{name}.toml", named=False)[1:]
+    source = installed[name]
+    _, raw, findings = read(getattr(source, "raw", source))
+    return {key: value for key, value in raw.items() if key not in ("name", "title")}, findings
+
+
+def _place_secret(merged: dict[str, Any]) -> None:
+    """`secret_in`: where the client's id and secret stand, for all exchanges that send them as RFC 6749 §2.3.1 says."""
+    place = merged.get("secret_in")
+    for name, exchange in _table(merged, "exchanges").items() if place in ("header-raw", "body") else ():
+        request = _table(exchange, "request") if isinstance(exchange, Mapping) else {}
+        pair = request.get("client_basic")
+        if not isinstance(pair, list) or len(pair) != 2:
+            continue
+        placed = {key: value for key, value in request.items() if key != "client_basic"}
+        if place == "header-raw":
+            placed["basic"] = pair
+        else:
+            placed["form"] = {**_table(request, "form"), "client_id": pair[0], "client_secret": pair[1]}
+        merged["exchanges"] = {**merged["exchanges"], name: {**exchange, "request": placed}}
 
 
 def _presets() -> str:
@@ -92,11 +133,17 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
             name: item for name, item in exchanges.items() if name in sent or name in _table(own, "exchanges")
         }
     inputs = ("settings", "credentials")
-    mentioned = set(_mentioned({key: item for key, item in merged.items() if key not in (*inputs, "identity")}))
+    rest = {key: item for key, item in merged.items() if key not in (*inputs, "identity")}
+    mentioned, needed = set(_mentioned(rest)), set(_NEEDED.findall(" ".join(_texts(rest))))
     for key in inputs:
+        kept = {}
         for name, item in _table(merged, key).items():
-            if name not in mentioned and name not in _table(own, key) and isinstance(item, Mapping):
-                merged[key][name] = {**item, "optional": True}
+            if name in _table(own, key) or not isinstance(item, Mapping):
+                kept[name] = item
+            elif name in mentioned:
+                kept[name] = {**item, "optional": False} if name in needed and item.get("optional") else item
+        if key in merged and isinstance(merged[key], Mapping):
+            merged[key] = kept
 
 
 def _add_to_identity(merged: dict[str, Any], own: Mapping[str, Any], below: set[str]) -> None:
@@ -106,13 +153,21 @@ def _add_to_identity(merged: dict[str, Any], own: Mapping[str, Any], below: set[
     identity = merged.get("identity")
     if "identity" in own or not isinstance(identity, list):
         return
+    left = {*_table(merged, "settings"), *_table(merged, "credentials")}
+    identity = [name for name in identity if name in left]
+    if not identity:  # the file has replaced all that told users apart: then all its credentials do
+        del merged["identity"]
+        return
     added = {name: item for name, item in _table(own, "credentials").items() if name not in below}
     once = {name for name, item in added.items() if isinstance(item, Mapping) and item.get("once")}
     merged["identity"] = [*identity, *(f"{name}?" for name in added if name not in once)]
 
 
 def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = raw.get(key)
+    return _mapping(raw.get(key))
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
@@ -126,6 +181,13 @@ def _reached(start: str, states: Mapping[str, Any]) -> set[str]:
                 after for key, after in states[name].items() if key not in ("send", "fail") and isinstance(after, str)
             ]
     return reached
+
+
+def _texts(item: Any) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    for inner in item.values() if isinstance(item, Mapping) else item if isinstance(item, list | tuple) else ():
+        yield from _texts(inner)
 
 
 def _mentioned(item: Any) -> Iterator[str]:

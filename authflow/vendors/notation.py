@@ -22,11 +22,16 @@ Fields = dict[str, Text | list[Text]]
 class Input(Struct, forbid_unknown_fields=True, frozen=True):
     """A setting or credential that the user gives: required, unless it has a default or is optional."""
 
-    default: Annotated[str | int | float | bool | UnsetType, Meta(description="Makes it optional")] = UNSET
+    default: Annotated[
+        str | int | float | bool | list[str] | UnsetType,
+        Meta(description="Makes it optional; other inputs may stand in it, as {placeholders}"),
+    ] = UNSET
     optional: Annotated[bool, Meta(description="May be left out; then placeholders written {name?} are dropped")] = (
         False
     )
-    type: Annotated[Literal["str", "int"], Meta(description="What the given value is read as")] = "str"
+    type: Annotated[
+        Literal["str", "int", "url", "host", "duration"], Meta(description="What the given value is checked as")
+    ] = "str"
     empty: Annotated[bool, Meta(description="May be given empty")] = False
     once: Annotated[bool, Meta(description="Serves one exchange: a code that is good but once")] = False
     secret: Annotated[bool, Meta(description="Never shown, and in no URL")] = False
@@ -146,6 +151,10 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     identity: Annotated[
         list[str] | None, Meta(description="The credentials that say whose login it is; left out: all of them")
     ] = None
+    secret_in: Annotated[
+        Literal["header", "header-raw", "body"],
+        Meta(description="Where a client's secret stands: in Basic, form-encoded or as it is, or in the form"),
+    ] = "header"
     insecure_url: Annotated[bool, Meta(description="Allow secrets in URLs, where logs and proxies see them")] = False
     on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
     vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []

@@ -56,9 +56,9 @@ def test_all_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert done.exit_code == 1
     assert [line.partition(": ")[0] for line in lines] == [
-        f"{first}:base_url",
-        f"{second}:extends",
-        f"{second}:base_ulr",
+        f"{first}:2:base_url",
+        f"{second}:1:extends",
+        f"{second}:2:base_ulr",
         str(tmp_path / "none.toml"),
     ]
     assert "did you mean 'api-key'?" in lines[1]
@@ -69,7 +69,7 @@ def test_all_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
 def test_a_warning_is_marked_and_no_error(tmp_path: Path) -> None:
     done = run("check", write(tmp_path, GOOD + "insecure_url = true\n"))
     assert done.exit_code == 0
-    assert re.match(r"warning: .*vendor\.toml:insecure_url: ", done.stdout)
+    assert re.match(r"warning: .*vendor\.toml:\d+:insecure_url: ", done.stdout)
 
 
 def test_findings_as_json(tmp_path: Path) -> None:
@@ -78,6 +78,37 @@ def test_findings_as_json(tmp_path: Path) -> None:
     (finding,) = json.loads(done.stdout)
     assert done.exit_code == 1
     assert (finding["file"], finding["key"], finding["warning"]) == (str(path), "extends", False)
+
+
+def test_each_finding_says_its_line(tmp_path: Path) -> None:
+    text = (
+        'name = "a"\nextends = "bearer"\nbase_url = "https://a.example/"\n[settings]\nhost = {}\n'
+        '[[rewrites]]\nfrom = "a"\nto = "b"\n[[rewrites]]\nfrom = "c"\nto = "{nobody}"\n'
+    )
+    done = run("check", "--json", write(tmp_path, text))
+    assert [(item["line"], item["key"]) for item in json.loads(done.stdout)] == [(11, "rewrites.1.to")]
+
+
+def test_settings_are_checked_too(tmp_path: Path) -> None:
+    path = write(tmp_path, 'name = "a"\nextends = "bearer"\nbase_url = "{site}"\nsettings.site = {}\n')
+    assert run("check", path, "--set", "site=https://a.example/").exit_code == 0
+    done = run("check", path, "--set", "site=http://a.example/")
+    assert (done.exit_code, "plain http" in done.stdout) == (1, True)
+
+
+def test_a_plugin_that_is_not_installed_yet_is_used(tmp_path: Path) -> None:
+    module = tmp_path / "mine_for_check.py"
+    module.write_text(
+        "from authflow.plugins import Function, hookimpl\n"
+        "@hookimpl\ndef authflow_functions():\n    return {'shout': Function(lambda text, now: text.upper())}\n"
+    )
+    path = write(
+        tmp_path,
+        'name = "a"\nextends = "bearer"\nbase_url = "https://a.example/"\nderive.loud.shout = "{token}"\n'
+        'states.signed_in.present = { headers = { X = "{loud}" } }\n',
+    )
+    assert run("check", path).exit_code == 1
+    assert run("check", path, "--plugin", module).exit_code == 0
 
 
 def test_a_name_that_no_plugin_brings_is_a_finding() -> None:

@@ -162,7 +162,7 @@ def test_what_hangs_on_more_than_settings_enters_as_it_is_written() -> None:
             "exchanges": {"login": moved},
         }
     )
-    given = complete(vendor, Given({"host": "a.example", "secret": "s3cret", "username": "u", "password": "p"}))
+    given = complete(vendor, Given({"host": "a.example", "secret": "s3cret", "username": "u"}))
     assert servers(vendor, given) == ("https://a.example/", "{base_url}/{username}/{secret}")
 
 

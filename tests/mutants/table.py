@@ -233,9 +233,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "an error shows the request that failed",
         "manager/exchanges.py",
-        '            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error}){advice}", **where) from '
-        "error\n",
-        '            raise kind(f"{title}: no answer to {exchange.name} ({request.body!r})", **where) from error\n',
+        'from {asked} ({error}){advice}",',
+        '({request.body!r})",',
     ),
     # --- every request ends -------------------------------------------------------------------------------------------
     Mutant(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -219,3 +222,21 @@ def test_a_hook_that_nobody_has_is_never_called(monkeypatch: pytest.MonkeyPatch)
 def test_what_is_no_vendor_is_said_to_be_none(vendor: Any) -> None:
     with pytest.raises(authflow.ConfigurationError, match=r"a vendor is a plugin's name, a path, .* not "):
         authflow.AuthSession(vendor, username="u", password="p")
+
+
+def test_a_plugin_that_cannot_be_imported_is_named_and_harms_nobody_else(tmp_path: Path) -> None:
+    info = tmp_path / "leftover-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: leftover\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[authflow]\nremains = leftover_vendor\n")
+    code = (
+        "import authflow, authflow.plugins as p; "
+        "authflow.AuthSession({'name': 'a', 'extends': 'bearer'}, token='t', base_url='https://a.example/'); "
+        "print(*p.broken_plugins())"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    for text in (done.stdout, done.stderr):
+        assert "the plugin remains of leftover cannot be imported (ModuleNotFoundError" in text

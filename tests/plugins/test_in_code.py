@@ -18,6 +18,7 @@ from tests.servers import Listener, Says, listening
 LOGIN = {
     "name": "coded",
     "extends": "relogin",
+    "credentials": {"username": {}},  # for the code alone
     "exchanges": {
         "login": {
             "request": {"url": "login", "json": {"word": "{password}"}},

@@ -187,7 +187,7 @@ def test_the_error_names_what_was_really_sent(vendor: ScriptedVendor, sent: list
         },
     }
     vendor.says("login", 401, {})
-    given = {"api_key": "k", "username": "u", "password": "p"}
+    given = dict.fromkeys(sent, "v")
     session = authflow.AuthSession(file, client=vendor, clock=vendor.clock, **given)
     with pytest.raises(authflow.CredentialsRefused, match=f"refused this {' and '.join(sent)}\\."):
         session.token()

@@ -7,9 +7,12 @@ exchange granted. Each case is told twice: with the right credentials, and with 
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -62,6 +65,14 @@ def password_grant(came: Came) -> Says:
 def client_credentials(came: Came) -> Says:
     good = basic(came) == "app:app-secret" and form(came) == {"grant_type": "client_credentials"}
     return BEARER if good else Says(401, {"error": "invalid_client"})
+
+
+def refresh_token(came: Came) -> Says:
+    good = (basic(came), form(came)) == (
+        "app:app-secret",
+        {"grant_type": "refresh_token", "refresh_token": "r-1"},
+    )
+    return BEARER if good else Says(400, {"error": "invalid_grant"})
 
 
 def jwt_bearer(came: Came) -> Says:
@@ -158,6 +169,17 @@ CASES = [
     Case(
         "api-key", "", {"api_key": "k-1"}, {"api_key": "k-2"}, None, lambda came: came.headers.get("x-api-key") == "k-1"
     ),
+    Case("bearer", "", {"token": "t-1"}, {"token": "t-2"}),
+    Case(
+        "signed",
+        'credentials.secret.secret = true\nderive.proof.sha256 = "{secret}"\n'
+        'states.signed_in.present = { headers = { X-Proof = "{proof}" } }',
+        {"secret": "open-sesame"},
+        {"secret": "open-barley"},
+        None,
+        lambda came: came.headers.get("x-proof") == hashlib.sha256(b"open-sesame").hexdigest(),
+    ),
+    Case("refresh-token", "", {**CLIENT, "refresh": "r-1"}, {"refresh": "r-2"}, refresh_token),
     Case("basic", "", USER, WRONG, None, lambda came: basic(came) == "demo:open-sesame"),
     Case("session-cookie", "", USER, WRONG, cookie_login, lambda came: came.headers.get("cookie") == "session=t-1"),
     Case(
@@ -268,3 +290,21 @@ def test_a_token_server_elsewhere_gets_no_password(case: Case) -> None:
 def test_a_preset_gives_no_cause_for_a_warning(case: Case) -> None:
     file = f'name = "case"\nextends = "{case.preset}"\nbase_url = "https://vendor.example/"\n{case.file}'
     assert authflow.vendors.load(tomllib.loads(file)).warnings == ()
+
+
+README = (Path(__file__).parents[2] / "plugins" / "README.md").read_text("utf-8")
+SHORTEST = re.findall(
+    r"```toml\n(.*?)```", README.partition("## The shortest files")[2].partition("\n## ")[0], re.DOTALL
+)
+
+
+@pytest.mark.parametrize("text", SHORTEST, ids=range(len(SHORTEST)))
+def test_the_shortest_files_are_right_and_short(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text(text)
+    assert 2 <= len(text.splitlines()) <= 6
+    assert authflow.vendors.load(path).warnings == ()
+
+
+def test_there_is_one_for_each_common_form() -> None:
+    assert len(SHORTEST) == 6

@@ -44,7 +44,7 @@ def test_there_are_many_of_them() -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"", "base_url: missing"),
+        (b"", "start: missing"),
         (b"#" * (10 << 20), " larger than 1 MiB"),
         (b'name = "caf\xe9"', " is not UTF-8 text"),
         (b"\xff\xfe" + 'name = "a"'.encode("utf-16-le"), " is not UTF-8 text"),
@@ -89,7 +89,7 @@ def _knot() -> dict[str, Any]:
         ({"title": None}, "title: text is wanted, not null"),
         ({"states": {}}, "states: missing"),
         ({"states": None}, "states: a table is wanted, not null"),
-        ({"settings": {"host": {"default": [1]}}}, "settings.host.default: "),
+        ({"settings": {"host": {"default": [1]}}}, "settings.host.default"),
         ({"settings": {"host": {1, 2}}}, "settings.host: a table is wanted, not set"),
         ({"headers": {"X": {"a": 1}}}, "headers.X: "),
         ({"headers": {"X": date(2026, 1, 1)}}, "headers.X: "),
@@ -306,3 +306,35 @@ def test_a_short_lifetime_that_nothing_renews() -> None:
         " (an exchange that sends {refresh}, or a longer lifetime)"
     ]
     assert load({**raw, "expiry": {"lifetime": "12h"}}).warnings == ()
+
+
+# --- what is legal and almost certainly a mistake ---------------------------------------------------------------------
+
+CLIENT = {"name": "a", "extends": "client-credentials", "base_url": "https://a.example/"}
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "reason"),
+    [
+        (
+            {"states": {"signed_in": {"present": {"headers": {"Authorization": "Bearer token"}}}}},
+            "states.signed_in.present",
+            "never presented",
+        ),
+        ({"exchanges": {"login": {"request": {"url": "token"}}}}, "exchanges.login.request", "carries no credential"),
+        ({"expiry": {"lifetime": "1h", "idle": "5m"}}, "expiry.idle", "idle says nothing"),
+        (
+            {"credentials": {"client_secret": {"secret": True, "default": "s3cret"}}},
+            "credentials.client_secret.default",
+            "a secret in the file",
+        ),
+    ],
+)
+def test_a_likely_mistake_is_a_warning(more: Any, key: str, reason: str) -> None:
+    warnings = [finding for finding in load({**CLIENT, **more}).warnings if reason in finding.reason]
+    assert [finding.key for finding in warnings] == [key]
+
+
+def test_an_input_of_a_default_is_used() -> None:
+    settings = {"tenant": {}, "token_url": {"default": "https://a.example/{tenant}/token"}}
+    assert load({**CLIENT, "settings": settings}).warnings == ()

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec import UNSET
+
 from authflow.errors import Finding
 from authflow.http import origin_of
 from authflow.templates import JWTS, Exchange, Literal, Template, Text
@@ -23,6 +25,8 @@ def check(vendor: Vendor) -> Iterator[Finding]:
     yield from _unused(vendor)
     yield from _secrets(vendor)
     yield from _renewal(vendor)
+    yield from _grants(vendor)
+    yield from _given_away(vendor)
 
 
 def _unused(vendor: Vendor) -> Iterator[Finding]:
@@ -41,6 +45,8 @@ def _unused(vendor: Vendor) -> Iterator[Finding]:
         for rewrite in vendor.rewrites
         for placeholder in (*rewrite.source.placeholders(), *rewrite.target.placeholders())
     }
+    defaults = " ".join(str(entry.default) for entry in vendor.inputs.values())
+    mentioned |= set(re.findall(r"\{(\w+)", defaults))
     for name, entry in vendor.inputs.items():
         if name not in mentioned and name not in vendor.vary and not entry.optional and name != "base_url":
             kind = "credentials" if name in vendor.credentials else "settings"
@@ -67,6 +73,37 @@ def _secrets(vendor: Vendor) -> Iterator[Finding]:
             yield warning(
                 vendor, f"rewrites.{index}.to", f"{origin} gets no token", f'origins = {{ present = ["{origin}"] }}'
             )
+
+
+def _grants(vendor: Vendor) -> Iterator[Finding]:
+    """A token that is got and never shown, and a login that carries no credential."""
+    flow = vendor.flow
+    bringing = [item for item in flow.exchanges.values() if any("access" in row.may_capture for _, row in item.answers)]
+    if not bringing:
+        return
+    presenting = [state for state in flow.states.values() if isinstance(state, Presenting)]
+    shown = {placeholder.name for state in presenting for placeholder in state.present.placeholders()}
+    shown |= {placeholder.name for rewrite in vendor.rewrites for placeholder in rewrite.target.placeholders()}
+    captured = {name for item in bringing for _, row in item.answers for name in row.may_capture}
+    last = next((state for state in presenting if state.name != flow.start), presenting[0])
+    if captured.isdisjoint(closure(vendor, shown)):
+        hint = 'headers = { Authorization = "Bearer {access}" }'
+        yield warning(vendor, f"states.{last.name}.present", "{access} is got and never presented", hint)
+    filled = [place.name for item in flow.exchanges.values() for place in item.request.placeholders()]
+    sent = closure(vendor, [*filled, *shown])
+    if vendor.credentials and sent.isdisjoint(vendor.credentials):
+        key, hint = f"exchanges.{bringing[0].name}.request", "a request replaces its preset's whole: say all of it"
+        yield warning(vendor, key, "the login carries no credential", hint)
+
+
+def _given_away(vendor: Vendor) -> Iterator[Finding]:
+    if vendor.lifetime is not None and vendor.idle is not None:
+        yield warning(vendor, "expiry.idle", "where a lifetime is known, idle says nothing", "keep one of them")
+    for name, entry in vendor.inputs.items():
+        if entry.secret and entry.default is not UNSET and entry.default != "":
+            kind = "credentials" if name in vendor.credentials else "settings"
+            reason = "a secret in the file, for everybody who can read it"
+            yield warning(vendor, f"{kind}.{name}.default", reason, "drop it: it is given, or optional")
 
 
 def _origin(literal: str | None) -> str | None:

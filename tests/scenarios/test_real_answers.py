@@ -1,0 +1,327 @@
+"""What servers really answer to a login, each row with where it was seen, over requests and httpx.
+
+A row is another shape of answer than all the others, and says what it is: a token (with its lifetime in seconds, `None`
+where none is told that says anything), or the error, with a word of its message.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import httpx
+import jwt
+import pytest
+import requests
+
+import authflow
+from authflow import ConfigurationError as Faulty
+from authflow import CredentialsRefused as Refused
+from authflow import VendorAnswerError as Unforeseen
+from authflow import VendorUnavailable as Unavailable
+from tests.servers import Says, listening
+
+CLIENT = {"client_id": "app", "client_secret": "s3cret-9"}
+USER = {"username": "demo", "password": "open-sesame"}
+
+
+def client(**more: Any) -> dict[str, Any]:
+    return {"extends": "client-credentials", "settings": {"token_url": {"default": "login"}}, **more}
+
+
+def login(granted: Any, denied: Any = None) -> dict[str, Any]:
+    answers = {"granted": granted, **({"denied": denied} if denied else {})}
+    request = {"url": "login", "json": {"user": "{username}", "word": "{password}"}}
+    return {"extends": "relogin", "exchanges": {"login": {"request": request, "answers": answers}}}
+
+
+def reading(**names: Any) -> dict[str, Any]:
+    return login({"status": [200, 201], "json": names})
+
+
+OAUTH = client()
+JWT = client(exchanges={"login": {"answers": {"granted": {"json": {"access_token": "{access:jwt}"}}}}})
+TOKEN = reading(token="{access}")
+ISO = reading(token="{access}", expires="{expires_at:iso8601?}")
+MS = reading(token="{access}", expires="{expires_at:epoch_ms?}")
+TEXT = login({"status": 200, "text": "{access}"})
+XML = login({"text": "{_}<sessionId>{access}</sessionId>{_}"})
+COOKIE = {"extends": "session-cookie"}
+DISCUZ = {**COOKIE, "exchanges": {"login": {"answers": {"granted": {"cookies": {"session": "{access}"}}}}}}
+HEADER = login({"status": 201, "headers": {"X-Subject-Token": "{access}"}})
+FORM = client(
+    exchanges={
+        "login": {"answers": {"granted": {"form": {"access_token": "{access}", "expires": "{expires_in:int?}"}}}}
+    }
+)
+REASON = login({"json": {"token": "{access}"}}, {"status": [200, 400, 401, 403], "json": {"message": "{reason}"}})
+
+
+def signed(**claims: Any) -> str:
+    return jwt.encode(claims, "k" * 32)
+
+
+class Row(NamedTuple):
+    source: str
+    file: Mapping[str, Any]
+    status: int
+    body: Any
+    #: The lifetime, or the error and a word of its message.
+    means: int | float | tuple[type[authflow.AuthFlowError], str] | None
+    headers: Mapping[str, str] = {}
+    token: str = "t-1"
+
+
+T = {"access_token": "t-1", "token_type": "Bearer"}
+NOW = time.time()
+ROWS = [
+    # --- grants ---
+    Row("RFC 6749 §4.4.3, its example", OAUTH, 200, {**T, "expires_in": 3600, "example_parameter": "x"}, 3600),
+    Row("RFC 6749 §5.1: expires_in is only recommended; GitHub OAuth Apps", OAUTH, 200, T, None),
+    Row("Keycloak 26", OAUTH, 200, {**T, "expires_in": 300, "refresh_expires_in": 0, "not-before-policy": 0}, 300),
+    Row("Entra ID v2", OAUTH, 200, {**T, "expires_in": 3599, "ext_expires_in": 3599}, 3599),
+    Row("delta-io/delta-sharing#628", OAUTH, 200, {**T, "expires_in": "3600"}, 3600),
+    Row("reddit-archive/reddit#761", OAUTH, 200, {**T, "expires_in": 3600.0}, 3600),
+    Row("CMSgov/bluebutton-web-server#512", OAUTH, 200, {**T, "expires_in": 35999.87}, 35999),
+    Row("a fraction in text: Python's str(float)", OAUTH, 200, {**T, "expires_in": "3599.5"}, 3599),
+    Row("oauthlib/oauthlib#675", OAUTH, 200, {**T, "expires_in": None}, None),
+    Row("superseriousbusiness/gotosocial#731: 0 is for ever", OAUTH, 200, {**T, "expires_in": 0}, None),
+    Row("spring-projects/spring-security#4810: -1 is for ever", OAUTH, 200, {**T, "expires_in": -1}, None),
+    Row("a blank, where a form was meant", OAUTH, 200, {**T, "expires_in": ""}, None),
+    Row("a duration in words, as Go and Spring write it", OAUTH, 200, {**T, "expires_in": "1h0m0s"}, None),
+    Row("Java's Long.MAX_VALUE for ever", OAUTH, 200, {**T, "expires_in": 9223372036854775807}, None),
+    Row("Python's json.dumps(float('inf'))", OAUTH, 200, b'{"access_token": "t-1", "expires_in": Infinity}', None),
+    Row("a table instead of a number", OAUTH, 200, {**T, "expires_in": {"seconds": 60}}, None),
+    Row("pow-auth/assent#112: Harvest; openhab/openhab-core#5284: Ostrom", OAUTH, 201, {**T, "expires_in": 60}, 60),
+    Row("frappe/frappe#26266: no refresh token is an empty one", OAUTH, 200, {**T, "refresh_token": ""}, None),
+    Row("RFC 6749 §5.1: Cache-Control and Pragma beside it", OAUTH, 200, T, None, {"Cache-Control": "no-store"}),
+    Row("a grant that says error = null", OAUTH, 200, {**T, "error": None}, None),
+    Row("a number of 400 digits beside it", OAUTH, 200, b'{"access_token":"t-1","id":' + b"9" * 400 + b"}", None),
+    Row("appsup-dart/openid_client#80", OAUTH, 200, {**T, "expires_in": 60}, 60, {"Content-Type": "text/html"}),
+    Row(
+        "ORCID/ORCID-Source#3396",
+        OAUTH,
+        200,
+        '{"access_token":"t-1","name":"Jörg"}'.encode("latin-1"),
+        None,
+        {"Content-Type": "application/json; charset=ISO-8859-1"},
+    ),
+    Row(
+        "ISO-8859-1 that nobody names",
+        OAUTH,
+        200,
+        '{"access_token":"t-1","name":"Jörg"}'.encode("cp1252"),
+        None,
+        {"Content-Type": "application/json"},
+    ),
+    Row("ASP.NET's UTF-8 with a mark", OAUTH, 200, b"\xef\xbb\xbf" + json.dumps(T).encode(), None),
+    Row("RFC 4627 §3: UTF-16", OAUTH, 200, json.dumps(T).encode("utf-16-le"), None),
+    Row("Windows' Encoding.Unicode, with a mark", OAUTH, 200, json.dumps(T).encode("utf-16"), None),
+    Row(
+        "a character set that there is not", OAUTH, 200, T, None, {"Content-Type": "application/json; charset=utf8mb4"}
+    ),
+    Row("facebook, before Graph API 2.3: a form", FORM, 200, b"access_token=t-1&expires=5183944", 5183944),
+    Row(
+        "RFC 7519 §4.1.4: the token's own exp",
+        JWT,
+        200,
+        lambda: {"access_token": signed(exp=int(NOW) + 900)},
+        900,
+        {},
+        "eyJ",
+    ),
+    Row(
+        "auth0/angular2-jwt#272: exp in ms",
+        JWT,
+        200,
+        lambda: {"access_token": signed(exp=int(NOW + 900) * 1000)},
+        None,
+        {},
+        "eyJ",
+    ),
+    Row(
+        "a token that was past when it came",
+        JWT,
+        200,
+        lambda: {"access_token": signed(exp=int(NOW) - 900)},
+        None,
+        {},
+        "eyJ",
+    ),
+    Row("RFC 7519 §4.1.4: exp is optional", JWT, 200, lambda: {"access_token": signed(sub="x")}, None, {}, "eyJ"),
+    Row("Django REST framework's authtoken", TOKEN, 200, {"token": "t-1"}, None),
+    Row("a token that is a number", TOKEN, 200, {"token": 4711}, None, {}, "4711"),
+    Row(
+        "a time of day without a zone, of five hours ago",
+        ISO,
+        200,
+        {"token": "t-1", "expires": "2001-01-01T00:00:00"},
+        None,
+    ),
+    Row("RFC 3339", ISO, 200, {"token": "t-1", "expires": "2099-01-01T00:00:00Z"}, 2e9),
+    Row(
+        ".NET's DateTime.MaxValue for ever", ISO, 200, {"token": "t-1", "expires": "9999-12-31T23:59:59.9999999"}, None
+    ),
+    Row("MySQL's zero date", ISO, 200, {"token": "t-1", "expires": "0000-00-00 00:00:00"}, None),
+    Row("seconds where ms are meant", MS, 200, lambda: {"token": "t-1", "expires": int(NOW) + 900}, None),
+    Row("a plain text with a line break: Go's Fprintln", TEXT, 200, b"t-1\n", None),
+    Row("SOAP", XML, 200, b"<r><sessionId>t-1</sessionId></r>", None),
+    Row("OpenStack Keystone v3", HEADER, 201, {"token": {"methods": ["password"]}}, None, {"X-Subject-Token": "t-1"}),
+    Row("PHP's session cookie", COOKIE, 302, b"", None, {"Set-Cookie": "session=t-1; path=/; HttpOnly"}),
+    Row("bottlepy/bottle#1026: quotes", DISCUZ, 200, b"", None, {"Set-Cookie": 'session="a/b c"; Path=/'}, '"a/b c"'),
+    # --- no grants ---
+    Row("RFC 6749 §5.2, its example", OAUTH, 400, {"error": "invalid_request"}, (Faulty, "invalid_request")),
+    Row(
+        "Keycloak 26, wrong secret",
+        OAUTH,
+        401,
+        {"error": "unauthorized_client", "error_description": "Invalid client or Invalid client credentials"},
+        (Refused, "Invalid client credentials"),
+    ),
+    Row(
+        "Entra ID, wrong secret",
+        OAUTH,
+        401,
+        {
+            "error": "invalid_client",
+            "error_description": "AADSTS7000215: Invalid client secret provided.",
+            "error_codes": [7000215],
+        },
+        (Refused, "AADSTS7000215"),
+    ),
+    Row(
+        "casdoor/casdoor#2964: 200 with an error",
+        OAUTH,
+        200,
+        {"error": "invalid_client", "error_description": "wrong secret"},
+        (Refused, "wrong secret"),
+    ),
+    Row(
+        "cmd-johnson/deno-oauth2-client#25: GitHub",
+        OAUTH,
+        200,
+        {"error": "incorrect_client_credentials", "error_description": "passed are incorrect"},
+        (Unforeseen, "incorrect_client_credentials"),
+    ),
+    Row(
+        "jaredhanson/oauth2orize#221: 501",
+        OAUTH,
+        501,
+        {"error": "unsupported_grant_type"},
+        (Faulty, "unsupported_grant_type"),
+    ),
+    Row("ging/fiware-idm#43: no JSON", OAUTH, 503, b"Server error: missing client `grants`", (Unavailable, "503")),
+    Row(
+        "spotify/web-api#1150: errorTransient", OAUTH, 503, {"error": "errorTransient"}, (Unavailable, "errorTransient")
+    ),
+    Row(
+        "wso2 identity-inbound-auth-oauth#267",
+        OAUTH,
+        400,
+        {"error": "temporarily_unavailable"},
+        (Unavailable, "temporarily_unavailable"),
+    ),
+    Row("RFC 8628 §3.5", OAUTH, 400, {"error": "slow_down"}, (Unavailable, "slow_down")),
+    Row(
+        "RFC 6749 §5.2: a scope that there is not",
+        OAUTH,
+        400,
+        {"error": "invalid_scope", "error_description": "unknown: reed"},
+        (Faulty, "unknown: reed"),
+    ),
+    Row(
+        "smart-on-fhir/bulk-data-server#11: 401 in plain text",
+        OAUTH,
+        401,
+        b"Invalid client",
+        (Refused, "client_id and client_secret"),
+    ),
+    Row(
+        "RFC 9110 §10.2.3: Retry-After with 403", TOKEN, 402, b"", (Unavailable, "again in 30 s"), {"Retry-After": "30"}
+    ),
+    Row("RFC 6585 §4", TOKEN, 429, b"", (Unavailable, "again in 3600 s"), {"Retry-After": "86400"}),
+    Row("RFC 9110 §15.5.8: a proxy", OAUTH, 407, b"", (Unavailable, "proxy"), {"Proxy-Authenticate": "Basic"}),
+    Row(
+        "a token endpoint that has moved", OAUTH, 308, b"", (Unforeseen, "redirects = true"), {"Location": "/v2/login"}
+    ),
+    Row(
+        "Spring Security: to the login page",
+        COOKIE,
+        302,
+        b"",
+        (Refused, "username and password"),
+        {"Location": "/login?error"},
+    ),
+    Row("a captive portal's page", TEXT, 200, b"<!DOCTYPE html><html>Sign in</html>", (Unforeseen, "no token")),
+    Row("an error in plain text, with 200", TEXT, 200, b"Login failed: unknown user", (Unforeseen, "no token")),
+    Row("NodeBB/NodeBB#2292: a page where JSON was", TOKEN, 200, b"<html>Maintenance</html>", (Unforeseen, "not JSON")),
+    Row("PHP's false for no token", TOKEN, 200, {"token": False}, (Unforeseen, "no token")),
+    Row("an empty token", TOKEN, 200, {"token": ""}, (Unforeseen, "no token")),
+    Row("a token within a table", TOKEN, 200, {"token": {"value": "t-1"}}, (Unforeseen, "no token")),
+    Row(
+        "Express: message",
+        REASON,
+        401,
+        {"message": "Account locked until noon"},
+        (Refused, "Account locked until noon"),
+    ),
+    Row(
+        "RFC 9457: a problem",
+        login({"json": {"token": "{access}"}}, {"status": 401, "json": {"detail": "{reason?}"}}),
+        401,
+        {"type": "about:blank", "detail": "Bad login"},
+        (Refused, "Bad login"),
+        {"Content-Type": "application/problem+json"},
+    ),
+    Row(
+        "an answer that echoes the password",
+        REASON,
+        400,
+        {"message": "no user demo/open-sesame"},
+        (Refused, "***/***"),
+    ),
+]
+
+
+def test_no_two_rows_are_alike() -> None:
+    assert len(ROWS) >= 60
+    assert len({row.source for row in ROWS}) == len(ROWS)
+
+
+def by_requests(session: authflow.AuthSession, url: str) -> None:
+    with requests.Session() as http:
+        http.trust_env = False
+        http.get(url, auth=session.requests, timeout=10)
+
+
+def by_httpx(session: authflow.AuthSession, url: str) -> None:
+    with httpx.Client(auth=session.httpx, trust_env=False) as http:
+        http.get(url)
+
+
+@pytest.mark.parametrize("call", [by_requests, by_httpx])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.source)
+def test_what_servers_answer(row: Row, call: Callable[[authflow.AuthSession, str], None]) -> None:
+    body = row.body() if callable(row.body) else row.body
+    headers = {"Content-Type": "application/json", **row.headers}
+    said = Says(row.status, headers=headers, body=body if isinstance(body, bytes) else json.dumps(body).encode())
+    with listening() as listener:
+        listener.says = lambda came: said if came.path == "/login" else Says(200, {})
+        given = CLIENT if row.file["extends"] == "client-credentials" else USER
+        session = authflow.AuthSession({"name": "real", "base_url": f"{listener.url}/", **row.file}, **given)
+        if isinstance(row.means, tuple):
+            kind, word = row.means
+            with pytest.raises(kind) as caught:
+                call(session, f"{listener.url}/data")
+            assert word in str(caught.value)
+            assert not any(secret in str(caught.value) for secret in ("s3cret-9", "open-sesame"))
+            return
+        call(session, f"{listener.url}/data")
+        token, sent = session.token(), listener.seen()[-1]
+        assert token.access.startswith(row.token)
+        assert token.access in sent.headers.get("authorization", "") + sent.headers.get("cookie", "")
+        lasts = None if token.expires_at is None else token.expires_at - time.time()
+        assert (lasts is None) is (row.means is None)
+        assert lasts is None or row.means == pytest.approx(lasts, rel=0.5, abs=5)
