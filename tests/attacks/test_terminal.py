@@ -48,7 +48,7 @@ def test_errors_logs_and_pages(answer: Answer, caplog: pytest.LogCaptureFixture)
     vendor = ScriptedVendor()
     vendor.says("login", answer)
     session = vendor.session()
-    with caplog.at_level(logging.DEBUG), session.record() as seen:
+    with caplog.at_level(logging.DEBUG), session.record(EVIL) as seen:
         for error in (pytest.raises(authflow.VendorAnswerError), pytest.raises(authflow.VendorAnswerError)):
             with error as caught:
                 session.token()
