@@ -125,9 +125,9 @@ class Values(Sealed):
         """The same values later in the renewal: answers given so far are kept, derived values are computed anew."""
         later = Values(self.vendor, self.given, captured, self._now)
         later._answered.update((name, value) for name, value in self._answered.items() if name in self.given)
-        if captured != self.captured:
-            derived = [value for name, value in self._answered.items() if name not in self.given]
-            object.__setattr__(later, "_earlier", (*self._earlier, derived, dict(self.captured)))
+        derived = [value for name, value in self._answered.items() if name not in self.given]
+        fresh = (derived, dict(self.captured)) if captured != self.captured else ()
+        object.__setattr__(later, "_earlier", (*self._earlier, *fresh))
         return later
 
     def at(self, now: float) -> Values:

@@ -117,6 +117,11 @@ FORGED = {
     ),
     "another issuer": lambda issuer: issuer.mint("one", iss="others"),
     "another audience": lambda issuer: issuer.mint("one", aud="others"),
+    **{
+        f"an exp of {exp!r}": lambda issuer, exp=exp: issuer.mint("one", exp=exp)
+        for exp in (float("nan"), float("inf"), True, 1, None, 10**400, "soon")
+    },
+    "an nbf that is no time": lambda issuer: issuer.mint("one", nbf=float("nan")),
     "not valid yet": lambda issuer: issuer.mint("one", nbf=int(time.time()) + 3000),
     "an unknown key": lambda issuer: jwt.encode({"exp": 1}, "k" * 64, algorithm="HS256", headers={"kid": "three"}),
 }
