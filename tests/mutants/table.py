@@ -172,7 +172,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the cool-down does not double",
         "manager/records.py",
-        "COOL_DOWN * 2 ** (count - 1)",
+        "COOL_DOWN * 2 ** min(count - 1, 30)",
         "COOL_DOWN",
     ),
     Mutant(
