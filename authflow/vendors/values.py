@@ -125,9 +125,9 @@ class Values(Sealed):
         """The same values later in the renewal: answers given so far are kept, derived values are computed anew."""
         later = Values(self.vendor, self.given, captured, self._now)
         later._answered.update((name, value) for name, value in self._answered.items() if name in self.given)
-        if captured != self.captured:
-            derived = [value for name, value in self._answered.items() if name not in self.given]
-            object.__setattr__(later, "_earlier", (*self._earlier, derived, dict(self.captured)))
+        derived = [value for name, value in self._answered.items() if name not in self.given]
+        fresh = (derived, dict(self.captured)) if captured != self.captured else ()
+        object.__setattr__(later, "_earlier", (*self._earlier, *fresh))
         return later
 
     def at(self, now: float) -> Values:
@@ -204,6 +204,12 @@ class Values(Sealed):
         """A captured base URL, else the caller's, else the file's. Raises Unbound, Unfit."""
         known = self.captured.get("base_url") or self.given.get("base_url")
         return str(known) if known else self.vendor.base_url.render(self)
+
+    @property
+    def given_base_url(self) -> str:
+        """The user's base URL, else the file's, whatever an answer has brought. Raises Unbound, Unfit."""
+        known = self.given.get("base_url")
+        return str(known) if known else self.vendor.base_url.render(self.with_captured({}))
 
     @property
     def bound(self) -> Container[str]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,7 +33,7 @@ SECRETS = {
     "access": "acc3ss-that-is-secret",
     "refresh": "refr3sh-that-is-secret",
     "store": "st0re-p4ssw0rd",
-    "key": Fernet.generate_key().decode(),
+    "key": Fernet.generate_key().decode().rstrip("="),
     "region": "reg10n-that-is-secret",
 }
 
@@ -193,6 +195,20 @@ def _(vendor: ScriptedVendor) -> object:
     return RedisStore(store_url(after="@127.0.0.1:1/0")).load("key")
 
 
+@place("a Redis that refuses the password")
+def _(vendor: ScriptedVendor) -> object:
+    def refuse() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                while connection.recv(1 << 16):
+                    connection.sendall(b"-WRONGPASS invalid user name or password\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse, daemon=True).start()
+        return RedisStore(store_url(after=f"@127.0.0.1:{server.getsockname()[1]}/0")).load("key")
+
+
 @place("a session whose Redis is away")
 def _(vendor: ScriptedVendor) -> object:
     return AuthSession(FILE, **inputs(vendor, {"store": store_url(after="@127.0.0.1:1/0")})).token()
@@ -200,14 +216,14 @@ def _(vendor: ScriptedVendor) -> object:
 
 @place("keys that are none")
 def _(vendor: ScriptedVendor) -> object:
-    return EncryptedStore(MemoryStore(), known("key")[1:]).save("key", b"data", None)
+    return EncryptedStore(MemoryStore(), f"{known('key')}AAAA=").save("key", b"data", None)
 
 
 @place("a key that does not open it")
 def _(vendor: ScriptedVendor) -> object:
     inner = MemoryStore()
     EncryptedStore(inner, Fernet.generate_key()).save("key", b"data", None)
-    return EncryptedStore(inner, lambda: [known("key")]).load("key")
+    return EncryptedStore(inner, lambda: [f"{known('key')}="]).load("key")
 
 
 @place("a session whose client cannot be pickled")
@@ -403,7 +419,8 @@ def _sign(vendor: Any, request: Any, values: Any) -> Any:
 
 
 def _sign_callers(vendor: Any, request: Any, values: Any) -> Any:
-    return fails() if request.url.endswith("/x") else None
+    held = [values.get("access")]  # a plugin's own variables are not shown either
+    return fails(held) if request.url.endswith("/x") else None
 
 
 def _sign_with_a_line_break(vendor: Any, request: Any, values: Any) -> Any:

@@ -45,7 +45,7 @@ def test_it_runs_as_a_module_too() -> None:
 
 
 def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
-    done = run("check", write(tmp_path, GOOD))
+    done = run("check", write(tmp_path, f'name = "good"\n{GOOD}'))
     assert (done.exit_code, done.stdout, done.stderr) == (0, "1 file checked, nothing wrong\n", "")
 
 
@@ -67,7 +67,7 @@ def test_all_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
 
 
 def test_a_warning_is_marked_and_no_error(tmp_path: Path) -> None:
-    done = run("check", write(tmp_path, GOOD + "insecure_url = true\n"))
+    done = run("check", write(tmp_path, f'name = "good"\n{GOOD}insecure_url = true\n'))
     assert done.exit_code == 0
     assert re.match(r"warning: .*vendor\.toml:\d+:insecure_url: ", done.stdout)
 

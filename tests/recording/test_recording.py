@@ -62,6 +62,21 @@ def test_a_renewal_with_its_exchange_and_its_waiter(vendor: ScriptedVendor) -> N
     assert seen.state == "signed_in"
 
 
+def test_what_was_masked_once_is_masked_wherever_it_is_said_again(vendor: ScriptedVendor) -> None:
+    """A password that a callable gave, and the refresh token that an answer replaces, under names of no secret."""
+    session = vendor.session(password=lambda: "hunter2")
+    vendor.says("login", 200, {"access": "tk-9f3a", "refresh": "rf-77ab", "user": {"pw": "hunter2", "t": "tk-9f3a"}})
+    vendor.says("refresh", 200, {"access": "tk-10aa", "refresh": "rf-88cd", "replaces": {"old": "rf-77ab"}})
+    with session.record() as seen:
+        session.token()
+        vendor.clock.now += LIFETIME * 1e6
+        session.login()
+        vendor.says("login", 200, {"access": "tk-9f3a", "say": ["rf-77ab", "hunter2"]})
+        session.login()
+    page = seen.html()
+    assert [secret for secret in ("hunter2", "tk-9f3a", "rf-77ab", "rf-88cd") if secret in page] == []
+
+
 def test_a_request_that_is_rejected_waits_and_goes_again(vendor: ScriptedVendor) -> None:
     session = vendor.session()
     session.token()

@@ -178,6 +178,38 @@ def test_nobody_is_asked_for_a_secret_in_order_to_mask_it(vendor: ScriptedVendor
     assert len(asked) == 1
 
 
+def test_what_an_earlier_exchange_brought_or_derived_is_masked_too(vendor: ScriptedVendor) -> None:
+    """A challenge is answered with what is derived of it; the answer to the next exchange says both."""
+    answers = {"granted": {"json": {"access": "{access}", "nonce": "{nonce?}"}}, "denied": {"status": 401}}
+    file = {
+        **LADDER,
+        "derive": {"proof": {"base64": "{nonce?}.{password}"}},
+        "exchanges": {
+            **LADDER["exchanges"],
+            "hello": {
+                "request": {"url": "hello", "json": {"u": "{username}"}},
+                "answers": {"granted": {"json": {"nonce": "{nonce}"}}, "denied": {"status": 401}},
+            },
+            "login": {"request": {"url": "login", "json": {"proof": "{proof}"}}, "answers": answers},
+            "second": {"request": {"url": "second", "json": {"u": "{username}", "n": "{nonce}"}}, "answers": answers},
+        },
+        "states": {
+            **LADDER["states"],
+            "signed_out": {"send": "hello", "granted": "greeted", "denied": "refused"},
+            "greeted": {"send": "login", "granted": "half", "denied": "refused"},
+            "half": {"send": "second", "granted": "signed_in", "denied": "refused"},
+        },
+    }
+    session = vendor.session(file, password="pass word of mine")
+    vendor.says("hello", 200, {"nonce": "once one"})
+    vendor.says("login", 200, {"access": "h4lf access", "nonce": "once two"})
+    proof = base64.b64encode(b"once one.pass word of mine").decode()
+    vendor.says("second", Answer(418, (), f"<once one> <once two> <h4lf access> <{proof[:20]} {proof}>".encode()))
+    text = failing(session.token, authflow.VendorAnswerError)
+    assert "<***> <***> <***>" in text
+    assert found(["once one", "once two", "h4lf access"], text) == []
+
+
 def test_masking_keeps_the_words_that_help() -> None:
     assert mask_text("error=invalid_grant description=expired", ["expired-token"]) == (
         "error=invalid_grant description=expired"
