@@ -19,6 +19,7 @@ from authflow.errors import ConfigurationError
 from authflow.manager import (
     ANONYMOUS,
     Environment,
+    Grant,
     SessionManager,
     Signer,
     Token,
@@ -199,10 +200,26 @@ class AuthSession:
         a rejection, keep the token from where a redirect leads. A WebSocket's URL (`wss://`) will do as well.
 
         Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented, ConfigurationError if
-        this vendor wants it in the query or the body.
+        this vendor wants it in the query or the body, or if the URL is one that an adapter rewrites.
         """
+        self._manager.judge_as_given(url)
         authorization = self._manager.authorize(url)
-        grant = authorization.grant or self._manager.admit(authorization.wait(), authorization.url)
+        return self._headers(authorization.grant or self._manager.admit(authorization.wait(), url))
+
+    async def aheaders(self, url: str) -> dict[str, str]:
+        """`headers` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
+        self._manager.judge_as_given(url)
+        authorization = self._manager.authorize(url)
+        return self._headers(authorization.grant or self._manager.admit(await authorization.wait_async(), url))
+
+    def values(self) -> dict[str, Any]:
+        """What the vendor said at the login beside the token, by name: the names that the vendor file lists as `shown`.
+        Logs in first if need be. Raises AuthFlowError.
+        """
+        values = self._manager.authorize(None).wait().values(self._clock())
+        return {name: values.get(name) for name in self.vendor.shown if values.get(name) is not None}
+
+    def _headers(self, grant: Grant) -> dict[str, str]:
         presentation = grant.presentation
         if presentation.query or presentation.json or presentation.form:
             raise ConfigurationError(

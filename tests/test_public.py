@@ -34,8 +34,8 @@ PUBLIC = [
     "hookimpl",
 ]
 SESSION = [
-    *("atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "record", "requests", "status"),
-    *("token", "vendor"),
+    *("aheaders", "atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "record", "requests"),
+    *("status", "token", "values", "vendor"),
 ]
 #: What users call that cannot fail.
 SAFE = {"close", "record", "status"}

@@ -489,6 +489,40 @@ def test_headers_are_all_that_a_request_must_carry(vendor: ScriptedVendor) -> No
     assert session.headers(URL)["X-Key"] == session.token().access != "access-1"
 
 
+def test_headers_are_for_the_url_as_it_is_given(vendor: ScriptedVendor) -> None:
+    """The tool that is given them does not rewrite it."""
+    rewrites = [
+        {"from": "https://old.example/orders/{id}", "to": "orders/{id}"},
+        {"from": "deliveries/{id}", "to": "tracking/{id}"},
+    ]
+    session = vendor.session({**LADDER, "rewrites": rewrites})
+    for url, error, says in (
+        ("https://old.example/orders/7", authflow.UntrustedOrigin, "old.example"),
+        ("https://vendor.example/api/deliveries/7", authflow.ConfigurationError, "use .*/api/tracking/7"),
+    ):
+        with pytest.raises(error, match=says):
+            session.headers(url)
+        with pytest.raises(error, match=says):
+            anyio.run(session.aheaders, url)
+    assert vendor.names == []
+    carried = session.headers("https://vendor.example/api/tracking/7")
+    assert anyio.run(session.aheaders, "https://vendor.example/api/tracking/7") == carried
+    passing = vendor.session({**LADDER, "rewrites": rewrites}, untrusted="pass")
+    assert passing.headers("https://old.example/orders/7") == {}
+
+
+def test_what_the_vendor_said_beside_the_token(vendor: ScriptedVendor) -> None:
+    login = LADDER["exchanges"]["login"]
+    granted = {"json": {"access": "{access}", "site": "{base_url}", "org": "{org?}", "plan": "{plan?}"}}
+    exchanges = {**LADDER["exchanges"], "login": {**login, "answers": {"granted": granted}}}
+    session = vendor.session({**LADDER, "shown": ["base_url", "org"], "exchanges": exchanges})
+    vendor.says("login", 200, {"access": "a", "site": "https://eu.example/", "plan": "x"})
+    assert session.values() == {"base_url": "https://eu.example/"}
+    for secret in ("access", "password"):
+        with pytest.raises(authflow.VendorFileError, match=f"shown.0: {secret} is a secret"):
+            vendor.session({**LADDER, "shown": [secret]})
+
+
 @pytest.mark.parametrize(
     "presented", [{"query": {"key": "{access}"}}, {"json": {"key": "{access}"}}, {"form": {"key": "{access}"}}], ids=str
 )

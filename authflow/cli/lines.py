@@ -33,6 +33,8 @@ def line_of(file: str, key: str) -> int:
             continue
         if len(here) > longest and here == wanted[: len(here)]:
             longest, found = len(here), number
+        elif not found and key and here[: len(wanted)] == wanted:  # a table that begins with something inside it
+            longest, found = len(wanted), number
     return found
 
 

@@ -17,15 +17,15 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import (
-    Followed,
     Laid,
     follow,
     keep_cookies,
+    laid_by,
     pairs,
     peek,
     peek_async,
@@ -64,6 +64,10 @@ def sender(library: str, client: Any) -> Sender:
     return HttpxSender(library, client)
 
 
+#: What is laid over most requests.
+BEARER: Final = ("Authorization",)
+
+
 @functools.cache
 def _auth_class(library: str) -> type[Any]:
     lib: Any = importlib.import_module(library)
@@ -74,6 +78,8 @@ def _auth_class(library: str) -> type[Any]:
         def __init__(self, manager: SessionManager, owner: Any) -> None:
             self.manager, self._owner = manager, owner
             self._grants, self._clock = manager.grants, manager.clock
+            #: Where a request notes which headers this session laid over it.
+            self._note = f"_laid_by_{id(manager):x}"
 
         def __repr__(self) -> str:
             return f"<{library} auth of {self._owner!r}>"
@@ -94,6 +100,7 @@ def _auth_class(library: str) -> type[Any]:
             ):
                 return None
             request.headers["Authorization"] = grant.bearer
+            request.__dict__[self._note] = BEARER
             if grant.travels:
                 laid = Laid(lib, request, self.manager)
                 laid.grant = grant
@@ -235,8 +242,7 @@ def _auth_class(library: str) -> type[Any]:
 
         def _on(self, request: Any, laid: Laid, grant: Grant) -> Laid:
             """What lies on the request that was answered: the first one, or the hop that a redirect led to."""
-            if isinstance(request.extensions, Followed):
-                found: Laid = request.extensions.laid
+            if (found := laid_by(self.manager, request)) is not None:
                 return found
             if laid.request is request or grant is ANONYMOUS:
                 return laid
@@ -259,6 +265,7 @@ def _auth_class(library: str) -> type[Any]:
             manager = self.manager
             laid = Laid(lib, request, manager)
             if grant is None:
+                laid.clear(request.__dict__.pop(self._note, ()))
                 authorization = manager.authorize(str(request.url), functools.partial(view, request))
                 grant = authorization.grant
                 if grant is None:

@@ -50,10 +50,13 @@ class Laid:
         if presentation.cookies:
             ours.append(("Cookie", cookie_header(request.headers.get("Cookie"), presentation.cookies)))
         if ours:
-            request.headers = carrier_class(self.lib)(request.headers, tuple(ours))
+            if not isinstance(request.headers, Carrier):
+                request.headers = carrier_class(self.lib)(request.headers)
+            request.headers.lay(self, tuple(ours))
         if presentation.query:
-            self._url = request.url
+            plain = request.url
             request.url = self.lib.URL(add_query(str(request.url), presentation.query))
+            self._url = plain, request.url
         if presentation.json or presentation.form:
             self._merge(presentation)
 
@@ -79,18 +82,32 @@ class Laid:
     def take_back(self) -> None:
         request = self.request
         if isinstance(request.headers, Carrier):
-            request.headers = request.headers.plain()
+            request.headers.take(self)
         for name, value in self.grant.presentation.headers:  # one that was laid on the short way
             if request.headers.get(name) == value:
                 del request.headers[name]
         if self._url is not None:
-            request.url, self._url = self._url, None
+            plain, laid = self._url
+            self._url = None
+            if request.url == laid:  # else somebody gave it another one since
+                request.url = plain
         if self._body is not None:
             request.stream, request._content, length = self._body
             self._body = None
             if length is not None:
                 request.headers["Content-Length"] = length
         self.grant = ANONYMOUS
+
+    def clear(self, names: tuple[str, ...]) -> None:
+        """A request that is used again, for another host perhaps: what this session laid over it before goes. `names`:
+        the headers that it was given on the short way.
+        """
+        for name in names:
+            self.request.headers.pop(name, None)
+        if isinstance(self.request.extensions, Followed):
+            for laid in self.request.extensions.laid:
+                if laid.manager is self.manager:
+                    laid.take_back()
 
     @property
     def is_missing(self) -> bool:
@@ -100,7 +117,7 @@ class Laid:
 
     @property
     def plain_url(self) -> str:
-        return str(self.request.url if self._url is None else self._url)
+        return str(self.request.url if self._url is None else self._url[0])
 
     def plain_body(self, stream: Any) -> Any:
         """The body without the token, where `stream` is the one with it."""
@@ -111,16 +128,26 @@ class Laid:
 
 
 def follow(laid: Laid) -> None:
-    """Let the hops of a redirected request be judged, each as it is made."""
+    """Let the hops of a redirected request be judged, each as it is made; beside those of other sessions, whose tokens
+    it carries too.
+    """
     request = laid.request
-    request.extensions = Followed(request.extensions, laid)
+    before = request.extensions.laid if isinstance(request.extensions, Followed) else ()
+    others = tuple(one for one in before if one.manager is not laid.manager and one.request is request)
+    request.extensions = Followed(request.extensions, (*others, laid))
+
+
+def laid_by(manager: SessionManager, request: Any) -> Laid | None:
+    """What this session laid over a request that is followed."""
+    laid = request.extensions.laid if isinstance(request.extensions, Followed) else ()
+    return next((one for one in laid if one.manager is manager), None)
 
 
 class Followed(dict[str, Any]):
     """The extensions of a request whose hops are judged."""
 
-    def __init__(self, extensions: Any, laid: Laid) -> None:
-        super().__init__(extensions)
+    def __init__(self, extensions: Any, laid: tuple[Laid, ...]) -> None:
+        super().__init__(extensions.items())
         self.laid = laid
 
     def __iter__(self) -> Iterator[str]:  # with this, `dict(…)` asks for `keys()`
@@ -129,7 +156,7 @@ class Followed(dict[str, Any]):
     def keys(self) -> Any:
         maker = sys._getframe(1)
         hop = maker.f_locals.get("self") if maker.f_code.co_name == "__init__" else None
-        if isinstance(hop, self.laid.lib.Request):
+        if isinstance(hop, self.laid[0].lib.Request):
             hop.__dict__["_followed"] = self.laid
             hop.__class__ = _hop_class(type(hop))  # type: ignore[arg-type]
         return super().keys()
@@ -145,8 +172,11 @@ def _hop_class(cls: Any) -> Any:
     def judged(hop: Any, stream: Any) -> None:
         before = hop.__dict__.pop("_followed")
         hop.__class__ = cls
-        hop.stream = before.plain_body(stream)
-        _judge(hop, before)
+        for laid in before:
+            stream = laid.plain_body(stream)
+        hop.stream = stream
+        for laid in before:
+            _judge(hop, laid)
 
     return type(cls.__name__, (cls,), {"stream": property(None, judged)})
 
@@ -170,32 +200,46 @@ def _judge(hop: Any, before: Laid) -> None:
         manager.goes_without(str(hop.url))
 
 
+Entries = list[tuple[bytes, bytes, bytes]]
+
+
 class Carrier:
-    """Headers that everybody sees, and that are not copied into the next hop's."""
+    """Headers that everybody sees, and that are not copied into the next hop's. Each session takes back its own."""
 
-    _entries: list[tuple[bytes, bytes, bytes]]
+    _entries: Entries
 
-    def __init__(self, plain: Any, ours: Pairs) -> None:
+    def __init__(self, plain: Any) -> None:
+        super().__init__(plain)  # type: ignore[call-arg]
+        #: By what was laid over the request: its entries, and those in whose place they stand.
+        self._ours: dict[Laid, tuple[Entries, Entries]] = {}
+
+    def lay(self, laid: Laid, ours: Pairs) -> None:
         names = {name.lower().encode("ascii") for name, _ in ours}
-        super().__init__(plain.plain() if isinstance(plain, Carrier) else plain)  # type: ignore[call-arg]
-        self._replaced = [entry for entry in self._entries if entry[1] in names]
+        replaced = [entry for entry in self._entries if entry[1] in names]
         for name, value in ours:
             self[name] = value  # type: ignore[index]
-        self._ours = {entry for entry in self._entries if entry[1] in names}
+        self._ours[laid] = [entry for entry in self._entries if entry[1] in names], replaced
+
+    def take(self, laid: Laid) -> None:
+        ours, replaced = self._ours.pop(laid, ([], []))
+        self._entries = [entry for entry in self._entries if entry not in ours] + replaced
 
     @property
-    def _list(self) -> list[tuple[bytes, bytes, bytes]]:
+    def _list(self) -> Entries:
         copying, maker = sys._getframe(1), sys._getframe(2)
         if copying.f_code.co_name == "__init__" and maker.f_globals.get("__name__", "").endswith("._client"):
             return self._without_ours()
         return self._entries
 
     @_list.setter
-    def _list(self, entries: list[tuple[bytes, bytes, bytes]]) -> None:
+    def _list(self, entries: Entries) -> None:
         self._entries = entries
 
-    def _without_ours(self) -> list[tuple[bytes, bytes, bytes]]:
-        return [entry for entry in self._entries if entry not in self._ours] + self._replaced
+    def _without_ours(self) -> Entries:
+        left = list(self._entries)
+        for ours, replaced in reversed(self._ours.values()):
+            left = [entry for entry in left if entry not in ours] + replaced
+        return left
 
     def plain(self) -> Any:
         """The headers without what was carried."""
@@ -240,8 +284,8 @@ def unburden(request: Any, grant: Grant) -> None:
     """Take the token from a request that is history, or that was not sent."""
     if request is None:
         return
-    if isinstance(request.extensions, Followed):
-        request.extensions.laid.take_back()
+    for laid in request.extensions.laid if isinstance(request.extensions, Followed) else ():
+        laid.take_back()
     for name, value in grant.presentation.headers:
         if request.headers.get(name) == value:
             del request.headers[name]

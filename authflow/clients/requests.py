@@ -76,12 +76,13 @@ def settle(steps: Steps) -> Any:
 class FreshHook:
     """The hook of all requests that carry one grant while it is fresh. It keeps nothing of any of them."""
 
-    __slots__ = ("auth", "grant", "listen", "noteworthy")
+    __slots__ = ("auth", "grant", "hooks", "listen", "noteworthy")
 
     def __init__(self, auth: Auth, grant: Grant) -> None:
         self.auth = auth
         self.noteworthy = auth.manager.noteworthy
         self.grant = grant
+        self.hooks = (self,)
         self.listen = self.__call__  # a bound method that is kept costs less than calling an object
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,6 +105,9 @@ class FreshHook:
         listeners[here : here + 1] = [_no_hook, hook]
         self.auth.retire(listeners, hook)
         return hook
+
+    def take_back(self, request: Any) -> None:
+        take_back(request, self.grant)
 
     def __deepcopy__(self, memo: Any) -> FreshHook:
         return self
@@ -298,7 +302,7 @@ class Auth:
                     request.headers[name] = value
             request.hooks["response"].append(fresh.listen)
             if self._following is not None:  # `follow`, with the class at hand
-                request._hook, request.__class__ = fresh, self._following
+                request._hooks, request.__class__ = fresh.hooks, self._following
             return request
         return self._begin(request)
 
@@ -310,7 +314,7 @@ class Auth:
         if self._fresh.grant is not grant and self._clock() < grant.fresh_until:
             self._fresh = self.fresh(self, grant)
             return self(request)
-        self.retire(request.hooks["response"])
+        self.retire(request.hooks["response"], request=request)
         hook = self.hook(self, ANONYMOUS)
         flight = hook.authorize(request)
         if flight is not None:
@@ -326,12 +330,16 @@ class Auth:
         copy.hooks = {**copy.hooks, "response": []}
         return copy
 
-    def retire(self, listeners: list[Any], hook: RequestHook | None = None) -> None:
-        """A request has one hook: whatever else of ours listens to it, because it was authorised twice, is silent."""
+    def retire(self, listeners: list[Any], hook: RequestHook | None = None, *, request: Any = None) -> None:
+        """A request has one hook: whatever else of ours listens to it, because it was authorised twice, is silent; and
+        what it laid over the `request` is taken back, which may go elsewhere now.
+        """
         for here, listener in enumerate(listeners):
             ours = getattr(listener, "__self__", listener)
             if isinstance(ours, FreshHook | RequestHook) and ours is not hook and ours.auth is self:
                 listeners[here] = _no_hook
+                if request is not None:
+                    ours.take_back(request)
 
     def _await(self, hook: RequestHook, request: Any, flight: Flight[Grant]) -> None:
         settle(hook.finish(request, flight))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
 from authflow.errors import ConfigurationError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Where a request keeps what it was before its URL, or its body, was given the token.
 URL, BODY = "_url_without_token", "_body_without_token"
+#: And its URL with it: whoever gives it another one since then means that.
+WITH: Final = "_url_with_token"
 
 
 @functools.cache
@@ -40,7 +42,9 @@ def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
     """Let a request carry the token. Raises ConfigurationError."""
     presentation, own = grant.presentation, vars(request)
     is_hop = isinstance(request, Hop)
-    if is_hop:
+    if isinstance(request.headers, Kept):  # another session's token lies over it already
+        request.headers.keep(presentation)
+    elif is_hop:
         request.headers = _mixed(Kept, request.headers.__class__)(request.headers, presentation)
     else:
         for name, value in presentation.headers:
@@ -48,8 +52,8 @@ def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
         if presentation.cookies:
             request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), presentation.cookies)
     if presentation.query:
-        own[URL] = request.url
-        own["url"] = add_query(request.url, presentation.query)
+        own.setdefault(URL, request.url)
+        own["url"] = own[WITH] = add_query(request.url, presentation.query)
     if (presentation.json or presentation.form) and (request.body is None or isinstance(request.body, str | bytes)):
         _merge(request, presentation, manager)
 
@@ -62,7 +66,8 @@ def _merge(request: Any, presentation: Presentation, manager: SessionManager) ->
         merged = merge_fields(kind, body, presentation.json, presentation.form)
     except ValueError as error:
         raise ConfigurationError(f"{manager.vendor.title}: {error}", vendor=manager.vendor.name) from None
-    vars(request)[BODY] = request.body, merged, before
+    first, _, had = vars(request).get(BODY, (request.body, None, before))
+    vars(request)[BODY] = first, merged, had
     request.body = merged
     request.headers["Content-Type"] = kind
     request.headers["Content-Length"] = str(len(merged))
@@ -78,7 +83,8 @@ def take_back(request: Any, grant: Grant) -> None:
     if presentation.cookies and "Cookie" in request.headers:
         request.headers["Cookie"] = _without(request.headers["Cookie"], presentation.cookies)
     if URL in own:
-        own["url"] = own.pop(URL)
+        plain, laid = own.pop(URL), own.pop(WITH)
+        own["url"] = plain if own["url"] == laid else own["url"]
     if BODY in own:
         body, merged, before = own.pop(BODY)
         if request.body is merged:
@@ -127,10 +133,11 @@ def rewound(request: Any) -> Any:
 
 
 def follow(request: Any, hook: Any) -> None:
-    """Let the hops of a redirected request be judged by `hook` (or the one that begins by then), and its place in the
-    history be clean.
+    """Let the hops of a redirected request be judged by `hook` (or the one that begins by then), beside those of other
+    sessions whose tokens it carries, and its place in the history be clean.
     """
-    request._hook = hook
+    others = tuple(one for one in vars(request).get("_hooks", ()) if one.auth is not hook.auth)
+    request._hooks = (*others, hook)
     request.__class__ = following(request.__class__)
 
 
@@ -146,16 +153,17 @@ class Following:
     _plain_class: type
 
     def copy(self) -> Any:
-        hook = vars(self)["_hook"].hook(self)
-        hook.take_back(self)
+        hooks = tuple(hook.hook(self) for hook in vars(self)["_hooks"])
+        for hook in hooks:
+            hook.take_back(self)
         hop = super().copy()  # type: ignore[misc]
         hop.__class__ = _mixed(Hop, hop.__class__)
-        vars(hop)["_hook"] = hook
+        vars(hop)["_hooks"] = hooks
         hop.url = hop.url
         return hop
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_hook", URL, BODY)}
+        state = {name: value for name, value in vars(self).items() if name not in ("_hooks", URL, WITH, BODY)}
         return _restored, (self._plain_class, state)
 
 
@@ -168,10 +176,13 @@ class Hop(Following):
 
     @url.setter
     def url(self, url: str) -> None:
-        hook = vars(self)["_hook"]
-        hook.take_back(self)
-        vars(self)["url"] = without(url, hook.query)
-        hook.judge(self)
+        hooks = vars(self)["_hooks"]
+        for hook in hooks:
+            hook.take_back(self)
+            url = without(url, hook.query)
+        vars(self)["url"] = url
+        for hook in hooks:
+            hook.judge(self)
 
 
 def _restored(cls: Any, state: Mapping[str, Any]) -> Any:
@@ -196,6 +207,16 @@ class Kept:
         if cookies:
             self["Cookie"] = plain.get("Cookie", "")
         self._names = frozenset(name.lower() for name, _ in presentation.headers)
+
+    def keep(self, presentation: Presentation) -> None:
+        """Keep what another session lays over it too."""
+        own, self._names = self._names, frozenset()
+        for name, value in presentation.headers:
+            self[name] = value
+        self._cookies += presentation.cookies
+        if presentation.cookies:
+            self["Cookie"] = cookie_header(self.get("Cookie"), presentation.cookies)  # type: ignore[attr-defined]
+        self._names = own | {name.lower() for name, _ in presentation.headers}
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name.lower() == "cookie" and self._cookies:

@@ -23,7 +23,7 @@ from authflow.manager.sender import NoAnswer, Sender, TooLarge
 from authflow.manager.trust import sends_to
 from authflow.masking import SHOWN, describe, mask_document, mask_text
 from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge
-from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified
+from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, closure
 
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
@@ -165,14 +165,25 @@ def _render(exchange: Exchange, values: Values) -> Request:
 
 
 def _base_url(values: Values) -> str:
+    """Against which relative URLs are resolved: the base URL that was given. A captured one moves nothing silently."""
+    try:
+        return values.given_base_url
+    except Unbound:
+        pass
     try:
         return values.base_url
     except Unbound:
         return ""
 
 
+def _carries_a_credential(exchange: Exchange, values: Values) -> bool:
+    names = closure(values.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
+    return any(name in values.vendor.credentials and values.captured.get(name) is None for name in names)
+
+
 def _trusted(exchange: Exchange, url: str, values: Values) -> None:
-    if not sends_to(values.vendor, values.given, values.captured, url):
+    carries = _carries_a_credential(exchange, values)
+    if not sends_to(values.vendor, values.given, values.captured, url, carries=carries):
         raise UntrustedOrigin(
             f"{values.vendor.title}: {exchange.name} may not be sent to {without_query(url)}, which origins.send lacks",
             vendor=values.vendor.name,

@@ -45,7 +45,7 @@ class Verifier:
 
         vendor = values.vendor
         keys = self._client(
-            UrlTemplate.compile(wanted.jwks_url, CONVERTERS).render(values, values.base_url), values, deadline
+            UrlTemplate.compile(wanted.jwks_url, CONVERTERS).render(values, values.given_base_url), values, deadline
         )
         # The clock is the session's, not PyJWT's, so the times are compared here.
         options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp"]}

@@ -157,6 +157,17 @@ class SessionManager:
             return Authorization(url, ANONYMOUS)
         return _authorization(url, self.grants.wanted(slot))
 
+    def judge_as_given(self, url: str) -> None:
+        """For tools that send a request to the very URL that they were given. Raises UntrustedOrigin, unless such
+        requests pass without the token, and ConfigurationError where an adapter would rewrite it.
+        """
+        if self._trusted(url, self.grants.current) and (rewritten := self._rewritten(url)) != url:
+            raise ConfigurationError(
+                f"{self.vendor.title}: {without_query(url)} is rewritten on its way, and a tool that is given headers "
+                f"does not do that: use {without_query(rewritten)}",
+                vendor=self.vendor.name,
+            )
+
     def admit(self, grant: Grant, url: str) -> Grant:
         """What a grant that was waited for gives to `url`: itself, or nothing where it must not go. Raises
         UntrustedOrigin.

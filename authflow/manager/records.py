@@ -40,7 +40,7 @@ def spent_fingerprint(refresh: Any) -> str:
 class Record(Sealed):
     """`captured` holds secrets; times are epoch seconds.
 
-    grant        tells grants apart: new whenever an exchange brings a token
+    grant        tells grants apart: new whenever an answer brings a token
     key, servers, settings   what it was granted for: its own place, the URLs to which exchanges go, all settings
     owner        which secrets got it: fingerprints by the name of the credential
     mark         the fingerprint of a refresh token that was sent and may be used up
@@ -117,7 +117,7 @@ class Refusals(Sealed):
         """Remember a refusal. The cool-down doubles each time the same credentials are refused again."""
         before = next((refusal for refusal in self.refused if refusal.fits(fingerprint)), None)
         count = before.count + 1 if before is not None else 1
-        until = now + min(COOL_DOWN * 2 ** (count - 1), COOL_DOWN_MOST)
+        until = now + min(COOL_DOWN * 2 ** min(count - 1, 30), COOL_DOWN_MOST)
         others = tuple(refusal for refusal in self.refused if refusal is not before)
         return self.replace(refused=(*others, Refusal(names, fingerprint, until, count))[-MOST_REFUSALS:])
 

@@ -120,7 +120,7 @@ class Run:
         return self.kept.record
 
     def _begin_grant(self) -> None:
-        """An exchange has brought a grant: it is another than all before."""
+        """An answer has brought a grant: it is another than all before."""
         self.grant, self.granted, self.began = os.urandom(8).hex(), self.claims.identity.settings, True
 
     @property
@@ -165,6 +165,8 @@ class Run:
         if after is None:
             return None, record.captured
         self._moved(Transition(record.state, name, after))
+        if event is not None and "access" in event.captured:
+            self._begin_grant()
         return after, absorb(record.captured, event) if event is not None else record.captured
 
     def _moved(self, transition: Transition) -> None:
@@ -180,7 +182,7 @@ class Run:
             issued_at=self.issued_at,
             expires_at=self.expires_at,
             grant=self.grant,
-            settings=self.granted,
+            settings=self.granted or self.claims.identity.settings,
             owner=self._owner() if captured else {},
             mark=self.mark,
             unread_end=self.unread_end,

@@ -4,7 +4,7 @@
     send      base_url's origin, and those of `origins.send`         passwords and refresh tokens, in exchanges
 
 A URL that a *setting* holds (a token endpoint, say) was trusted by the user who gave it. A URL that an answer brought
-is trusted only if its origin is declared.
+is trusted only if its origin is declared; a base URL that it brought, for the token, and for no password.
 
 Sessions of one vendor mostly differ in who the user is, and few of these URLs hang on that. What was found out is kept
 by the settings that it does hang on (`_hinges`), so that the next session need not find it out again.
@@ -61,15 +61,16 @@ def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
     return tuple((name, given.get(name)) for name in hinges if name in given)
 
 
-def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str) -> bool:
-    """May an exchange be sent to this URL?"""
+def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str, *, carries: bool = False) -> bool:
+    """May an exchange be sent to this URL? `carries`: a credential of the user, which no captured base URL gets."""
     try:
         origin = origin_of(url)
     except ValueError:
         return False
     values = Values(vendor, given, captured, 0.0)
     without = Values(vendor, given, {}, 0.0)
-    trusted = _base(values) | _base(without) | _rendered(vendor.send_origins, values)
+    trusted = _base(without) | _rendered(vendor.send_origins, values)
+    trusted |= set() if carries else _base(values)
     trusted |= _rendered(_given_urls(vendor, given), without)
     return origin.secure and origin in trusted
 

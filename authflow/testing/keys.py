@@ -52,6 +52,12 @@ class Keys:
         keys = {"keys": [{**document, "kid": self._name, "use": "sig", "alg": "EdDSA"}]}
         return Answer(200, (("Content-Type", "application/json"),), json.dumps(keys).encode())
 
+    def proves(self, token: str) -> bool:
+        """Is the key that signed it still published, where `[verify]` asks?"""
+        import jwt
+
+        return self.wanted is None or jwt.get_unverified_header(token).get("kid") == self._name
+
     @property
     def _name(self) -> str:
         return f"key-{self._number}"

@@ -158,7 +158,8 @@ class Watcher:
             ):
                 wait = before.until - self.clock()
                 self.breaks(3, f"{process} sends {exchange} with what was refused, {wait:.0f} s too early")
-        if not sends_to(self.vendor, Given(self.simulator.inputs), self._captured_urls(), request.url):
+        given, captured = Given(self.simulator.inputs), self._captured_urls()
+        if not sends_to(self.vendor, given, captured, request.url, carries=bool(secret)):
             self.breaks(4, f"{process} sends {exchange} to {origin_of(request.url)}")
         return key
 
@@ -182,7 +183,7 @@ class Watcher:
         access = str(record.captured.get(ACCESS, ""))
         if access in self.rejected or not isinstance(self.vendor.flow.states.get(record.state), Presenting):
             return
-        if fresh(record, self.clock()) and self._good(access):
+        if fresh(record, self.clock()) and self._good(access) and self.simulator.keys.proves(access):
             self.breaks(1, f"{process} sends {exchange} although the store holds a fresh token of another's flight")
 
     def _stored(self, key: str) -> Record | None:

@@ -106,6 +106,7 @@ class Compiler:
             rewrites=tuple(item for item in rewrites if item),
             public=tuple(public),
             vary=tuple(form.vary),
+            shown=tuple(form.shown),
             send_origins=tuple(item for item in send if item),
             present_origins=tuple(item for item in present if item),
             lifetime=lifetime,

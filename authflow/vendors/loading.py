@@ -11,7 +11,7 @@ import copyreg
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,6 +27,9 @@ from authflow.vendors.reading import read
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
 __all__ = ["Derived", "Vendor", "examine", "load", "preset_names", "seconds"]
+
+
+_UNNAMED: Final = ("only the file's own: under another name, its tokens are not found", 'name = "supplier"')
 
 
 def load(
@@ -56,7 +59,11 @@ def examine(
     installed: Mapping[str, Any] = {},
 ) -> tuple[Vendor | None, list[Finding]]:
     """Read and compile without the proofs: the vendor, or None and every reason why there is none."""
-    file, raw, findings = read(source)
+    file, raw, findings = read(source, named=False)
+    unnamed = []
+    if not isinstance(source, Mapping) and "name" not in raw:
+        unnamed = [Finding(file, "name", *_UNNAMED, warning=True)]
+        raw["name"] = Path(file).name.removesuffix(".toml")
     if findings:
         return None, findings
     try:
@@ -73,7 +80,7 @@ def examine(
         return None, findings
     compiler = Compiler(file, raw, msgspec.convert(raw, n.VendorFile, strict=True), converters, functions)
     vendor = compiler.vendor()
-    return (None if compiler.findings else vendor), [*compiler.findings, *unwise]
+    return (None if compiler.findings else vendor), [*compiler.findings, *unwise, *unnamed]
 
 
 def _again(raw: Mapping[str, Any]) -> Vendor:

@@ -158,6 +158,7 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     insecure_url: Annotated[bool, Meta(description="Allow secrets in URLs, where logs and proxies see them")] = False
     on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
     vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []
+    shown: Annotated[list[str], Meta(description="Captured values that the caller may ask for: session.values()")] = []
     settings: dict[str, Input] = {}
     credentials: dict[str, Input] = {}
     headers: Annotated[Fields, Meta(description="Go with every exchange and presentation")] = {}

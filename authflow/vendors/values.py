@@ -206,6 +206,12 @@ class Values(Sealed):
         return str(known) if known else self.vendor.base_url.render(self)
 
     @property
+    def given_base_url(self) -> str:
+        """The user's base URL, else the file's, whatever an answer has brought. Raises Unbound, Unfit."""
+        known = self.given.get("base_url")
+        return str(known) if known else self.vendor.base_url.render(self.with_captured({}))
+
+    @property
     def bound(self) -> Container[str]:
         """The names that need no capture in order to be there. Asks no callable."""
         return _Bound(self)

@@ -42,6 +42,7 @@ class Vendor:
     rewrites: tuple[Rewrite, ...] = ()
     public: tuple[RequestTemplate, ...] = ()
     vary: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     send_origins: tuple[UrlTemplate, ...] = ()
     present_origins: tuple[UrlTemplate, ...] = ()
     lifetime: Template | None = None

@@ -45,7 +45,7 @@ def test_it_runs_as_a_module_too() -> None:
 
 
 def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
-    done = run("check", write(tmp_path, GOOD))
+    done = run("check", write(tmp_path, f'name = "good"\n{GOOD}'))
     assert (done.exit_code, done.stdout, done.stderr) == (0, "1 file checked, nothing wrong\n", "")
 
 
@@ -67,7 +67,7 @@ def test_all_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
 
 
 def test_a_warning_is_marked_and_no_error(tmp_path: Path) -> None:
-    done = run("check", write(tmp_path, GOOD + "insecure_url = true\n"))
+    done = run("check", write(tmp_path, f'name = "good"\n{GOOD}insecure_url = true\n'))
     assert done.exit_code == 0
     assert re.match(r"warning: .*vendor\.toml:\d+:insecure_url: ", done.stdout)
 
@@ -87,6 +87,12 @@ def test_each_finding_says_its_line(tmp_path: Path) -> None:
     )
     done = run("check", "--json", write(tmp_path, text))
     assert [(item["line"], item["key"]) for item in json.loads(done.stdout)] == [(11, "rewrites.1.to")]
+
+
+def test_a_table_has_the_line_of_the_first_thing_in_it(tmp_path: Path) -> None:
+    text = 'extends = "bearer"\nsigns.dpop = {}\n[[keeps]]\nheaders = {}\n'
+    done = run("check", "--json", write(tmp_path, text))
+    assert [(item["line"], item["key"]) for item in json.loads(done.stdout)] == [(2, "signs"), (3, "keeps")]
 
 
 def test_settings_are_checked_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -183,3 +184,65 @@ def test_a_redirect_to_an_undeclared_origin_is_told_once(
     (line,) = told
     assert line.startswith(f"redirecting: a redirect to {foreign.url}")
     assert line.endswith(f'write origins.present = ["{foreign.url}"]')
+
+
+# --- two sessions on one request, and one request used twice ----------------------------------------------------------
+
+
+def _both(one: authflow.AuthSession, other: authflow.AuthSession, library: str) -> Any:
+    """An auth object that gives a request both sessions' tokens: a gateway's key and a vendor's token, say."""
+    base: Any = importlib.import_module(f"{library}.auth").AuthBase
+
+    class Both(base):  # type: ignore[misc]
+        def __call__(self, request: Any) -> Any:
+            for session in (one, other):
+                request = getattr(session, library)(request)
+            return request
+
+    return Both()
+
+
+@pytest.mark.parametrize("library", ["requests", "niquests"])
+def test_each_of_two_sessions_takes_back_its_own(listen: Listen, library: str, presented: Mapping[str, Any]) -> None:
+    lib: Any = pytest.importorskip(library)
+    foreign, second = listen(), listen()
+    own: dict[str, Any] = {"username": "demo", "password": "open-sesame"}
+    declared: tuple[str, ...]
+    for elsewhere, declared in ((foreign, ()), (second, (second.url,))):
+        home = listen(going(lambda elsewhere=elsewhere: f"{elsewhere.url}/landing"))  # type: ignore[misc]
+        key = {"headers": {"X-Gateway-Key": "{access}"}}
+        gateway = authflow.AuthSession(vendor(home, key, *declared), **own)
+        api = authflow.AuthSession(vendor(home, presented), **own)
+        for one, other in ((gateway, api), (api, gateway)) * 2:
+            lib.get(f"{home.url}/go", auth=_both(one, other, library))
+            (came,) = elsewhere.seen()
+            # The gateway's may go to the second origin, the other nowhere.
+            assert came.everything.count(TOKEN) == len(declared)
+            assert ("x-gateway-key" in came.everything.lower()) is bool(declared)
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["first", "later"])
+def test_a_request_that_is_used_again_elsewhere_carries_nothing_of_the_first_time(
+    listen: Listen, presented: Mapping[str, Any], fresh: bool
+) -> None:
+    import httpx
+    import requests
+
+    home, foreign = listen(going()), listen()
+    own: dict[str, Any] = {"username": "demo", "password": "open-sesame", "untrusted": "pass"}
+    session = authflow.AuthSession(vendor(home, presented), **own)
+    if fresh:
+        session.token()
+    with httpx.Client(auth=session.httpx) as client:
+        again = client.build_request("GET", f"{home.url}/x")
+        client.send(again)
+        again.url, again.headers["Host"] = httpx.URL(f"{foreign.url}/x"), urlsplit(foreign.url).netloc
+        client.send(again)
+    with requests.Session() as plain:
+        prepared = requests.Request("GET", f"{home.url}/x", auth=session.requests).prepare()
+        plain.send(prepared)
+        prepared.url = f"{foreign.url}/x"
+        prepared.prepare_auth(session.requests)
+        plain.send(prepared)
+    assert [TOKEN in came.everything for came in caller_requests(home)] == [True, True]
+    assert [TOKEN in came.everything for came in foreign.seen()] == [False, False]

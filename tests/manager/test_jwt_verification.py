@@ -14,6 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import authflow
+from authflow.manager.records import Record
+from authflow.stores import MemoryStore
 
 
 class Issuer:
@@ -69,7 +71,7 @@ def issuer() -> Iterator[Issuer]:
     issuer.server.server_close()
 
 
-def session_for(issuer: Issuer) -> authflow.AuthSession:
+def session_for(issuer: Issuer, **more: Any) -> authflow.AuthSession:
     vendor = {
         "name": "issuer",
         "extends": "relogin",
@@ -82,7 +84,7 @@ def session_for(issuer: Issuer) -> authflow.AuthSession:
             }
         },
     }
-    return authflow.AuthSession(vendor, username="anna", password="open-sesame")
+    return authflow.AuthSession(vendor, username="anna", password="open-sesame", **more)
 
 
 def test_a_token_signed_by_a_published_key_is_kept_and_the_keys_are_fetched_once(issuer: Issuer) -> None:
@@ -133,3 +135,28 @@ def test_a_token_that_does_not_verify_is_never_used(issuer: Issuer, forge: Any) 
         session.token()
     assert issuer.token not in str(caught.value)
     assert session.status().expires_at is None
+
+
+def planted(issuer: Issuer, token: str) -> MemoryStore:
+    """A store whose record holds this token."""
+    store = MemoryStore()
+    session_for(issuer, store=store).token()
+    ((key, stored),) = store._records.items()
+    record = Record.from_bytes(stored.data)
+    changed = record.replace(captured={**record.captured, "access": token}, grant="0b")
+    store.save(key, changed.to_bytes(), stored.revision)
+    return store
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_stores_word_is_no_proof(issuer: Issuer, forge: Any) -> None:
+    session = session_for(issuer, store=planted(issuer, forge(issuer)))
+    assert session.token().access == issuer.token
+
+
+def test_a_store_whose_tokens_cannot_be_proved_is_waited_for(issuer: Issuer) -> None:
+    store = planted(issuer, issuer.mint("one", sub="another"))
+    issuer.server.shutdown()
+    issuer.server.server_close()
+    with pytest.raises(authflow.VendorUnavailable):
+        session_for(issuer, store=store).token()

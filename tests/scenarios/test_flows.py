@@ -193,7 +193,7 @@ name = "factor"
 base_url = "%URL%/api/"
 start = "outside"
 credentials.word = { secret = true }
-credentials.code = { secret = true }
+credentials.code = { secret = true, once = true }
 [exchanges.login]
 request = { url = "login", json = { word = "{word}" } }
 answers.granted = { json = { token = "{access}" } }

@@ -31,7 +31,7 @@ CLI = ("-c", "from authflow.cli import main; main()")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "acme.toml").write_text(block("toml", 'name = "acme"'), "utf-8")
+    (tmp_path / "acme.toml").write_text(block("toml", 'title = "Acme"'), "utf-8")
     return tmp_path
 
 

@@ -16,6 +16,7 @@ import authflow
 from authflow.clients import default_sender, sender_for
 from authflow.http import Origin, Request, origin_of
 from authflow.manager.grants import ANONYMOUS
+from authflow.templates import Outcome
 from tests.clients.drivers import DRIVERS, Driver
 from tests.scripted import LADDER, ScriptedVendor
 from tests.servers import Came, Listener, Says
@@ -302,3 +303,46 @@ def test_a_host_from_a_setting_is_a_host_and_nothing_more(vendor: ScriptedVendor
         return
     with pytest.raises(authflow.ConfigurationError, match="host"):
         vendor.session(file, host=host)
+
+
+# --- a base URL that an answer brings ---------------------------------------------------------------------------------
+
+
+def moved(request: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The login says where the data is; the refresh is as the test has it."""
+    login = LADDER["exchanges"]["login"]
+    answers = {"granted": {"json": {"access": "{access}", "refresh": "{refresh?}", "at": "{base_url?}"}}}
+    refresh = {"request": request, "answers": answers}
+    return {**LADDER, "exchanges": {"login": {**login, "answers": answers}, "refresh": refresh}, **more}
+
+
+def renewed_at(vendor: ScriptedVendor, file: dict[str, Any]) -> list[str]:
+    """Where a login, and a renewal after it, went."""
+    session = vendor.session(file)
+    vendor.says("login", 200, {"access": "a", "refresh": "r", "at": "https://eu.example/"})
+    session.token()
+    vendor.says("refresh", 200, {"access": "b"})
+    flight: Any = session._manager.grants.renewed(
+        (), session._manager.grants.current, Outcome("rejected", {}), replayable=True
+    )
+    flight.wait()
+    assert session.headers("https://eu.example/x")
+    return [request.url for request in vendor.sent]
+
+
+def test_a_captured_base_url_moves_no_exchange_silently(vendor: ScriptedVendor) -> None:
+    home = "https://vendor.example/api"
+    relative = moved({"url": "refresh", "json": {"refresh": "{refresh}"}})
+    assert renewed_at(vendor, relative) == [f"{home}/login", f"{home}/refresh"]
+    vendor.sent.clear()
+    by_name = moved({"url": "{base_url}/refresh", "json": {"refresh": "{refresh}"}})
+    assert renewed_at(vendor, by_name) == [f"{home}/login", "https://eu.example/refresh"]
+
+
+def test_a_captured_base_url_gets_no_password(vendor: ScriptedVendor) -> None:
+    request = {"url": "{base_url}/refresh", "json": {"refresh": "{refresh}", "password": "{password}"}}
+    with pytest.raises(authflow.UntrustedOrigin, match=r"refresh may not be sent to https://eu\.example"):
+        renewed_at(vendor, moved(request))
+    vendor.sent.clear()
+    declared = moved(request, origins={"send": ["https://eu.example"]})
+    assert renewed_at(vendor, declared)[-1] == "https://eu.example/refresh"

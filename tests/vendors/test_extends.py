@@ -151,7 +151,7 @@ def test_the_files_own_leftovers_are_still_found() -> None:
 
 def test_a_credential_of_the_preset_that_the_file_does_not_use_is_not_asked_for() -> None:
     exchange = {"request": {"url": "l", "form": {"e": "{email}", "p": "{password}"}}, "answers": {"granted": GRANTED}}
-    vendor = load(file(extends="relogin", credentials={"email": {}}, exchanges={"login": exchange}))
+    vendor = load(file(extends="relogin", identity=["email"], credentials={"email": {}}, exchanges={"login": exchange}))
     assert [name for name, entry in vendor.credentials.items() if not entry.optional] == ["email", "password"]
     assert vendor.warnings == ()
 

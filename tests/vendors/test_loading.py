@@ -26,8 +26,8 @@ from tests.odd_vendors import STORIES, Story
 NOW = 1111111109.0  # a time at which RFC 6238 tells the code
 
 
-def vendor_of(name: str) -> Vendor:
-    return load({"name": name.replace("_", "-"), **tomllib.loads(STORIES[name].toml)})
+def vendor_of(name: str, **more: Any) -> Vendor:
+    return load({"name": name.replace("_", "-"), **tomllib.loads(STORIES[name].toml), **more})
 
 
 def first_run(vendor: Vendor, story: Story) -> tuple[list[Request], Any, Mapping[str, Any]]:
@@ -111,7 +111,7 @@ def test_warnings_do_not_refuse() -> None:
         "<token-in-the-query>:states.signed_in.present.query.token: the secret access stands in a URL, where logs and"
         " proxies see it (a header, if the vendor takes one)",
     ]
-    assert not vendor_of("shared_answers").warnings
+    assert not vendor_of("shared_answers", identity=["username"]).warnings
 
 
 # --- loading ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def findings_of(source: Any) -> list[str]:
 
 
 def test_the_unbroken_file_is_right() -> None:
-    assert load({**tomllib.loads(BASE)}).warnings == ()
+    assert load({**tomllib.loads(BASE), "identity": ["username"]}).warnings == ()
 
 
 @pytest.mark.parametrize(("old", "new", "lines"), CASES)
@@ -291,6 +291,26 @@ def test_a_warning(old: str, new: str, warning: str) -> None:
             'send = "refresh"\ngranted = "signed_in"\ndenied = "signed_out"', 'send = "refresh"\ngranted = "signed_in"'
         )
     assert warning in [str(finding).partition(">:")[2] for finding in load(tomllib.loads(text)).warnings]
+
+
+def test_users_of_a_shared_store_must_be_told_apart(tmp_path: Path) -> None:
+    said = {"file": BASE, "bare": 'base_url = "https://a.example/"\nstart = "in"\n[states.in]\npresent = {}\n'}
+    asked = "is needed to find a token in the store, since the file says no identity"
+    assert [str(finding) for finding in load(tomllib.loads(said["file"])).warnings] == [
+        f'<acme>:credentials.password: password {asked} (identity = ["username"])'
+    ]
+    path = tmp_path / "bare.toml"
+    path.write_text(said["bare"])
+    assert [str(finding).removeprefix(f"{path}:") for finding in load(path).warnings] == [
+        'name: only the file\'s own: under another name, its tokens are not found (name = "supplier")',
+        "identity: nothing tells the users of a shared store apart: they must say AuthSession(identity=…)",
+    ]
+    assert load({**tomllib.loads(said["bare"]), "name": "bare", "identity": []}).warnings == ()
+
+
+def test_identity_names_inputs() -> None:
+    found = findings_of({**tomllib.loads(BASE), "identity": ["user_name"]})
+    assert found == ["<acme>:identity.0: unknown credential 'user_name' (did you mean 'username'?)"]
 
 
 def test_a_short_lifetime_that_nothing_renews() -> None:

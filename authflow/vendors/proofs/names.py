@@ -135,6 +135,12 @@ def _known(vendor: Vendor) -> Iterator[Finding]:
     for index, name in enumerate(vendor.identity):
         if name.removesuffix("?") not in vendor.inputs:
             yield unknown(vendor, f"identity.{index}", "credential", name, vendor.credentials)
+    for index, name in enumerate(vendor.shown):
+        key = f"shown.{index}"
+        if name not in known:
+            yield unknown(vendor, key, "value", name, known)
+        elif name in ("access", "refresh") or (name in vendor.inputs and vendor.inputs[name].secret):
+            yield finding(vendor, key, f"{name} is a secret", "session.token() gives the token")
     for index, name in enumerate(vendor.vary):
         if name not in known:
             yield unknown(vendor, f"vary.{index}", "value", name, known)

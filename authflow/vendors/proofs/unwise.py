@@ -27,6 +27,25 @@ def check(vendor: Vendor) -> Iterator[Finding]:
     yield from _renewal(vendor)
     yield from _grants(vendor)
     yield from _given_away(vendor)
+    yield from _identity(vendor)
+
+
+def _identity(vendor: Vendor) -> Iterator[Finding]:
+    """What a store that several users share tells them apart by."""
+    if not vendor.identity and "identity" not in vendor.raw:
+        reason = "nothing tells the users of a shared store apart: they must say AuthSession(identity=…)"
+        yield warning(vendor, "identity", reason, 'identity = ["username"]' if vendor.credentials else "")
+    elif "identity" not in vendor.raw and len(vendor.identity) > 1:
+        for name in vendor.identity:
+            if vendor.credentials[name].secret:
+                named = [other for other in vendor.identity if not vendor.credentials[other].secret]
+                named = named or [vendor.identity[0]]
+                reason = f"{name} is needed to find a token in the store, since the file says no identity"
+                yield warning(vendor, f"credentials.{name}", reason, f"identity = {_toml_list(named)}")
+
+
+def _toml_list(names: list[str]) -> str:
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
 
 
 def _unused(vendor: Vendor) -> Iterator[Finding]:
