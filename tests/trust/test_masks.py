@@ -54,7 +54,7 @@ def test_a_credential_that_cannot_be_asked_for(vendor: ScriptedVendor) -> None:
     def ask() -> str:
         raise LookupError("no terminal")
 
-    request = {"url": "login", "json": {"password": "{password}", "otp": "{otp}"}}
+    request = {"url": "login", "json": {"user": "{username}", "password": "{password}", "otp": "{otp}"}}
     login = {**LADDER["exchanges"]["login"], "request": request}
     file = {**LADDER, "credentials": {"otp": {}}, "exchanges": {**LADDER["exchanges"], "login": login}}
     session = vendor.session(file, password=PASS, otp=ask)
@@ -226,7 +226,7 @@ def test_no_log_record_of_an_exchange_holds_a_secret(
     """The libraries log URLs with their query, and cookies: not those of an exchange. A caller's own they do log."""
     token = "t0ken-that-is-secret"
     login = {
-        "request": {"url": "login", "query": {"key": "{password}"}},
+        "request": {"url": "login", "query": {"user": "{username}", "key": "{password}"}},
         "answers": {"granted": {"status": 200, "cookies": {"sid": "{access}"}}, "denied": {"status": 401}},
     }
     home = listen(lambda came: Says(json={}, headers={"Set-Cookie": f"sid={token}"}))
