@@ -287,7 +287,12 @@ class GrantCache:
         presented = grant.record if grant is not None and grant is not ANONYMOUS else None
         if presented is None and event is None and slot == () and self.current is not ANONYMOUS:
             presented = self.current.record
-        if event is not None and grant is not None and (changed := self._asked_anew(grant)) is not None:
+        if (
+            event is not None
+            and not event.captured
+            and grant is not None
+            and (changed := self._asked_anew(grant)) is not None
+        ):
             self._publish(slot, changed)
             return changed
         given, identity = self.identity_now()

@@ -224,7 +224,7 @@ class SessionManager:
         if now < forbidden.get((grant.token_id, _path(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
             return None
         slot = self.grants.slot_of(grant, event)
-        if not self._uncured.open(now) and self.grants.holds(slot, grant):
+        if not event.captured and not self._uncured.open(now) and self.grants.holds(slot, grant):
             return None
         if self.vendor.vary:
             if self._slots is None:

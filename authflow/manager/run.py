@@ -237,7 +237,8 @@ class Run:
             wait = refusal.until - self.clock()
             # A longer wait than there is means that a clock was set back.
             if 0 < wait <= COOL_DOWN_MOST and any(name in names for name in refusal.names) and self._fits(refusal):
-                raise refused(self.values, state, refusal.names, retry_after=wait)
+                told = [name for name in self.vendor.credentials if name in refusal.names]
+                raise refused(self.values, state, told, retry_after=wait)
 
     def _likely_states(self) -> Iterator[State]:
         """All states, and first that in which the account rests: its message is the one that fits."""

@@ -110,6 +110,8 @@ class Watcher:
         self._owner: dict[str, dict[str, Any]] = {}
         self._failed: dict[Process, _Refusal] = {}
         self._forced: set[Process] = set()
+        #: What users gave for a refresh token: a password, whatever it is called.
+        self._given = {self.simulator.inputs.get(REFRESH)}
         self._renewal_sends: Counter[Process] = Counter()
 
     def breaks(self, number: int, how: str) -> None:
@@ -143,7 +145,8 @@ class Watcher:
         if exchange != self.vendor.on_logout:
             self._needless(process, exchange, key, secret)
         refresh = values.get(REFRESH)
-        if refresh == self.simulator.inputs.get(REFRESH):  # what a user gives is a password, whatever it is called
+        self._given.add(self.simulator.inputs.get(REFRESH))
+        if refresh in self._given:
             refresh = None
         if refresh is not None and (refresh in self.spent or refresh in self.unsaved.get(process, ())):
             self.breaks(2, f"{process} sends {exchange} with a refresh token that was replaced, refused or lost")

@@ -38,7 +38,8 @@ def answers(data: bytes) -> None:
         grants = vendor.session(ladder)._manager.grants
         try:
             # In this thread: that is faster, and instrumented.
-            record = grants.renewal(grants.watch()).carry_out(grants.key, None)
+            given, identity = grants.identity_now()
+            record = grants.renewal(grants.watch(), given, identity).carry_out(identity.key, None)
         except authflow.AuthFlowError:
             continue
         for name, value in grants.ready(record).presentation.headers:
