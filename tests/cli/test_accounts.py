@@ -253,6 +253,7 @@ def test_the_keyring_is_asked_and_remembers_what_was_typed(config: Path, monkeyp
     keyring = SimpleNamespace(
         get_password=lambda service, name: kept.get((service, name)),
         set_password=lambda service, name, value: kept.__setitem__((service, name), value),
+        get_keyring=object,
     )
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     text = BASIC.replace("{ prompt = true }", "{ keyring = true }")
