@@ -190,6 +190,8 @@ def _judge(hop: Any, before: Laid) -> None:
             del hop.headers[name]
     if ours.query:
         hop.url = before.lib.URL(without(str(hop.url), ours.query))
+    if before.grant is not ANONYMOUS:
+        manager.on_redirect(before.grant)
     before.take_back()
     laid = Laid(before.lib, hop, manager)
     laid.last = grant

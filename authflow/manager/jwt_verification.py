@@ -108,6 +108,13 @@ def _client_class() -> Any:
             if answer.status != 200:
                 message = f"the keys of {vendor} cannot be fetched: status {answer.status}"
                 raise VendorUnavailable(message, vendor=vendor, status=answer.status)
-            return answer.json
+            try:
+                document = answer.json
+            except ValueError:
+                document = None
+            if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+                message = f"the keys of {vendor} cannot be read: they are no JSON Web Key Set"
+                raise VendorUnavailable(message, vendor=vendor)
+            return document
 
     return Keys

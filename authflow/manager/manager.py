@@ -257,6 +257,15 @@ class SessionManager:
             forbidden = {key: until for key, until in forbidden.items() if until > now}
         self._forbidden = {**forbidden, (grant.token_id, _path(url), event.name): now + FORBIDDEN_FOR}
 
+    def on_redirect(self, grant: Grant) -> None:
+        """A redirect of a request that carried `grant` is followed, unseen: a good use, unless the file has redirects
+        that are none.
+        """
+        for _, pattern in self.vendor.answers:
+            if REDIRECTS & pattern.status if pattern.status is not None else not pattern.needs_body:
+                return
+        grant.used(self.clock())
+
     # --- what the user asks -------------------------------------------------------------------------------------------
 
     def logout(self) -> None:

@@ -286,7 +286,8 @@ class Watcher:
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
         if isinstance(self.vendor.flow.states.get(record.state), Presenting):
-            self.refusals.pop(key, None)
+            for accepted in (key, self._key(process)):  # where a grant varies, it lies beside what was refused
+                self.refusals.pop(accepted, None)
 
     def _keeps_no_credential(self, process: Process, data: bytes, brought: set[str]) -> None:
         for value in self.secrets():

@@ -91,6 +91,15 @@ def test_no_record_moves_what_its_file_never_captures(
     assert {request.url.partition("/api/")[0] for request in vendor.sent} == {"https://vendor.example"}
 
 
+def test_a_name_that_no_answer_brings_is_taken_out_of_a_record(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    vendor.session(LADDER, store=store).token()
+    key, record = kept(store)
+    plant(store, key, record.replace(captured={**record.captured, "stranger": "x"}))
+    session = vendor.session(LADDER, store=store)
+    assert session.token().access == record.captured["access"]
+    assert "stranger" not in session._manager.grants.current.record.captured
+
+
 def test_a_record_put_in_anothers_place_is_not_used(vendor: ScriptedVendor, store: MemoryStore) -> None:
     vendor.session(store=store, username="alice").token()
     _, alices = kept(store)

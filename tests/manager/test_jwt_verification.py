@@ -24,20 +24,21 @@ class Issuer:
     def __init__(self) -> None:
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
         self.fetched = 0
+        self.document: Any = None
         self.rotate("one")
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.fetched += 1
-                self._say({"keys": [issuer.public(kid) for kid in issuer.keys]})
+                self._say(issuer.document or {"keys": [issuer.public(kid) for kid in issuer.keys]})
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 self._say({"token": issuer.token})
 
             def _say(self, document: Any) -> None:
-                body = json.dumps(document).encode()
+                body = document if isinstance(document, bytes) else json.dumps(document).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -160,3 +161,16 @@ def test_a_store_whose_tokens_cannot_be_proved_is_waited_for(issuer: Issuer) -> 
     issuer.server.server_close()
     with pytest.raises(authflow.VendorUnavailable):
         session_for(issuer, store=store).token()
+
+
+@pytest.mark.parametrize(
+    "document", [b"<h1>Be back soon</h1>", b'{"keys": ', {"error": "later"}, ["keys"], {"keys": "none"}], ids=str
+)
+def test_what_are_no_keys_prove_nothing_and_cost_no_login(issuer: Issuer, document: Any) -> None:
+    store = planted(issuer, issuer.mint("one", sub="another"))
+    kept = session_for(issuer, store=store)
+    issuer.document = document
+    with pytest.raises(authflow.VendorUnavailable, match="no JSON Web Key Set"):
+        kept.token()
+    issuer.document = None
+    assert session_for(issuer, store=store).token().access != issuer.token

@@ -156,6 +156,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "manager/run.py",
         "refusals = self.stored.refuse(lambda known: known.with_refused(names, fingerprint, now))",
         "refusals = Refusals().with_refused(names, fingerprint, now)",
+        vendors=(),
+        tests=("tests/manager/test_renewal.py::test_a_refused_password_is_not_sent_again_by_any_session_of_the_store",),
     ),
     Mutant(
         "a stored refusal is not heeded",
@@ -551,6 +553,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/manager/test_claims.py",),
     ),
     Mutant(
+        "keys that cannot be read make a token a bad one",
+        "manager/jwt_verification.py",
+        '            if not isinstance(document, dict) or not isinstance(document.get("keys"), list):\n',
+        "            if False:\n",
+        vendors=(),
+        tests=("tests/manager/test_jwt_verification.py",),
+    ),
+    Mutant(
+        "a redirect that httpx follows is no use of the token",
+        "manager/manager.py",
+        "                return\n        grant.used(self.clock())\n",
+        "                return\n",
+        vendors=(),
+        tests=("tests/scenarios/test_expiry.py",),
+    ),
+    Mutant(
         "a record holds names that the file never captures",
         "manager/claims.py",
         "for name, value in record.captured.items() if _fits(self.vendor, name, value)}",
@@ -832,14 +850,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         vendors=(),
         tests=("tests/test_masking.py::test_numbers_and_short_secrets_in_documents",),
-    ),
-    Mutant(
-        "all of an answer is masked",
-        "masking.py",
-        "        text = mask_document(answer.json, known, keys)\n",
-        "        text = mask_document(answer.json, known, keys, 1 << 30)\n",
-        vendors=(),
-        tests=("tests/test_masking.py",),
     ),
     Mutant(
         "what an answer replaced is no secret any more",

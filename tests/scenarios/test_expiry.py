@@ -104,6 +104,25 @@ def test_an_idle_grant_lives_from_its_last_good_use(stage: Stage) -> None:
     assert stage.walked() == ["login", "data"]
 
 
+@pytest.mark.parametrize(
+    ("answers", "logins"),
+    [
+        ("", 1),
+        ('answers.rejected = { json = { error = "expired" } }\n', 1),
+        ("answers.rejected = { status = 302 }\n", 2),  # it may have been the login page
+    ],
+)
+def test_a_redirect_to_an_undeclared_origin_is_a_good_use(stage: Stage, answers: str, logins: int) -> None:
+    elsewhere = f"{stage.listener.url.replace('127.0.0.1', 'localhost')}/api/data"
+    stage.load(answers + FRAME + "[expiry]\nidle = 100\n", {"moved": Says(302, headers={"Location": elsewhere})})
+    stage.call()
+    stage.clock.ahead += 80
+    stage.call("moved", follow_redirects=True)
+    stage.clock.ahead += 80
+    stage.call()
+    assert stage.walked().count("login") == logins
+
+
 def test_nothing_known_is_valid_until_rejected(stage: Stage) -> None:
     stage.load(FRAME, {"data": [Says(200, {}), Says(200, {}), Says(401, {}), Says(200, {})]})
     stage.call()
