@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple
+from xml.sax.saxutils import escape, unescape
 
 from authflow.http import instant, read_http_date
 
 #: Characters: what is longer is no date, and not worth the time to find that out.
 LONGEST_DATE: Final = 100
+#: A larger number is a time in milliseconds: as seconds it would lie beyond the year 5000.
+MOST_SECONDS: Final = 1e11
 
 
 class Converter(NamedTuple):
@@ -85,6 +89,48 @@ def _read_base64(value: Any) -> str:
         raise ValueError("base64 text is wanted") from error
 
 
+def _read_hex(value: Any) -> str:
+    return bytes.fromhex(_read_word(value)).decode()
+
+
+def _write_base64url(value: Any) -> str:
+    return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
+
+
+def _read_word(value: Any) -> str:
+    text = _read_str(value)
+    if not text or any(character.isspace() for character in text):
+        raise ValueError("one word is wanted")
+    return text
+
+
+def _read_time(value: Any) -> int | float:
+    try:
+        read = number(value)
+    except ValueError:
+        return _read_iso8601(value)
+    return read if abs(read) < MOST_SECONDS else number(read / 1000)
+
+
+def _write_time(value: Any) -> int | float:
+    written = number(value)
+    return written if abs(written) < MOST_SECONDS else number(written * 1000)
+
+
+def _read_xml(value: Any) -> str:
+    return unescape(_read_str(value), {"&quot;": '"', "&apos;": "'", "&#10;": "\n", "&#13;": "\r", "&#9;": "\t"})
+
+
+def _write_xml(value: Any) -> str:
+    return escape(str(value), {'"': "&quot;", "'": "&apos;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
+def _read_json(value: Any) -> str:
+    text = str(json.loads(f'"{_read_str(value)}"'))
+    text.encode()  # half a character is none
+    return text
+
+
 def _read_jwt(value: Any) -> str:
     jwt_claims(value)
     return str(value)
@@ -116,7 +162,15 @@ CONVERTERS: Final[Mapping[str, Converter]] = {
     "epoch_ms": _scaled(1000),
     "iso8601": Converter(_read_iso8601, _write_iso8601),
     "http_date": Converter(read_http_date, lambda v: formatdate(number(v), usegmt=True)),
+    "minutes": Converter(lambda v: number(number(v) * 60), lambda v: number(number(v) / 60)),
+    "time": Converter(_read_time, _write_time),
     "base64": Converter(_read_base64, lambda v: base64.b64encode(str(v).encode()).decode()),
+    "base64url": Converter(_read_base64, _write_base64url),
+    "hex": Converter(_read_hex, lambda v: str(v).encode().hex()),
+    "xml": Converter(_read_xml, _write_xml),
+    "json": Converter(_read_json, lambda v: json.dumps(str(v))[1:-1]),
+    "word": Converter(_read_word, _read_word),
+    "token": Converter(_read_word, _read_word),
     "jwt": Converter(_read_jwt, _same),
 }
 PLAIN: Final = Converter(_same, _same)

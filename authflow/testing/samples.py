@@ -22,6 +22,8 @@ ORIGIN: Final = "https://vendor.example"
 _BY_KIND: Final[Mapping[str, Any]] = {
     "int": 42,
     "ms": 3600,
+    "minutes": 3600,
+    "time": 4_000_000_000,
     "epoch": 4_000_000_000,
     "epoch_ms": 4_000_000_000,
     "iso8601": 4_000_000_000,

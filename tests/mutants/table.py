@@ -569,6 +569,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/scenarios/test_expiry.py",),
     ),
     Mutant(
+        "two words are written as one",
+        "templates/converters.py",
+        "any(character.isspace() for character in text)",
+        "text.isspace()",
+        vendors=(),
+        tests=("tests/templates/test_converters.py",),
+    ),
+    Mutant(
+        "a quotation mark leaves its place in XML",
+        "templates/converters.py",
+        """{'"': "&quot;", "'": "&apos;", """,
+        "{",
+        vendors=(),
+        tests=("tests/templates/test_converters.py",),
+    ),
+    Mutant(
         "a record holds names that the file never captures",
         "manager/claims.py",
         "for name, value in record.captured.items() if _fits(self.vendor, name, value)}",

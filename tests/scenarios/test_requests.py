@@ -149,6 +149,22 @@ def test_a_colon_in_a_basic_user_is_refused_before_it_is_sent(stage: Stage) -> N
     assert stage.sent() == []
 
 
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("<p a='{user:xml}'/>", b"<p a='&lt;x b=&quot;&amp;&quot;&gt;'/>"),
+        ('{{"p": "{user:json}"}}', b'{"p": "<x b=\\"&\\">"}'),
+        ("{user:hex}", b"3c7820623d2226223e"),
+        ("{user:base64url}", b"PHggYj0iJiI-"),
+    ],
+)
+def test_a_value_stays_in_its_place(stage: Stage, text: str, body: bytes) -> None:
+    file = FRAME.replace('method = "POST", url = "login"', f"url = 'login', text = '''{text}'''")
+    stage.load(file.replace("[exchanges.login]", "credentials.user = {}\n[exchanges.login]", 1), user='<x b="&">')
+    stage.session.token()
+    assert [came.body for came in stage.sent()] == [body]
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\x00b"])
 @pytest.mark.parametrize("where", ['headers = { X-A = "{user}" }', 'cookies = { a = "{user}" }'])
 def test_no_value_breaks_out_of_its_line(stage: Stage, where: str, value: str) -> None:

@@ -42,6 +42,18 @@ from authflow.templates.converters import CONVERTERS, jwt_claims, number
         ("base64", "w6TDtg", "äö"),
         ("base64", "Pz8_Pj4-", "???>>>"),
         ("base64", "YTpi\r\nYTpi\n", "a:ba:b"),
+        ("base64url", "Pz8_Pj4-", "???>>>"),
+        ("hex", "613A62", "a:b"),
+        ("minutes", 30, 1800),
+        ("minutes", "1.5", 90),
+        ("time", "1970-01-01T00:01:00Z", 60),
+        ("time", 1700000000, 1700000000),
+        ("time", "1700000000250", 1700000000.25),
+        ("xml", "a &lt;b&gt; &amp; &quot;c&apos;", "a <b> & \"c'"),
+        ("xml", "&amp;lt;", "&lt;"),
+        ("json", 'a \\"b\\" \\u00e4\\n', 'a "b" ä\n'),
+        ("word", "abc", "abc"),
+        ("token", 7, "7"),
     ],
 )
 def test_reads(kind: str, document: Any, value: Any) -> None:
@@ -75,6 +87,11 @@ def test_reads(kind: str, document: Any, value: Any) -> None:
                 "1 Jan 2020 00:00:00 +9999",
             )
         ],
+        *[(kind, document) for kind in ("word", "token") for document in ("", "two words", "a\n", None, ["a"])],
+        *[("time", document) for document in ("", "soon", True, None, "nan")],
+        *[("hex", document) for document in ("abc", "zz", "", "ff", None)],
+        *[("json", document) for document in ('"', "\\", "\\ud800", "\n", '", "admin": "', None)],
+        ("minutes", "half an hour"),
         *[("base64", document) for document in (0, "a", "!!!!", "/w==")],
         *[("jwt", document) for document in (0, "", "a.b.c", "eyJ.e30.", ".".join("x" * 1000 for _ in range(3)))],
     ],
@@ -82,6 +99,29 @@ def test_reads(kind: str, document: Any, value: Any) -> None:
 def test_refuses(kind: str, document: Any) -> None:
     with pytest.raises((ValueError, OverflowError)):
         CONVERTERS[kind].read(document)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "document"),
+    [
+        ("minutes", 1800, 30),
+        ("time", 60, 60),
+        ("base64url", "???>>>", "Pz8_Pj4-"),
+        ("base64url", "a", "YQ"),
+        ("hex", "a:b", "613a62"),
+        ("xml", "</p><admin>'\"&", "&lt;/p&gt;&lt;admin&gt;&apos;&quot;&amp;"),
+        ("json", '", "admin": true', '\\", \\"admin\\": true'),
+        ("word", "abc", "abc"),
+    ],
+)
+def test_writes(kind: str, value: Any, document: Any) -> None:
+    assert CONVERTERS[kind].write(value) == document
+
+
+@pytest.mark.parametrize("kind", ["word", "token"])
+def test_two_words_are_not_written_as_one(kind: str) -> None:
+    with pytest.raises(ValueError, match="one word"):
+        CONVERTERS[kind].write("two words")
 
 
 def test_claims_are_read_without_a_key() -> None:

@@ -25,6 +25,7 @@ EPOCHS = st.integers(-30_610_224_000, 253_402_300_799)
 JWTS = [jwt.encode({"sub": name, "exp": 4102444800}, "k" * 32) for name in "ab"]
 SCALARS = st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
+WORDS = st.text("abcXYZ019-_.~", min_size=1)
 
 #: What a value read by each converter may be; "" is a placeholder without one, in a longer text.
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
@@ -36,7 +37,15 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "epoch_ms": st.integers(-(10**15), 10**15).map(lambda milliseconds: milliseconds / 1000),
     "iso8601": EPOCHS | st.floats(-30_610_224_000, 253_402_300_799).map(lambda seconds: round(seconds, 6)),
     "http_date": EPOCHS,
+    "minutes": st.integers(-(10**9), 10**9).map(lambda minutes: minutes * 60),
+    "time": EPOCHS,
     "base64": TEXTS,
+    "base64url": TEXTS,
+    "hex": TEXTS.filter(bool),
+    "xml": TEXTS,
+    "json": TEXTS,
+    "word": WORDS,
+    "token": WORDS,
     "jwt": st.sampled_from(JWTS),
 }
 MARKS = st.sampled_from([":", " ", "/", "--", "|}}", "{{", '","', "\n", "ß"])
@@ -306,7 +315,7 @@ def test_an_unfit_value_is_named_and_not_shown(template: str, value: Any) -> Non
         ("{a：int}", "is no placeholder"),
         ("{ä}", "is no placeholder"),
         ("{a:integer}", "unknown converter 'integer' in {a:integer}: did you mean 'int'?"),
-        ("{a:xyz}", "unknown converter 'xyz' in {a:xyz}: there are base64, epoch"),
+        ("{a:xyz}", "unknown converter 'xyz' in {a:xyz}: there are base64, base64url, epoch"),
         ("x{null}", "{null} stands alone"),
         ("x{absent}", "{absent} stands alone"),
         ("{null?}", "{null} stands alone"),
