@@ -225,7 +225,7 @@ def test_each_of_two_sessions_takes_back_its_own(listen: Listen, library: str, p
 def test_a_request_that_is_used_again_elsewhere_carries_nothing_of_the_first_time(
     listen: Listen, presented: Mapping[str, Any], fresh: bool
 ) -> None:
-    import httpx
+    httpx: Any = pytest.importorskip("httpx")
     import requests
 
     home, foreign = listen(going()), listen()
