@@ -266,7 +266,7 @@ def _recovers(supplier: Supplier, session: Any) -> float | None:
 def _left_behind(session: Any, store: Any) -> int:
     """Does the store's lock, or a flight, stay with somebody?"""
     try:
-        with store.lock(session.status().account, limit=1.0, wait=1.0):
+        with store.lock(session._manager.grants.identity_now()[1].key, limit=1.0, wait=1.0):
             grant = 0
     except Exception:
         grant = 1
