@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import json
 import math
 import re
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple
-from xml.sax.saxutils import escape, unescape
+from xml.sax.saxutils import escape
 
 from authflow.http import instant, read_http_date
 
@@ -118,7 +119,7 @@ def _write_time(value: Any) -> int | float:
 
 
 def _read_xml(value: Any) -> str:
-    return unescape(_read_str(value), {"&quot;": '"', "&apos;": "'", "&#10;": "\n", "&#13;": "\r", "&#9;": "\t"})
+    return html.unescape(_read_str(value))  # numeric references too
 
 
 def _write_xml(value: Any) -> str:
