@@ -8,13 +8,16 @@
     trust              to which origins the token, and to which the password, may go
     grants             a record made ready to be laid over requests
     sender             what sends one request of an exchange (one for each library, in `clients`)
-    jwt_verification, signing, environment
+    jwt_verification   is the token one that the vendor's published keys have signed?
+    signing            a plugin's signature on each request
+    environment        what it works with beside vendor and store: clock, senders, hooks, the time-out
     exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
     stored             the records in the store: locked, loaded, kept
     run                the flow, run once: exchange ▸ keep
     renewal            one renewal, under the store's lock                                   ← no refresh token twice
     single_flight      of many who want the same work done, one does it
-    backoff, observers
+    backoff            how long the vendor is left alone after a failure
+    observers          who hears of renewals
     cache              the grants of a session: fresh, renewed ahead, waited for
     manager            what adapters ask: `authorize`, `on_response`                         ← a 401 is judged here
 

@@ -189,7 +189,7 @@ REWRITING = {**LADDER, "rewrites": [{"from": "deliveries/{id}", "to": "../tracki
 
 
 @pytest.mark.parametrize("tail", ["..", ".", "%2e%2e", "%2E", "%2e."])
-def test_a_segment_that_would_renewal_out_is_refused(vendor: ScriptedVendor, tail: str) -> None:
+def test_a_segment_that_would_lead_out_is_refused(vendor: ScriptedVendor, tail: str) -> None:
     session = vendor.session(REWRITING)
     session.token()
     with pytest.raises(authflow.ConfigurationError, match="cannot be rewritten"):
