@@ -13,6 +13,7 @@
     environment        what it works with beside vendor and store: clock, senders, hooks, the time-out
     exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
     stored             the records in the store: locked, loaded, kept
+    refusals           what was refused is not sent again                                   ← no refused password twice
     run                the flow, run once: exchange ▸ keep
     renewal            one renewal, under the store's lock                                   ← no refresh token twice
     single_flight      of many who want the same work done, one does it

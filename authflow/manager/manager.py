@@ -28,7 +28,7 @@ from authflow.manager.cache import GrantCache, Slot, remember
 from authflow.manager.environment import Environment
 from authflow.manager.exchanges import masked_reason
 from authflow.manager.grants import ANONYMOUS, Grant
-from authflow.manager.run import refused
+from authflow.manager.refusals import refused
 from authflow.manager.single_flight import Flight
 from authflow.manager.trust import presents_at
 from authflow.stores import Store

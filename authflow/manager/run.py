@@ -12,19 +12,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from functools import cached_property
-from hashlib import sha256
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-
-import msgspec
 
 from authflow.errors import ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable
 from authflow.manager.claims import Claims
-from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason, with_code
+from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason
 from authflow.manager.grants import presented
 from authflow.manager.identity import secrets
-from authflow.manager.records import COOL_DOWN_MOST, MOST_SLOTS, Record, Refusal, Refusals, spent_fingerprint
+from authflow.manager.records import MOST_SLOTS, Record, spent_fingerprint
+from authflow.manager.refusals import Guard, refused, sent_by
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import expiry
 from authflow.templates import Exchange, Outcome, Unbound
@@ -37,7 +34,6 @@ from authflow.vendors import (
     Presenting,
     Rest,
     Sending,
-    State,
     Step,
     Transition,
     Values,
@@ -71,9 +67,9 @@ class Run:
         self.reason = self.code = ""
         self.took: tuple[str, float | None] = ("", None)
         self.timed = False
-        #: Has an exchange brought a grant? And which credentials stood in those that were sent?
+        #: Has an exchange brought a grant?
         self.began = False
-        self.used: set[str] = set()
+        self.guard = Guard(vendor, given, stored, sender.clock)
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -116,8 +112,19 @@ class Run:
             self.expires_at = None if lifetime is None else self.issued_at + lifetime
         self._keep(rest.state.name, _at_rest(self.vendor, rest))
         if self.last is not None:
-            self._accepted()
+            self.guard.accepted(self.values)
         return self.kept.record
+
+    def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
+        here, last = self.vendor.flow.states[self.kept.record.state], self.last
+        names, wait = self.guard.refused(self.values, here if last is None else None)
+        self._keep(state.name, captured)
+        values = self.values.with_captured(captured)
+        if last is None:
+            reason = masked_reason(Outcome("", {**captured}), values)
+            return refused(values, state, names, reason=reason, code=self.code, retry_after=wait)
+        where: dict[str, Any] = {"exchange": last.name, "status": self.status, "retry_after": wait}
+        return refused(values, state, sent_by(last, values), reason=self.reason, code=self.code, **where)
 
     def _begin_grant(self) -> None:
         """An answer has brought a grant: it is another than all before."""
@@ -154,7 +161,7 @@ class Run:
             return flow.start, {}
         here = flow.states[record.state]
         if isinstance(here, Failing):
-            self._guard(self.vendor.credentials)
+            self.guard.check(self.vendor.credentials, self.values, here)
             return flow.start, record.captured
         if not isinstance(here, Presenting):
             return here.name, record.captured
@@ -197,8 +204,7 @@ class Run:
 
     def _owner(self) -> Mapping[str, str]:
         """Which secrets have got this grant, as far as they are known."""
-        known = self._credentials(name for name in secrets(self.vendor) if self._told(name))
-        salt = self.claims.identity.salt
+        salt, known = self.claims.identity.salt, self.guard.told(secrets(self.vendor), self.values)
         told = {name: self.claims.fingerprint(value, salt) for name, value in known.items() if value is not None}
         return {**self.kept.record.owner, **told}
 
@@ -210,96 +216,6 @@ class Run:
             self.stored.drop(f"{self.account}-{old}" for old in slots[: max(0, len(slots) + 1 - MOST_SLOTS)])
             self._share(self.shared.record.replace(slots=(*slots, slot)[-MOST_SLOTS:]))
 
-    # --- refusals -----------------------------------------------------------------------------------------------------
-
-    def _told(self, name: str) -> bool:
-        """Is this credential known without anybody's being asked?"""
-        return not callable(self.given.get(name)) or self.values.answered(name)
-
-    def _credentials(self, names: Iterable[str]) -> dict[str, Any]:
-        return {name: self.values.as_given(name) for name in names}
-
-    def _fingerprint(self, names: Iterable[str]) -> str:
-        """Of several credentials, secret ones hashed slowly."""
-        salt, secret = self.claims.identity.salt, set(secrets(self.vendor))
-        told = [
-            (name, self.claims.fingerprint(value, salt) if name in secret and value is not None else str(value))
-            for name, value in sorted(self._credentials(names).items())
-        ]
-        return sha256(msgspec.json.encode(told)).hexdigest()[:32]
-
-    def _guard(self, names: Container[str]) -> None:
-        """Refused credentials, some of these, are not sent again until they change or the cool-down has passed."""
-        if not any(name in names for name in self.vendor.credentials) or not self._refusals.refused:
-            return
-        state = next(state for state in self._likely_states() if isinstance(state, Failing))
-        for refusal in self._refusals.refused:
-            wait = refusal.until - self.clock()
-            # A longer wait than there is means that a clock was set back.
-            if 0 < wait <= COOL_DOWN_MOST and any(name in names for name in refusal.names) and self._fits(refusal):
-                told = [name for name in self.vendor.credentials if name in refusal.names]
-                raise refused(self.values, state, told, retry_after=wait)
-
-    def _likely_states(self) -> Iterator[State]:
-        """All states, and first that in which the account rests: its message is the one that fits."""
-        yield self.vendor.flow.states[self.kept.record.state]
-        yield from self.vendor.flow.states.values()
-
-    def _fits(self, refusal: Refusal) -> bool:
-        return refusal.fits(self._fingerprint(refusal.names))
-
-    @cached_property
-    def _refusals(self) -> Refusals:
-        return self.stored.refusals()
-
-    def _accepted(self) -> None:
-        """What the vendor has accepted is refused no more; a password that waits for its time goes on waiting."""
-        if "_refusals" not in vars(self):
-            return
-        fits = [
-            refusal
-            for refusal in self._refusals.refused
-            if self.used.intersection(secrets(self.vendor)) >= set(refusal.names).intersection(secrets(self.vendor))
-            and all(map(self._told, refusal.names))
-            and self._fits(refusal)
-        ]
-        if fits:
-            left = {refusal.fingerprint for refusal in fits}
-            self.stored.refuse(
-                lambda known: known.replace(
-                    refused=tuple(item for item in known.refused if item.fingerprint not in left)
-                )
-            )
-
-    def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
-        names = tuple(sorted(self._presented()))
-        fingerprint, now = self._fingerprint(names), self.clock()
-        refusals = self.stored.refuse(lambda known: known.with_refused(names, fingerprint, now))
-        self._keep(state.name, captured)
-        wait = refusals.refused[-1].until - now
-        values = self.values.with_captured(captured)
-        where = {"exchange": self.last.name if self.last else "", "status": self.status, "retry_after": wait}
-        reason = self.reason if self.last else masked_reason(Outcome("", {**captured}), values)
-        sent = self._sent_credentials() if self.last else names
-        return refused(values, state, sent, reason=reason, code=self.code, **where)
-
-    def _sent_credentials(self) -> list[str]:
-        """The credentials that the last exchange was sent."""
-        used = self.last.request.placeholders() if self.last else ()
-        names = closure(self.vendor, [placeholder.name for placeholder in used])
-        return [name for name in self.vendor.credentials if name in names and self.values.get(name) is not None]
-
-    def _presented(self) -> list[str]:
-        """The credentials that were refused: those that stood in the caller's own request, where the answer to that
-        refused them; else all that are known.
-        """
-        here = self.vendor.flow.states[self.kept.record.state]
-        if self.last is None and isinstance(here, Presenting):
-            used = closure(self.vendor, [placeholder.name for placeholder in here.present.placeholders()])
-            if stood := [name for name in self.vendor.credentials if name in used]:
-                return stood
-        return [name for name in self.vendor.credentials if self._told(name)]
-
     # --- exchanges ----------------------------------------------------------------------------------------------------
 
     def _answered(self, step: Step, origin: str) -> Outcome:
@@ -309,9 +225,9 @@ class Run:
         if not self.insists:
             names = [placeholder.name for placeholder in step.exchange.request.placeholders()]
             self.values = self.values.with_captured(step.captured)
-            self._guard(
-                closure(self.vendor, names) - {name for name in step.captured if step.captured[name] is not None}
-            )
+            known = {name for name in step.captured if step.captured[name] is not None}
+            rested = self.vendor.flow.states[self.kept.record.state]
+            self.guard.check(closure(self.vendor, names) - known, self.values, rested)
         given = self._given_refresh(step)
         if given and given == self.mark:
             if state.missing is None and not refusals(step.exchange):
@@ -370,7 +286,7 @@ class Run:
         """One exchange, and the times of the grant that its answer began. Raises AuthFlowError, Unbound."""
         self.values = self.values.with_captured(step.captured).at(self.clock())
         self.last = step.exchange
-        self.used |= closure(self.vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
+        self.guard.sending(step.exchange)
         started = time.monotonic()
         try:
             outcome, answer, sent = self.sender.send(step.exchange, self.values, self.deadline)
@@ -469,16 +385,3 @@ def duration(template: Any, values: Values) -> float | None:
         return None if template is None else seconds(template.render(values))
     except (ValueError, Unbound):
         return None
-
-
-def refused(
-    values: Values, state: Failing, sent: Iterable[str], *, reason: str = "", code: str = "", **where: Any
-) -> CredentialsRefused:
-    """The error that a failing state raises: in the file's words, with what was sent and what the vendor said."""
-    vendor = values.vendor
-    shown = {name: values.get(name) for name, entry in vendor.settings.items() if not entry.secret}
-    names = [vendor.credentials[name].title or name for name in sent if name in vendor.credentials]
-    if names:
-        shown["credentials"] = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    message = f"{vendor.title}: {state.says({**shown, 'reason': with_code(reason, code)})}"
-    return CredentialsRefused(message, vendor=vendor.name, reason=reason, **where)

@@ -153,7 +153,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- a refused password is not sent again -------------------------------------------------------------------------
     Mutant(
         "a refusal is not stored",
-        "manager/run.py",
+        "manager/refusals.py",
         "refusals = self.stored.refuse(lambda known: known.with_refused(names, fingerprint, now))",
         "refusals = Refusals().with_refused(names, fingerprint, now)",
         vendors=(),
@@ -161,9 +161,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a stored refusal is not heeded",
-        "manager/run.py",
-        "            if 0 < wait <= COOL_DOWN_MOST and any(",
-        "            if wait < 0 and any(",
+        "manager/refusals.py",
+        "            waits = 0 < wait <= COOL_DOWN_MOST and any(",
+        "            waits = wait < 0 and any(",
     ),
     Mutant(
         "the cool-down is a quarter of what was promised",
@@ -179,9 +179,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a refusal never ends",
-        "manager/run.py",
-        "            if 0 < wait <= COOL_DOWN_MOST and any(",
-        "            if any(",
+        "manager/refusals.py",
+        "            waits = 0 < wait <= COOL_DOWN_MOST and any(",
+        "            waits = any(",
     ),
     Mutant(
         "a session's own memory of a refusal never ends",
@@ -651,8 +651,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a refused password is forgotten when another is accepted",
-        "manager/run.py",
-        "            and all(map(self._told, refusal.names))\n            and self._fits(refusal)\n",
+        "manager/refusals.py",
+        "            and set(refusal.names) <= known.keys()\n            and self._fits(refusal, values)\n",
         "",
         vendors=(),
         tests=("tests/manager/test_claims.py",),
