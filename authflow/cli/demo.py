@@ -92,8 +92,10 @@ def with_requests(session: authflow.AuthSession, urls: Sequence[str]) -> list[Fe
 
 
 def with_httpx(session: authflow.AuthSession, urls: Sequence[str]) -> list[Fetched]:
+    # httpx closes surplus idle connections that another thread is about to use: a ReadError, with or without auth.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with (
-        httpx.Client(auth=session.httpx, follow_redirects=True, timeout=TIMEOUT) as client,
+        httpx.Client(auth=session.httpx, follow_redirects=True, timeout=TIMEOUT, limits=limits) as client,
         ThreadPoolExecutor(len(urls)) as threads,
     ):
         return [_fetched(answer) for answer in threads.map(client.get, urls)]
