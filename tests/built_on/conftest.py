@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,15 @@ class Vendor:
         return authflow.AuthSession(file, username="demo", password="open-sesame")
 
 
+def recipe(name: str, session: authflow.AuthSession) -> dict[str, Any]:
+    """The names of a file of `plugins/recipes`, with this session in the place of the supplier's."""
+    path = Path(__file__).parent.parent.parent / "plugins" / "recipes" / name
+    names: dict[str, Any] = {"__name__": "recipe"}
+    exec(compile(path.read_text("utf-8"), str(path), "exec"), names)
+    names["session"] = session
+    return names
+
+
 @pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
     for name in ("NO_PROXY", "no_proxy"):
@@ -63,7 +73,9 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
 
 @pytest.fixture
 def echo(vendor: Vendor) -> Iterator[str]:
-    """The URL of a WebSocket server that says everything twice, to those who come with a good token."""
+    """The URL of a WebSocket server that says everything twice, to those who come with a good token; at `/greeting` it
+    says hello and goodbye.
+    """
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.server import ServerConnection, serve
 
@@ -72,6 +84,10 @@ def echo(vendor: Vendor) -> Iterator[str]:
 
     def twice(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
+            if connection.request is not None and connection.request.path == "/greeting":
+                connection.send("hello")
+                connection.send("goodbye")
+                return
             for message in connection:
                 connection.send(message)
                 connection.send(message)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.built_on.conftest import Vendor
+from tests.built_on.conftest import Vendor, recipe
 
 grpc = pytest.importorskip("grpc", reason="grpcio is in the dev group")
 
@@ -34,17 +34,7 @@ def address(vendor: Vendor) -> Iterator[str]:
 
 def test_every_call_carries_a_good_token(vendor: Vendor, address: str) -> None:
     session = vendor.session()
-
-    class Bearer(grpc.AuthMetadataPlugin):  # type: ignore[misc,name-defined]
-        def __call__(self, context: Any, callback: Any) -> None:
-            try:
-                callback((("authorization", f"Bearer {session.token().access}"),), None)
-            except Exception as error:
-                callback((), error)
-
-    credentials = grpc.composite_channel_credentials(
-        grpc.local_channel_credentials(), grpc.metadata_call_credentials(Bearer())
-    )
+    credentials = recipe("grpc_call.py", session)["credentials"]
     with grpc.secure_channel(address, credentials) as channel:
         call = channel.unary_unary("/deliveries/Echo")
         assert [call(b"42", timeout=30), call(b"43", timeout=30)] == [b"42", b"43"]

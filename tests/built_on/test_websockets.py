@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
 import authflow
-from tests.built_on.conftest import Vendor
+from tests.built_on.conftest import Vendor, recipe
 
 
 def test_httpx_ws_logs_in_and_outlives_its_token(vendor: Vendor, session: authflow.AuthSession, echo: str) -> None:
@@ -50,6 +50,11 @@ def test_a_websocket_that_takes_headers(vendor: Vendor, session: authflow.AuthSe
             return str(await socket.recv())
 
     assert asyncio.run(run()) == "hello"
+    assert (vendor.logins, vendor.refused) == (1, 0)
+
+
+def test_the_recipe_listens(vendor: Vendor, session: authflow.AuthSession, echo: str) -> None:
+    assert list(recipe("web_socket.py", session)["listen"](echo.replace("/echo", "/greeting"))) == ["hello", "goodbye"]
     assert (vendor.logins, vendor.refused) == (1, 0)
 
 

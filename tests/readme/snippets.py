@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-README = Path(__file__).parent.parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent.parent
+README = ROOT / "README.md"
 TEXT = README.read_text("utf-8")
-BASE_URL = "https://api.supplier.example/api/v1/auth/"
+SUPPLIER = "https://api.supplier.example/api/v1/"
 _FENCE = re.compile(
     r"^(?:<!-- skip: (?P<skip>.+?) -->\n)?```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -57,13 +58,15 @@ def replacements(text: str, before: str) -> Iterator[tuple[list[str], list[str]]
             yield re.findall(r"`([^`]+)`", left), re.findall(r"`([^`]+)`", right)
 
 
-def run(snippet: Snippet, namespace: dict[str, Any], here: Mapping[str, str], then: str = "") -> None:
+def run(
+    snippet: Snippet, namespace: dict[str, Any], here: Mapping[str, str], then: str = "", file: Path = README
+) -> None:
     """Run it, and `then`, as a prompt does that knows `await`: with the addresses of `here` for those that it names."""
     code = snippet.code + then
     for there, at in here.items():
         code = code.replace(there, at)
     at_its_line = "\n" * (snippet.line - 1) + code
-    compiled = compile(at_its_line, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    compiled = compile(at_its_line, str(file), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = eval(compiled, namespace)
     if inspect.iscoroutine(result):
         asyncio.run(result)

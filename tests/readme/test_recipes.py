@@ -1,4 +1,4 @@
-"""Each recipe of the README, run whole and by itself, in the framework that it is for.
+"""Each recipe of `plugins/recipes`, run whole and by itself, in the framework that it is for.
 
 A recipe starts from nothing, as who copies it does; what runs around it (a server, a worker, a kernel, AWS) is the real
 thing or speaks its protocol over a socket.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import types
@@ -23,25 +25,27 @@ import pytest
 import requests
 
 import authflow
-from tests.readme.snippets import BASE_URL, TEXT, run, snippets
+from authflow.stores import new_key
+from tests.fleet.conftest import redis
+from tests.readme.snippets import ROOT, SUPPLIER, Snippet, run
 from tests.servers import PASSWORD, Came, Says, Supplier, listening
+from tests.stores.conftest import RedisServer
 
-RECIPES: dict[str, list[Any]] = {}
-for snippet in snippets(TEXT, "python"):
-    if snippet.section == "Recipes":
-        RECIPES.setdefault(snippet.title, []).append(snippet)
+__all__ = ["redis"]
+
+RECIPES = {path.name: path for path in sorted((ROOT / "plugins" / "recipes").glob("*.py"))}
 IDS = ("42", "43", "44")
 
 
 @pytest.fixture
 def cook(supplier: Supplier, home: Path) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Run a recipe's snippets, and `then`, and have its names; its clients are closed with the test."""
+    """Run a recipe, and `then`, and have its names; its clients are closed with the test."""
     with ExitStack() as clients:
 
-        def cook(title: str, start: int = 0, then: str = "") -> dict[str, Any]:
-            namespace: dict[str, Any] = {"__name__": "recipe"}
-            for snippet in RECIPES[title][start:]:
-                run(snippet, namespace, {BASE_URL: supplier.base_url}, then)
+        def cook(recipe: str, then: str = "", name: str = "recipe") -> dict[str, Any]:
+            namespace: dict[str, Any] = {"__name__": name}
+            code = Snippet("python", 1, RECIPES[recipe].read_text("utf-8"), None)
+            run(code, namespace, {SUPPLIER: supplier.base_url.removesuffix("auth/")}, then, RECIPES[recipe])
             for made in namespace.values():
                 if isinstance(made, requests.Session | httpx.Client):
                     clients.enter_context(made)
@@ -56,33 +60,37 @@ def served(supplier: Supplier) -> dict[str, int]:
     return {name: counts.get(name, 0) for name in ("login", "refresh", "data")}
 
 
-def test_every_recipe_is_run_here() -> None:
-    told = Path(__file__).read_text("utf-8")
-    assert len(RECIPES) >= 7
-    assert [title for title in RECIPES if told.count(f'"{title}"') < 1] == []
+def test_every_recipe_is_run_and_has_its_row() -> None:
+    """Here, or in `tests/built_on` beside a server of its kind."""
+    tests = [Path(__file__), *(ROOT / "tests" / "built_on").glob("*.py")]
+    told = "".join(path.read_text("utf-8") for path in tests)
+    table = (ROOT / "plugins" / "recipes" / "README.md").read_text("utf-8")
+    assert len(RECIPES) >= 11
+    assert [name for name in RECIPES if f'"{name}"' not in told] == []
+    assert [name for name in RECIPES if f"]({name})" not in table] == []
 
 
 def test_pandas(cook: Any, supplier: Supplier) -> None:
-    frame = cook("pandas, and whatever else takes a `requests.Session`")["deliveries"]
+    frame = cook("pandas_deliveries.py")["deliveries"]
     assert list(frame["id"]) == list(IDS)
     assert "status" in frame
-    cook("pandas, and whatever else takes a `requests.Session`")
+    cook("pandas_deliveries.py")
     assert served(supplier) == {"login": 1, "refresh": 0, "data": 2 * len(IDS)}, "the second run was to find the token"
 
 
 def test_notebooks(cook: Any, supplier: Supplier, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("getpass.getpass", lambda prompt="": asked.append(prompt) or PASSWORD)
-    namespace = cook("Notebooks", then="await client.aclose()")
+    namespace = cook("notebook.py", then="await client.aclose()")
     assert namespace["answer"].json()["id"] == "42"
     assert len(asked) == 1
-    cook("Notebooks", then="await client.aclose()")
+    cook("notebook.py", then="await client.aclose()")
     assert len(asked) == 1, "after a restart of the kernel the store has the token"
     assert served(supplier) == {"login": 1, "refresh": 0, "data": 2}
 
 
 def test_fastapi(cook: Any, supplier: Supplier) -> None:
-    app = cook("FastAPI")["app"]
+    app = cook("fastapi_app.py")["app"]
 
     async def run() -> list[httpx.Response]:
         inside = httpx.ASGITransport(app=app)
@@ -108,9 +116,10 @@ def django(cook: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from django.conf import settings
 
     monkeypatch.setenv("SUPPLIER_PASSWORD", PASSWORD)
-    recipe = RECIPES["Django and Celery"]
-    names: dict[str, Any] = {}
-    run(recipe[0], names, {})
+    line = re.search(r"SUPPLIER = .*", RECIPES["django_deliveries.py"].read_text("utf-8"))
+    assert line is not None
+    names: dict[str, Any] = {"os": os}
+    exec(line[0], names)
     settings.configure(SUPPLIER=names["SUPPLIER"], ROOT_URLCONF="deliveries_urls", ALLOWED_HOSTS=["testserver"])
     importlib.import_module("django").setup()
     yield
@@ -130,7 +139,7 @@ def test_django_and_celery(cook: Any, django: None, supplier: Supplier, monkeypa
     app = Celery("project", broker="memory://", backend="cache+memory://", set_as_current=True)
     monkeypatch.setattr(setup_logging, "receivers", [])  # a worker takes the root logger over
     setup_logging.connect(lambda **_: None, weak=False)
-    deliveries = cook("Django and Celery", start=1)
+    deliveries = cook("django_deliveries.py")
     urls: Any = types.ModuleType("deliveries_urls")
     urls.urlpatterns = [path("deliveries/<int:id>", deliveries["view"])]
     monkeypatch.setitem(sys.modules, "deliveries_urls", urls)
@@ -145,7 +154,7 @@ def test_django_and_celery(cook: Any, django: None, supplier: Supplier, monkeypa
 
 
 def test_airflow(cook: Any, supplier: Supplier) -> None:
-    auth_type = cook("Airflow")["supplier"]
+    auth_type = cook("airflow_auth.py")["supplier"]
     for _ in range(2):  # what HttpHook does for each of its requests
         with requests.Session() as session:
             session.auth = auth_type("demo", PASSWORD)
@@ -165,16 +174,39 @@ def test_aws_lambda(cook: Any, supplier: Supplier, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(f"AWS_{name}", value)
     with listening(says) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws.url)
-        handler = cook("AWS Lambda")["handler"]
+        handler = cook("lambda_handler.py")["handler"]
         assert aws.came == [], "a container that is started has asked nobody"
         assert [handler({"id": id}, None)["id"] for id in IDS] == list(IDS)
         assert len(aws.came) == 1
     assert served(supplier) == {"login": 1, "refresh": 0, "data": len(IDS)}
 
 
+def test_nightly(cook: Any, supplier: Supplier, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    (home / "password").write_text(f"{PASSWORD}\n", "utf-8")
+    monkeypatch.setenv("SUPPLIER_PASSWORD_FILE", str(home / "password"))
+    for _ in range(2):
+        cook("nightly.py", name="__main__")
+    assert len(capsys.readouterr().out.split("\n")) == 3
+    assert served(supplier) == {"login": 1, "refresh": 0, "data": 2}
+    supplier.control(revoke="access")
+    supplier.fail("refresh", status=503, retry_after=7)
+    with pytest.raises(SystemExit) as ended:
+        cook("nightly.py", name="__main__")
+    assert ended.value.code == 75
+
+
+@pytest.mark.program
+def test_fleet(cook: Any, supplier: Supplier, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHFLOW_KEY", new_key())
+    monkeypatch.setenv("SUPPLIER_PASSWORD", PASSWORD)
+    monkeypatch.setenv("REDIS_URL", redis.url)
+    for _ in range(2):  # two hosts
+        assert cook("fleet.py")["delivery"](42)["id"] == "42"
+    assert served(supplier) == {"login": 1, "refresh": 0, "data": 2}
+
+
 def test_tests_of_your_own_application(tmp_path: Path) -> None:
-    (snippet,) = RECIPES["Tests of your own application"]
-    (tmp_path / "test_mine.py").write_text(snippet.code, "utf-8")
+    shutil.copy(RECIPES["test_your_application.py"], tmp_path / "test_mine.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True, timeout=120

@@ -17,9 +17,10 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.readme.snippets import TEXT, replacements, snippets
+from tests.readme.snippets import ROOT, replacements, snippets
 from tests.servers import Came, Listener, Says, listening
 
+TEXT = (ROOT / "plugins" / "recipes" / "MIGRATION.md").read_text("utf-8")
 LIBRARIES = ("Authlib", "requests-oauthlib", "httpx-auth", "google-auth")
 HOSTS = (
     "https://acme.example/api",
@@ -40,7 +41,7 @@ def private_key() -> str:
 
 @pytest.fixture
 def home(home: Any, private_key: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
-    """A server that gives tokens to client credentials and to signed assertions, and orders to tokens; and the README's
+    """A server that gives tokens to client credentials and to signed assertions, and orders to tokens; and the
     vendor files, which name it, in the working folder.
     """
     for name, value in (("NO_PROXY", "127.0.0.1"), ("AUTHLIB_INSECURE_TRANSPORT", "1")):
@@ -65,9 +66,8 @@ def home(home: Any, private_key: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
     with listening(says) as server:
         for snippet in snippets(TEXT, "toml"):
-            if snippet.section == "Coming from another library":
-                name = "acme" if 'name = "acme"' in snippet.code else "google"
-                (home / f"{name}.toml").write_text(local(snippet.code, server.url), "utf-8")
+            name = "acme" if 'name = "acme"' in snippet.code else "google"
+            (home / f"{name}.toml").write_text(local(snippet.code, server.url), "utf-8")
         yield server
 
 
@@ -93,7 +93,7 @@ def test_both_columns_are_served(library: str, home: Listener, private_key: str)
         for cell, namespace in ((left, before), (right, after)):
             for code in cell:
                 if whole(code):
-                    exec(compile(local(code, home.url), f"README.md ({library})", "exec"), namespace)
+                    exec(compile(local(code, home.url), f"MIGRATION.md ({library})", "exec"), namespace)
         if "answer" in before:
             assert before["answer"].json() == ORDERS, left
         if "answer" in after:
