@@ -4,12 +4,13 @@
 PYTHON ?= python3
 EXTRAS := requests,httpx,httpx2,keyring,encrypted,redis,otel,cli,test
 BIN    := .venv/bin
+DEMO   := .venv/.demo
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo quick test lint map mutants bench gallery test-niquests test-wheels clean
+.PHONY: demo quick test recipes lint map mutants bench gallery test-niquests test-wheels clean
 
-demo: $(READY)
+demo: $(DEMO)
 	@$(BIN)/authflow demo
 
 # One more worker than there are cores: many tests wait for a server or a deadline.
@@ -65,13 +66,25 @@ clean:
 	rm -rf .venv .venv-* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml) Makefile
+# In two steps: the demo needs a twentieth of what the tests need.
+$(DEMO): pyproject.toml plugins/supplier/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "authflow needs Python 3.11 or later, and $(PYTHON) is none. Name another: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" $(PLUGINS:%=--editable %) --group dev
+	@echo "Installing authflow, requests and httpx into .venv …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cli,requests,httpx]" --editable plugins/supplier
 	@touch $@
+
+$(READY): $(DEMO) $(PLUGINS:%=%/pyproject.toml) Makefile
+	@echo "Installing what the tests need into .venv (some 300 MB, a minute or two) …"
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" $(PLUGINS:%=--editable %) --group dev
+	@touch $@
+
+# What recipes and replacements run in: without it their tests are skipped.
+recipes: $(READY)
+	@echo "Installing pandas, Django, Celery and their like into .venv (some 400 MB) …"
+	@$(BIN)/python -m pip install --quiet --group recipes
 
 .venv-test-niquests/.ready: NEEDS := niquests,cli,encrypted,test
 .venv-test-mixed/.ready: NEEDS := niquests,requests,cli,encrypted,test

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("gql", reason="gql is in the dev group")
+pytest.importorskip("gql", reason="gql is not installed: make recipes")
 
 from gql import Client, gql
 from gql.transport import httpx as over_httpx

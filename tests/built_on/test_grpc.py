@@ -10,7 +10,7 @@ import pytest
 
 from tests.built_on.conftest import Vendor, recipe
 
-grpc = pytest.importorskip("grpc", reason="grpcio is in the dev group")
+grpc = pytest.importorskip("grpc", reason="grpcio is not installed: make recipes")
 
 
 @pytest.fixture

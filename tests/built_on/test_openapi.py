@@ -15,7 +15,7 @@ import pytest
 
 from tests.built_on.conftest import Vendor
 
-pytest.importorskip("openapi_python_client", reason="openapi-python-client is in the dev group")
+pytest.importorskip("openapi_python_client", reason="openapi-python-client is not installed: make recipes")
 
 DELIVERY = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
 SPEC = {

@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-pytest.importorskip("websockets", reason="websockets is in the dev group")
-pytest.importorskip("httpx_ws", reason="httpx-ws is in the dev group")
+pytest.importorskip("websockets", reason="websockets is not installed: make recipes")
+pytest.importorskip("httpx_ws", reason="httpx-ws is not installed: make recipes")
 
 from httpx_ws import aconnect_ws, connect_ws
 from websockets.asyncio.client import connect as connect_async

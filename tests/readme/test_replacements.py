@@ -93,7 +93,10 @@ def test_both_columns_are_served(library: str, home: Listener, private_key: str)
         for cell, namespace in ((left, before), (right, after)):
             for code in cell:
                 if whole(code):
-                    exec(compile(local(code, home.url), f"MIGRATION.md ({library})", "exec"), namespace)
+                    try:
+                        exec(compile(local(code, home.url), f"MIGRATION.md ({library})", "exec"), namespace)
+                    except ModuleNotFoundError as error:
+                        pytest.skip(f"{error.name} is not installed: make recipes")
         if "answer" in before:
             assert before["answer"].json() == ORDERS, left
         if "answer" in after:
