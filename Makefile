@@ -8,7 +8,7 @@ DEMO   := .venv/.demo
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel
 
-.PHONY: demo quick test recipes lint map mutants bench gallery test-niquests test-wheels clean
+.PHONY: demo quick test recipes lint map reference mutants bench gallery test-niquests test-wheels clean
 
 demo: $(DEMO)
 	@$(BIN)/authflow demo
@@ -32,6 +32,10 @@ lint: $(READY)
 # The plan of the house in CONTRIBUTING.md, from the imports as they are.
 map: $(READY)
 	$(BIN)/python -m tests.house
+
+# plugins/REFERENCE.md, from the classes that read a vendor file.
+reference: $(READY)
+	$(BIN)/python -m tests.reference
 
 # Seeded bugs, each of which the state machine or a test must catch.
 mutants: $(READY)
