@@ -269,6 +269,21 @@ class Origin(NamedTuple):
         """https, or a host that is this machine itself."""
         return self.scheme == "https" or is_loopback(self.host)
 
+    def trusted(self, insecure_http: bool) -> bool:
+        """May secrets go there? With `insecure_http`, over plain http in a network of one's own too."""
+        return self.secure or (insecure_http and is_private(self.host))
+
+
+class Origins(frozenset[Origin]):
+    """Origins; `*` in the host of one is any label."""
+
+    def __contains__(self, at: object) -> bool:
+        if super().__contains__(at) or not isinstance(at, Origin):
+            return isinstance(at, Origin)
+        labels = at.host.split(".")
+        hosts = (".".join([*labels[:index], "*", *labels[index + 1 :]]) for index in range(len(labels)))
+        return any(super(Origins, self).__contains__(at._replace(host=host)) for host in hosts)
+
 
 _PORTS: Final = {"http": 80, "https": 443}
 #: A WebSocket begins as an HTTP request to the same host and port (RFC 6455 §3 and §4.1).
@@ -319,6 +334,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_PRIVATE: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+)
+_PRIVATE_NAME: Final = re.compile(r"(?!0x[0-9a-f]*$|\d+$)[^.:]+|.+\.(?:local|lan|home\.arpa|internal)")
+
+
+def is_private(host: str) -> bool:
+    """A private or link-local address (RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.6), or a name that only a network of
+    one's own knows (RFC 6762, RFC 8375): one without a dot, say. No name is resolved.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _PRIVATE_NAME.fullmatch(host) is not None
+    return any(address in network for network in _PRIVATE)
+
+
 @lru_cache(maxsize=256)
 def folder(base_url: str) -> str:
     """A base URL always counts as a folder: its path ends in a slash, its query and fragment are dropped."""
@@ -333,12 +366,13 @@ def resolve(base_url: str, reference: str) -> str:
     return urljoin(base_url, reference)
 
 
-def add_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+def add_query(url: str, pairs: Iterable[tuple[str, str | None]]) -> str:
+    """A URL with more parameters in its query; one without a value has no `=`."""
     pairs = tuple(pairs)
     if not pairs:
         return url
     parts = urlsplit(url)
-    added = "&".join(f"{url_quote(name)}={url_quote(value)}" for name, value in pairs)
+    added = "&".join(url_quote(name) + (f"={url_quote(value)}" if value is not None else "") for name, value in pairs)
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))
 
 

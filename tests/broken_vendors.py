@@ -91,7 +91,9 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "{access:jwt}",
         "{access:jtw}",
-        ["exchanges.login.answers.granted.json.token: unknown converter 'jtw' in {access:jtw}: did you mean 'jwt'?"],
+        [
+            "exchanges.login.answers.granted.json.token: unknown converter 'jtw' in {access:jtw}: did you mean 'jwt'? there are base64, base64url, epoch, epoch_ms, hex, http_date, int, iso8601, json, jwt, minutes, ms, path, str, time, token, word, xml"
+        ],
     ),
     ("[states.signed_in]", "[state.signed_in]", ["state: unknown key (did you mean 'states'?)"]),
     ("secret = true", "secert = true", ["credentials.password.secert: unknown key (did you mean 'secret'?)"]),

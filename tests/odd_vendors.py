@@ -421,7 +421,7 @@ STORIES: Mapping[str, Story] = {
         ],
         [
             (
-                "POST https://cloud.example:5000/v3/auth/tokens?nocatalog=",
+                "POST https://cloud.example:5000/v3/auth/tokens?nocatalog",
                 {},
                 {
                     "auth": {

@@ -160,6 +160,8 @@ def captures(vendor: Vendor) -> Mapping[str, tuple[Fits, ...]]:
 
 def _note(found: dict[str, list[Fits]], template: Any, *, inside: bool) -> None:
     for placeholder, within in _placed(template, inside):
+        if placeholder.equal:
+            continue
         found.setdefault(placeholder.name, []).append(_test(placeholder, inside=within))
 
 

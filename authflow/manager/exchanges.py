@@ -91,11 +91,11 @@ class ExchangeSender:
         except TooLarge:
             raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
         where["status"] = answer.status
-        outcome, reasons = judge(exchange.answers, answer)
+        outcome, reasons = judge(exchange.answers, answer, values)
         later = answer.status in UNAVAILABLE_STATUS or answer.status == PROXY_REFUSES or answer.retry_after is not None
         if outcome is None and later:
             outcome = Outcome(UNAVAILABLE, {})
-        outcome = classified(exchange, answer, outcome, given_refresh="refresh" in values.vendor.inputs)
+        outcome = classified(exchange, answer, outcome, values, given_refresh="refresh" in values.vendor.inputs)
         if outcome is None:
             shown = describe(answer, values.secrets, keys_read(exchange))
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
@@ -145,7 +145,7 @@ class ExchangeSender:
         for _ in range(MAX_HOPS):
             answer = self._sent(request, values, deadline)
             cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
-            follow = exchange.redirects and judge(exchange.answers, answer)[0] is None
+            follow = exchange.redirects and judge(exchange.answers, answer, values)[0] is None
             hop = _hop(exchange, request, answer, values) if follow else None
             if hop is None:
                 plain = tuple(pair for pair in answer.headers if pair[0].lower() != "set-cookie")

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError
-from authflow.http import Origin, Pairs, Presentation
+from authflow.http import Origins, Pairs, Presentation
 from authflow.manager.records import Record
 from authflow.manager.token import NEVER, Windows, refresh_in
 from authflow.manager.trust import presents_at
@@ -45,7 +45,7 @@ class Grant(Sealed):
     places: frozenset[Place] = frozenset()
     fresh_until: float = NEVER_FRESH
     windows: Windows = NEVER
-    origins: frozenset[Origin] = frozenset()
+    origins: Origins = Origins()
     travels: bool = False
     _base_url: str | None = None
     _idle: float | None = None
@@ -179,18 +179,18 @@ def presented(state: Presenting, values: Values) -> Presentation:
 
 
 @lru_cache(maxsize=256)
-def _prefixes(origins: frozenset[Origin]) -> tuple[str, ...]:
+def _prefixes(origins: Origins) -> tuple[str, ...]:
     """How the URLs begin at which the token may be presented; one tuple for all accounts of a vendor."""
-    return tuple(f"{origin}/" for origin in sorted(origins))
+    return tuple(f"{origin}/" for origin in sorted(origins) if "*" not in origin.host)
 
 
 @lru_cache(maxsize=256)
-def _places(origins: frozenset[Origin]) -> frozenset[Place]:
+def _places(origins: Origins) -> frozenset[Place]:
     """The same for a URL that is taken apart already, without user information: httpx would have to write it out."""
     return frozenset((at.scheme, at.host.encode("ascii"), at.written_port, b"") for at in origins)
 
 
-def _travels(origins: frozenset[Origin], presentation: Presentation) -> bool:
+def _travels(origins: Origins, presentation: Presentation) -> bool:
     """Clients keep `Authorization` at its origin, and on the way from http to https at the same host's usual ports."""
     keeps = presentation.only_headers and _only_authorization(presentation.headers) is not None
     return not keeps or len(origins) > 1 or any((at.scheme, at.port) == ("http", 80) for at in origins)

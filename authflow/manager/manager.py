@@ -330,7 +330,7 @@ class SessionManager:
         if not isinstance(state, Presenting):
             return None
         heard = tuple(row for row in self.vendor.answers if row[0] in state.next)
-        return judge(heard, answer)[0]
+        return judge(heard, answer, grant.values(self.clock()))[0]
 
 
 def _authorization(url: str, wanted: Grant | Flight[Grant]) -> Authorization:

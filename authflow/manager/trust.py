@@ -3,6 +3,8 @@
     present   base_url's origin, and those of `origins.present`      the token
     send      base_url's origin, and those of `origins.send`         passwords and refresh tokens, in exchanges
 
+`{_}` in these is one label of a host. `insecure_http` allows plain http within a network of one's own.
+
 A URL that a *setting* holds (a token endpoint, say) was trusted by the user who gave it. A URL that an answer brought
 is trusted only if its origin is declared; a base URL that it brought, for the token, and for no password.
 
@@ -17,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError, Finding, VendorFileError
-from authflow.http import Origin, origin_of
+from authflow.http import Origin, Origins, is_private, origin_of
 from authflow.templates import Unbound, Unfit, UrlTemplate
 from authflow.vendors import Given, Values, Vendor, seconds
 
@@ -26,7 +28,7 @@ Names = Set[str]
 KEPT: Final = 256
 
 
-def presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
+def presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> Origins:
     """The origins at which the token may be presented."""
     hinges = _hinges(vendor)
     if hinges is None or not hinges.isdisjoint(captured):
@@ -35,13 +37,13 @@ def presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> fr
 
 
 @lru_cache(maxsize=KEPT)
-def _presents_at_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> frozenset[Origin]:
+def _presents_at_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> Origins:
     return _presents_at(vendor, Given(dict(pairs)), {})
 
 
-def _presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> frozenset[Origin]:
+def _presents_at(vendor: Vendor, given: Given, captured: Mapping[str, Any]) -> Origins:
     values = Values(vendor, given, captured, 0.0)
-    return frozenset(_base(values) | _rendered(vendor.present_origins, values))
+    return Origins(_base(values) | _rendered(vendor.present_origins, values))
 
 
 @lru_cache(maxsize=KEPT)
@@ -72,7 +74,7 @@ def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str
     trusted = _base(without) | _rendered(vendor.send_origins, values)
     trusted |= set() if carries else _base(values)
     trusted |= _rendered(_given_urls(vendor, given), without)
-    return origin.secure and origin in trusted
+    return origin.trusted(vendor.insecure_http) and origin in Origins(trusted)
 
 
 def check_settings(vendor: Vendor, given: Given) -> None:
@@ -154,8 +156,10 @@ def _judged(vendor: Vendor, key: str, names: Names, url: str) -> Iterator[tuple[
     except ValueError as error:
         yield names, Finding(vendor.file, key, str(error))
     else:
-        if not origin.secure:
-            yield names, Finding(vendor.file, key, f"plain http to {origin}", "https, or a loopback address")
+        if not origin.trusted(vendor.insecure_http):
+            hint = "https, or insecure_http = true in the vendor file"
+            hint = hint if is_private(origin.host) else "https, or a loopback address"
+            yield names, Finding(vendor.file, key, f"plain http to {origin}", hint)
 
 
 def _undeclared(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
@@ -174,7 +178,7 @@ def _given_urls(vendor: Vendor, given: Given) -> list[UrlTemplate]:
 
 def _base(values: Values) -> set[Origin]:
     text = _base_text(values)
-    return _origins([text] if text is not None else [])
+    return _origins([text] if text is not None else [], values.vendor)
 
 
 def _base_text(values: Values) -> str | None:
@@ -185,24 +189,46 @@ def _base_text(values: Values) -> str | None:
 
 
 def _rendered(urls: Iterable[UrlTemplate], values: Values) -> set[Origin]:
-    return _origins(text for text in (_render(url, values) for url in urls) if text is not None)
+    found: set[Origin] = set()
+    for url in urls:
+        text = _render(url, values)
+        at = _origins([] if text is None else [text], values.vendor)
+        if any(placeholder.name == "_" for placeholder in url.between):
+            at = {
+                origin._replace(host=".".join("*" if label == _LABEL else label for label in origin.host.split(".")))
+                for origin in at
+            }
+        found |= at
+    return found
+
+
+#: What `{_}` is filled with, before it becomes any label.
+_LABEL: Final = "any--label"
+
+
+class _WithLabel:
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return _LABEL if name == "_" else self._values.get(name, default)
 
 
 def _render(url: UrlTemplate, values: Values) -> str | None:
     base = _base_text(values)
     try:
-        return url.render(values, base or "")
+        return url.render(_WithLabel(values), base or "")
     except (Unbound, Unfit):
         return None
 
 
-def _origins(urls: Iterable[str]) -> set[Origin]:
+def _origins(urls: Iterable[str], vendor: Vendor) -> set[Origin]:
     found = set()
     for url in urls:
         try:
             origin = origin_of(url)
         except ValueError:
             continue
-        if origin.secure:
+        if origin.trusted(vendor.insecure_http):
             found.add(origin)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from authflow.http import Answer, header_value
+from authflow.http import NOTHING, Answer, header_value
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import documents as t
 from authflow.templates.bodies import match_body, render_body
@@ -44,15 +44,19 @@ class AnswerPattern:
     @property
     def captures(self) -> frozenset[str]:
         """The names that a fitting answer surely holds."""
-        return frozenset(
-            placeholder.name
-            for placeholder in self.placeholders()
-            if not placeholder.optional and placeholder.name != "_"
-        )
+        return frozenset(placeholder.name for placeholder in self._reading() if not placeholder.optional)
 
     @property
     def may_capture(self) -> frozenset[str]:
-        return frozenset(placeholder.name for placeholder in self.placeholders() if placeholder.name != "_")
+        return frozenset(placeholder.name for placeholder in self._reading())
+
+    def _reading(self) -> Iterator[Placeholder]:
+        return (placeholder for placeholder in self.placeholders() if placeholder.name != "_" and not placeholder.equal)
+
+    @property
+    def compares(self) -> frozenset[str]:
+        """The names whose known values it asks for: `{=name}`."""
+        return frozenset(placeholder.name for placeholder in self.placeholders() if placeholder.equal)
 
     @property
     def reads_jwt(self) -> bool:
@@ -65,11 +69,13 @@ class AnswerPattern:
         parts = (self.headers, self.cookies, self.challenge, self.form, self.text)
         return not any(parts) and (self.json is None or self.json.optional)
 
-    def match(self, answer: Answer, *, lenient: bool = False) -> dict[str, Any]:
-        """The values read out of the answer; on a second, lenient look without the hints that say nothing. Raises
-        Mismatch.
+    def match(self, answer: Answer, known: Lookup = NOTHING, *, lenient: bool = False) -> dict[str, Any]:
+        """The values read out of the answer, `known` those before it; on a second, lenient look without the hints that
+        say nothing. Raises Mismatch.
         """
         found: dict[str, Any] = Lenient() if lenient else {}
+        compared = {f"={name}": known.get(name) for name in self.compares}
+        found.update(compared)
         if self.status is not None and answer.status not in self.status:
             raise Mismatch(f"status {answer.status}, not {' or '.join(map(str, sorted(self.status)))}")
         match_fields(self.headers, answer.all, found)
@@ -79,6 +85,8 @@ class AnswerPattern:
         if self.challenge:
             self._match_challenge(answer.challenges, found)
         match_body(answer, self.json, self.form, self.text, found)
+        for name in compared:
+            del found[name]
         self._check_tokens(found)
         for name in unusable(found, answer.date or answer.received, jwt=self.reads_jwt):
             if not isinstance(found, Lenient):
@@ -162,8 +170,9 @@ class Outcome(Sealed):
 Answers = tuple[tuple[str, AnswerPattern], ...]
 
 
-def judge(answers: Answers, answer: Answer) -> tuple[Outcome | None, list[str]]:
-    """The outcome of the first pattern that fits, or None with one reason for each that does not.
+def judge(answers: Answers, answer: Answer, known: Lookup = NOTHING) -> tuple[Outcome | None, list[str]]:
+    """The outcome of the first pattern that fits, or None with one reason for each that does not. `known`: the values
+    with which `{=name}` is compared.
 
     Hints count on the first look only (`hints`). A pattern of a mere status takes no grant away from one before it that
     fits but for its hints.
@@ -171,23 +180,23 @@ def judge(answers: Answers, answer: Answer) -> tuple[Outcome | None, list[str]]:
     reasons = []
     for index, (name, pattern) in enumerate(answers):
         try:
-            captured = pattern.match(answer)
+            captured = pattern.match(answer, known)
         except Mismatch as mismatch:
             reasons.append(f"{name}: {mismatch}")
             continue
         if "access" not in captured and pattern.catches_all:
-            better = _second_look(answers[:index], answer)
+            better = _second_look(answers[:index], answer, known)
             if better is not None and "access" in better.captured:
                 return better, reasons
         return Outcome(name, captured, pattern.reads_jwt), reasons
-    return _second_look(answers, answer), reasons
+    return _second_look(answers, answer, known), reasons
 
 
-def _second_look(answers: Answers, answer: Answer) -> Outcome | None:
+def _second_look(answers: Answers, answer: Answer, known: Lookup) -> Outcome | None:
     for name, pattern in answers:
         if not HINTS.isdisjoint(pattern.may_capture) or pattern.reads_jwt:
             try:
-                found = pattern.match(answer, lenient=True)
+                found = pattern.match(answer, known, lenient=True)
             except Mismatch:
                 continue
             unread = tuple(getattr(found, "unread", ()))

@@ -31,7 +31,9 @@ def render_body(
 def match_body(
     message: Answer, json: Template | None, form: Fields | None, text: Template | None, found: dict[str, Any]
 ) -> None:
-    """Read a body, whatever its content type says. A line break at its end is no part of a value. Raises Mismatch."""
+    """Read a body, whatever its content type says. One that is a value whole loses the line breaks at its end. Raises
+    Mismatch.
+    """
     if json is not None:
         try:
             document = message.json if message.content or not json.optional else t.ABSENT
@@ -41,5 +43,5 @@ def match_body(
     if form is not None:
         match_fields(form, by_name(message.form), found)
     if text is not None:
-        ends_open = isinstance(text, Text) and text.between and not text.literals[-1]
-        text.match(message.text.rstrip("\r\n") if ends_open else message.text, found)
+        whole = isinstance(text, Text) and text.literals == ("", "")
+        text.match(message.text.rstrip("\r\n") if whole else message.text, found)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from authflow.http import instant, read_http_date
@@ -25,6 +26,11 @@ from authflow.http import instant, read_http_date
 LONGEST_DATE: Final = 100
 #: A larger number is a time in milliseconds: as seconds it would lie beyond the year 5000.
 MOST_SECONDS: Final = 1e11
+
+
+#: What no path may hold (RFC 3986 §3.3).
+_NO_PATH: Final = re.compile(r"[\x00-\x20<>\"\\^`|?#\x7f]")
+_SLASH: Final = re.compile("/|%2f|%5c", re.I)
 
 
 class Converter(NamedTuple):
@@ -105,6 +111,13 @@ def _read_word(value: Any) -> str:
     return text
 
 
+def _read_path(value: Any) -> str:
+    text = _read_str(value)
+    if _NO_PATH.search(text) or ".." in [unquote(part).partition(";")[0] for part in _SLASH.split(text)]:
+        raise ValueError("the rest of a path is wanted")
+    return text
+
+
 def _read_time(value: Any) -> int | float:
     try:
         read = number(value)
@@ -173,5 +186,6 @@ CONVERTERS: Final[Mapping[str, Converter]] = {
     "word": Converter(_read_word, _read_word),
     "token": Converter(_read_word, _read_word),
     "jwt": Converter(_read_jwt, _same),
+    "path": Converter(_read_path, _read_path),
 }
 PLAIN: Final = Converter(_same, _same)

@@ -81,6 +81,9 @@ class Text:
             if value is ABSENT:
                 return ABSENT
             text = value if type(value) is str else as_text(value, placeholder.name)
+            if placeholder.guard is not None and placeholder.guard.forbids.search(text):
+                write = f"{{{placeholder.name}:{placeholder.guard.converter}}}"
+                raise Unfit(f"the value of {placeholder.name} would leave its place in the text: write {write}")
             behind = self.literals[index]
             if index < last and behind and (text + behind).find(behind) != len(text):
                 raise Unfit(f"the value of {placeholder.name} may not contain {behind!r}, which marks its end")

@@ -2,6 +2,7 @@
 
     "{name}"  {name:int}  {name?}  {name:int?}      a value, its converter, and whether it may be absent
     "{_}"                                           anything, kept nowhere
+    "{=name}"                                       in a pattern: what must equal the known value
     "{{" and "}}"                                   braces
 
 `parse` cuts a string into its literals and placeholders. What a placeholder writes it reads back.
@@ -13,7 +14,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from authflow.templates.converters import PLAIN, Converter, number
 from authflow.templates.hints import HINTS, forgiven
@@ -69,6 +70,13 @@ class _Absent:
 ABSENT: Final = _Absent()
 
 
+class Guard(NamedTuple):
+    """The place of a placeholder without converter inside XML or JSON that is written as text."""
+
+    forbids: re.Pattern[str]
+    converter: str
+
+
 @dataclass(frozen=True, slots=True)
 class Placeholder:
     """`{name:converter?}`, alone in its string."""
@@ -77,9 +85,15 @@ class Placeholder:
     kind: str = ""
     optional: bool = False
     converter: Converter = PLAIN
+    #: It reads nothing, but compares.
+    equal: bool = False
+    #: What may not stand in a value here, and the converter that makes any value fit.
+    guard: Guard | None = None
 
     def render(self, values: Lookup) -> Any:
-        value = "" if self.name == "_" else values.get(self.name)
+        value = values.get(self.name)
+        if self.name == "_":
+            return "" if value is None else value
         if value is None:
             if self.optional:
                 return ABSENT
@@ -110,6 +124,13 @@ class Placeholder:
             return
         if self.name == "_":
             return
+        if self.equal:
+            known = found.get(f"={self.name}")
+            if known is None or str(known) != str(value):
+                raise Mismatch(
+                    f"another value than that of {self.name}" if known is not None else f"{self.name} is not known"
+                )
+            return
         kept = found.setdefault(self.name, value)
         if kept is not value and not _same(kept, value):
             raise Mismatch(f"{self.name} reads two different values")
@@ -138,7 +159,7 @@ def _same(one: Any, other: Any) -> bool:
 #: What a placeholder may not be called.
 RESERVED: Final = ("null", "absent")
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
-_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?(\?)?\}", re.ASCII)
+_PLACEHOLDER: Final = re.compile(r"\{(=?)([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?(\?)?\}", re.ASCII)
 
 
 def parse(
@@ -161,7 +182,8 @@ def parse(
                 f"ambiguous: nothing stands between {{{placeholders[-1].name}}} and {_shown(token[0])}, "
                 "so nobody could tell where one ends"
             )
-        placeholders.append(_placeholder(token[0], converters))
+        guard = _guard(literals) if literals[0].strip() else None
+        placeholders.append(_placeholder(token[0], converters, guard))
         literals.append("")
     literals[-1] += text[end:]
     for name in RESERVED:
@@ -170,19 +192,44 @@ def parse(
     return tuple(literals), tuple(placeholders)
 
 
-def _placeholder(text: str, converters: Mapping[str, Converter]) -> Placeholder:
+def _placeholder(text: str, converters: Mapping[str, Converter], guard: Guard | None) -> Placeholder:
     parts = _PLACEHOLDER.fullmatch(text)
     if parts is None:
         raise TemplateError(
             f"{_shown(text)} is no placeholder: write {{name}}, {{name:converter}}, {{name?}}, "
             "or {{ and }} for braces"
         )
-    name, kind, optional = parts.groups()
+    equal, name, kind, optional = parts.groups()
     if kind and kind not in converters:
         close = difflib.get_close_matches(kind, converters, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(converters))}"
-        raise TemplateError(f"unknown converter {kind!r} in {_shown(text)}: {hint}")
-    return Placeholder(name, kind or "", bool(optional), converters[kind] if kind else PLAIN)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise TemplateError(
+            f"unknown converter {kind!r} in {_shown(text)}: {hint}there are {', '.join(sorted(converters))}"
+        )
+    guard = None if guard is not None and kind == guard.converter else guard
+    return Placeholder(name, kind or "", bool(optional), converters[kind] if kind else PLAIN, bool(equal), guard)
+
+
+#: What would end the place of a value: a text of XML, a tag, a CDATA section; a string of JSON, and JSON beside it.
+_XML: Final = {
+    "text": Guard(re.compile("[<&]"), "xml"),
+    "tag": Guard(re.compile("[<>&\"']"), "xml"),
+    "cdata": Guard(re.compile("]]>"), "xml"),
+}
+_IN_JSON: Final = Guard(re.compile(r'["\\\x00-\x1f]'), "json")
+_BESIDE_JSON: Final = Guard(re.compile(r"^(?!-?\d+(\.\d+)?$|true$|false$|null$)"), "json")
+
+
+def _guard(literals: list[str]) -> Guard | None:
+    """What a value must not hold behind these literals, if they begin as XML or a JSON object does."""
+    first, before = literals[0].lstrip(), "".join(literals)
+    if re.match("<[^<>]", first):
+        if before.rpartition("<![CDATA[")[2].count("]]>") == 0 and "<![CDATA[" in before:
+            return _XML["cdata"]
+        return _XML["tag" if before.rfind("<") > before.rfind(">") else "text"]
+    if re.match(r'\{\s*"', first):
+        return _IN_JSON if len(re.findall(r'(?<!\\)"', before)) % 2 else _BESIDE_JSON
+    return None
 
 
 def _shown(text: str) -> str:

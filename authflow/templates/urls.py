@@ -1,7 +1,8 @@
 """URLs as two-way templates, and the rewriting of the caller's URLs.
 
 A placeholder at the very start of a URL is a URL as it is; any other is one percent-encoded segment or query value, so
-that no value can get out of its place: it holds no slash, is no `..`, and is no second host.
+that no value can get out of its place: it holds no slash, is no `..`, and is no second host. `{rest:path}`, last in the
+path, is the rest of it as it is written.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class UrlTemplate:
     query: Fields
     #: The template as it is written.
     text: str = ""
+    #: The parameters of the query that have no `=`.
+    flags: frozenset[str] = frozenset()
 
     @classmethod
     def compile(cls, text: str, converters: Mapping[str, Converter]) -> UrlTemplate:
@@ -57,7 +60,15 @@ class UrlTemplate:
             raise TemplateError(f"the character {bad[0]!a} cannot stand in a URL")
         if literals[0].startswith("//"):
             raise TemplateError("a host needs its scheme before it: https://…")
-        return cls(literals, placeholders, query, text)
+        for index, placeholder in enumerate(placeholders, 1):
+            until = "-".join(literals[:index])
+            alone = index == len(placeholders) and not literals[index] and until.endswith("/") and until[-2:] != "//"
+            if placeholder.kind == "path" and not alone:
+                raise TemplateError(
+                    f"{{{placeholder.name}:path}} is the rest of a path: it stands last, behind a slash"
+                )
+        flags = frozenset(unquote_plus(name) for name, equals, _ in pairs if not equals)
+        return cls(literals, placeholders, query, text, flags)
 
     def placeholders(self) -> Iterator[Placeholder]:
         yield from self.between
@@ -75,13 +86,18 @@ class UrlTemplate:
         return bool(self.between) and not self.literals[0]
 
     @property
+    def ends_open(self) -> bool:
+        """Is the rest of its path whatever it is?"""
+        return bool(self.between) and self.between[-1].kind == "path"
+
+    @property
     def is_absolute(self) -> bool:
         """Does it say its scheme in so many words?"""
         return _ABSOLUTE.match(self.literals[0]) is not None
 
     def render(self, values: Lookup, base_url: str = "") -> str:
         """The URL, resolved against `base_url`. Raises Unbound, Unfit."""
-        out = self.literals[0]
+        out, rest = self.literals[0], ""
         for index, placeholder in enumerate(self.between, 1):
             value = as_text(placeholder.render(values), placeholder.name)
             behind = self.literals[index]
@@ -91,12 +107,16 @@ class UrlTemplate:
                 if not _AUTHORITY.fullmatch(value):
                     raise Unfit(f"the value of {placeholder.name} is no host name")
                 out += value
+            elif placeholder.kind == "path":
+                rest = value
             else:
                 self._check_segment(index, value)
                 out += url_quote(value)
             out += behind
         try:
-            return add_query(resolve(folder(base_url), out) if base_url else out, render_fields(self.query, values))
+            query = render_fields(self.query, values)
+            url = (resolve(folder(base_url), out) if base_url else out) + rest
+            return add_query(url, [(name, value if value or name not in self.flags else None) for name, value in query])
         except ValueError as error:
             names = ", ".join(placeholder.name for placeholder in self.between)
             raise Unfit(f"no URL comes of the value of {names or 'base_url'}") from error
@@ -127,8 +147,13 @@ class UrlTemplate:
             raise Mismatch("another origin")
         self._match_host(netloc, parts.netloc, known)
         segments = (parts.path or "/").split("/")
+        if self.ends_open and len(segments) > len(path):
+            segments[len(path) - 1 :] = ["/".join(segments[len(path) - 1 :])]
         if len(segments) != len(path):
             raise Mismatch("another path")
+        if self.ends_open:
+            self.between[-1].keep(segments.pop(), found)
+            path = path[:-1]
         for segment, pattern in zip(segments, path, strict=True):
             values: dict[str, Any] = {}
             if not pattern.between:

@@ -73,7 +73,7 @@ class Answering:
         if not pattern.needs_body:
             told = plain(answer.status, why or "ok").replace(status=answer.status)
             told = answer.replace(headers=(*answer.headers, *told.headers), body=told.body)
-            verdict, _ = judge(exchange.answers, told)
+            verdict, _ = judge(exchange.answers, told, values)
             if verdict is not None and verdict.name == outcome:
                 return told
         return answer
@@ -110,6 +110,8 @@ class Answering:
                     self.ledger.replace_refresh(family, filled[name], serial)
             elif name in values:
                 filled[name] = values[name]
+            elif placeholder.equal and family is not None and name in family.values:
+                filled[name] = family.values[name]
             elif exchange is None and name != ACCESS:
                 filled[name] = self._shown(name, placeholder, values)
             if name == ACCESS or (name not in filled and name != REFRESH):

@@ -79,6 +79,8 @@ def _in_code(simulator: Simulated, exchange: Exchange) -> Iterator[str]:
 
 def _answers(simulator: Simulated, exchange: Exchange) -> Iterator[str]:
     for outcome in exchange.outcomes:
+        if any(pattern.compares for pattern in exchange.patterns(outcome)):
+            continue  # with what the answer is compared, only a run knows
         where = f"exchanges.{exchange.name}.answers.{outcome}"
         try:
             verdict, reasons = judge(exchange.answers, simulator.answer(exchange.name, outcome))

@@ -69,7 +69,7 @@ class WatchedSender:
             if not process.dead:
                 watcher.finished(key)
         if exchange is not None:
-            outcome, _ = judge(exchange.answers, answer)
+            outcome, _ = judge(exchange.answers, answer, values)
             unavailable = answer.status in (408, 425, 429) or answer.status >= 500
             if outcome is not None or not unavailable:
                 watcher.answered(process, key, exchange, values, outcome)

@@ -57,7 +57,7 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
     if any(
         name in {placeholder.name for placeholder in url.between} for url in (vendor.base_url, *vendor.present_origins)
     ):
-        return "vendor.example"
+        return "localhost" if vendor.base_url.literals[0].startswith("http:") else "vendor.example"
     return f"demo-{name.replace('_', '-')}"
 
 

@@ -30,6 +30,7 @@ from authflow.templates import (
 )
 from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
+from authflow.vendors.extends import mentioned
 from authflow.vendors.flow import Failing, Flow, Presenting, Sending, State
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
@@ -116,6 +117,7 @@ class Compiler:
             on_logout=form.on_logout,
             verify=form.verify,
             insecure_url=form.insecure_url,
+            insecure_http=form.insecure_http,
             identity=tuple(_all_but_once(form.credentials) if form.identity is None else form.identity),
             raw=self.raw,
         )
@@ -307,9 +309,16 @@ class Compiler:
             self.finding(f"{key}.{function}", "unknown function", n.did_you_mean(function, self.functions))
             return None
         self.options(f"{key}.{function}", self.functions[function].takes, raw)
-        adjacent = self.functions[function].inverse is None
+        does = self.functions[function]
+        if does.inverse is not None and self.only_rows_use(name) and isinstance(raw, str) and "}{" in raw:
+            does = does._replace(inverse=None)  # only other rows use it: it is computed again, and never read back
+        adjacent = does.inverse is None
         argument = self.build(f"{key}.{function}", partial(t.compile, adjacent=adjacent), raw, self.converters)
-        return None if argument is None else Derived(name, self.functions[function], function, argument)
+        return None if argument is None else Derived(name, does, function, argument)
+
+    def only_rows_use(self, name: str) -> bool:
+        rest = {key: item for key, item in self.raw.items() if key != "derive"}
+        return name in mentioned(self.form.derive) and name not in mentioned(rest)
 
     def options(self, key: str, takes: tuple[str, ...], raw: Any) -> None:
         """The keys of a function's argument, where it is a table."""

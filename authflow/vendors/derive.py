@@ -93,20 +93,43 @@ def _key(key: str) -> str:
 
 def _jwt(argument: Any, now: float) -> str:
     """An assertion (RFC 7523 §3): `iat`, `exp` (after `lifetime` seconds, 300 unless told) and a fresh `jti` are
-    added.
+    added. `key_encoding` is that of a symmetric key.
     """
     import jwt
 
     lifetime = float(argument.get("lifetime", 300))
     claims = {"iat": int(now), "exp": int(now + lifetime), "jti": uuid.uuid4().hex, **argument.get("claims", {})}
+    key: Any = _key(argument["key"])
+    if "key_encoding" in argument:
+        key = _decoded(key, argument["key_encoding"])
     try:
         algorithm = argument.get("algorithm", "HS256")
-        return jwt.encode(claims, _key(argument["key"]), algorithm=algorithm, headers=argument.get("headers"))
+        return jwt.encode(claims, key, algorithm=algorithm, headers=argument.get("headers"))
     except (jwt.PyJWTError, NotImplementedError) as error:
         raise ValueError("the assertion cannot be signed with this key and algorithm") from error
 
 
+def seconds(text: Any) -> float:
+    """A duration: a number of seconds, or "90s", "30m", "12h", "7d". Raises ValueError."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    plain = str(text).strip()
+    factor = units.get(plain[-1:], 0)
+    try:
+        value = float(plain[:-1]) * factor if factor else float(plain)
+    except ValueError:
+        value = -1.0
+    if isinstance(text, bool) or not 0 < value < float("inf"):
+        raise ValueError('a duration is seconds, or a number with s, m, h or d such as "12h"')
+    return value
+
+
 def _now(argument: Any, now: float) -> Any:
+    """The time; `offset` is a duration, with a minus for the past."""
+    if isinstance(argument, Mapping):
+        offset = str(argument.get("offset", "")).strip()
+        if offset:
+            now += seconds(offset.lstrip("+-")) * (-1 if offset.startswith("-") else 1)
+        argument = argument["format"]
     if argument in ("epoch", "epoch_ms", "iso8601", "http_date"):
         return CONVERTERS[argument].write(now if argument == "epoch_ms" else int(now))
     if not isinstance(argument, str) or "%" not in argument:
@@ -127,6 +150,59 @@ def _totp(argument: Any, now: float) -> str:
     at = data[-1] & 15
     digits = int(table.get("digits", 6))
     return str((struct.unpack(">I", data[at : at + 4])[0] & 0x7FFFFFFF) % 10**digits).zfill(digits)
+
+
+def _pbkdf2(argument: Any, now: float) -> str:
+    """A key made of a password (RFC 8018 §5.2)."""
+    salt = _decoded(str(argument["salt"]), argument.get("salt_encoding", "text"))
+    rounds, size = int(argument.get("iterations", 600_000)), argument.get("length")
+    if not 1 <= rounds <= 10_000_000:
+        raise ValueError("pbkdf2 takes 1 to 10,000,000 iterations")
+    password, digest = str(argument["password"]).encode(), argument.get("digest", "sha256")
+    data = hashlib.pbkdf2_hmac(digest, password, salt, rounds, None if size is None else int(size))
+    return _encoded(data, argument.get("encoding", "hex"))
+
+
+def _loaded(text: str) -> Any:
+    """A certificate, or the public key of a key: a PEM, or base64 of a DER without its frame."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization as s
+
+    text = _key(text).strip()
+    if "BEGIN CERTIFICATE" in text:
+        return x509.load_pem_x509_certificate(text.encode())
+    if "PRIVATE KEY" in text:
+        return s.load_pem_private_key(text.encode(), None).public_key()
+    if text.startswith("-----BEGIN"):
+        return s.load_pem_public_key(text.encode())
+    return s.load_der_public_key(_decoded("".join(text.split()), "base64"))
+
+
+def _rsa(argument: Any, now: float) -> str:
+    """A message under somebody's public RSA key (RFC 8017 §7)."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding as p
+
+    key, padding = _loaded(str(argument["key"])), argument.get("padding", "oaep")
+    if padding not in ("oaep", "pkcs1"):
+        raise ValueError(f"unknown padding {padding!r}: there are oaep, pkcs1")
+    key = key.public_key() if hasattr(key, "public_key") else key
+    digest = hashes.SHA256() if argument.get("digest", "sha1") == "sha256" else hashes.SHA1()
+    way = p.OAEP(p.MGF1(digest), digest, None) if padding == "oaep" else p.PKCS1v15()
+    return _encoded(key.encrypt(str(argument["message"]).encode(), way), argument.get("encoding", "base64"))
+
+
+def _fingerprint(argument: Any, now: float) -> str:
+    """The digest of a certificate's DER (RFC 7515 §4.1.8), or of the public key of a key."""
+    from cryptography.hazmat.primitives import serialization as s
+
+    table = argument if isinstance(argument, Mapping) else {"key": argument}
+    found = _loaded(str(table["key"]))
+    if hasattr(found, "public_key"):
+        der = found.public_bytes(s.Encoding.DER)
+    else:
+        der = found.public_bytes(s.Encoding.DER, s.PublicFormat.SubjectPublicKeyInfo)
+    return _encoded(hashlib.new(table.get("digest", "sha256"), der).digest(), table.get("encoding", "base64"))
 
 
 def _random(argument: Any, now: float) -> str:
@@ -150,8 +226,17 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "sha512": _digest("sha512"),
     "md5": _digest("md5"),
     "hmac": Function(_hmac_of, takes=("!key", "!message", "digest", "encoding", "key_encoding"), conceals=True),
-    "jwt": Function(_jwt, volatile=True, takes=("!key", "algorithm", "claims", "headers", "lifetime")),
-    "now": Function(_now, volatile=True),
+    "pbkdf2": Function(
+        _pbkdf2,
+        takes=("!password", "!salt", "iterations", "length", "digest", "encoding", "salt_encoding"),
+        conceals=True,
+    ),
+    "rsa": Function(_rsa, volatile=True, takes=("!key", "!message", "padding", "digest", "encoding"), conceals=True),
+    "fingerprint": Function(_fingerprint, takes=("!key", "digest", "encoding"), conceals=True),
+    "upper": Function(lambda argument, now: str(argument).upper()),
+    "lower": Function(lambda argument, now: str(argument).lower()),
+    "jwt": Function(_jwt, volatile=True, takes=("!key", "algorithm", "claims", "headers", "key_encoding", "lifetime")),
+    "now": Function(_now, volatile=True, takes=("!format", "offset")),
     "uuid4": Function(lambda argument, now: str(uuid.uuid4()), volatile=True),
     "totp": Function(_totp, volatile=True, takes=("!secret", "period", "digits", "digest")),
     "random": Function(_random, volatile=True, takes=("bytes", "encoding")),

@@ -134,13 +134,13 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
         }
     inputs = ("settings", "credentials")
     rest = {key: item for key, item in merged.items() if key not in (*inputs, "identity")}
-    mentioned, needed = set(_mentioned(rest)), set(_NEEDED.findall(" ".join(_texts(rest))))
+    names, needed = set(mentioned(rest)), set(_NEEDED.findall(" ".join(_texts(rest))))
     for key in inputs:
         kept = {}
         for name, item in _table(merged, key).items():
             if name in _table(own, key) or not isinstance(item, Mapping):
                 kept[name] = item
-            elif name in mentioned:
+            elif name in names:
                 kept[name] = {**item, "optional": False} if name in needed and item.get("optional") else item
         if key in merged and isinstance(merged[key], Mapping):
             merged[key] = kept
@@ -190,10 +190,10 @@ def _texts(item: Any) -> Iterator[str]:
         yield from _texts(inner)
 
 
-def _mentioned(item: Any) -> Iterator[str]:
+def mentioned(item: Any) -> Iterator[str]:
     """Every name in a placeholder, and every text alone (in `vary`, a name stands without its braces)."""
     if isinstance(item, str):
         yield item
         yield from _NAME.findall(item)
     for inner in item.values() if isinstance(item, Mapping) else item if isinstance(item, list | tuple) else ():
-        yield from _mentioned(inner)
+        yield from mentioned(inner)

@@ -111,7 +111,7 @@ class State(Struct, frozen=True):
 
 
 class Origins(Struct, forbid_unknown_fields=True, frozen=True):
-    """Origins beside that of base_url."""
+    """Origins beside that of base_url; {_} is any one label of a host, with two literal ones behind it."""
 
     send: Annotated[list[str], Meta(description="To which exchanges may be sent")] = []
     present: Annotated[list[str], Meta(description="At which the token may be presented")] = []
@@ -156,6 +156,9 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(description="Where a client's secret stands: in Basic, form-encoded or as it is, or in the form"),
     ] = "header"
     insecure_url: Annotated[bool, Meta(description="Allow secrets in URLs, where logs and proxies see them")] = False
+    insecure_http: Annotated[
+        bool, Meta(description="Allow plain http to private addresses, .local, .lan, .home.arpa, .internal, bare names")
+    ] = False
     on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
     vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []
     shown: Annotated[list[str], Meta(description="Captured values that the caller may ask for: session.values()")] = []

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from authflow.http import Answer
-from authflow.templates import AnswerPattern, Exchange, Object, Outcome, Text, judge
+from authflow.http import NOTHING, Answer
+from authflow.templates import AnswerPattern, Exchange, Lookup, Object, Outcome, Text, judge
 from authflow.vendors.flow import UNAVAILABLE, refusals, spends_refresh
 
 #: The request itself is at fault: a scope that there is not, a grant type that the client may not use.
@@ -33,7 +33,7 @@ _CLASSES: Final = {
 
 
 def classified(
-    exchange: Exchange, answer: Answer, outcome: Outcome | None, *, given_refresh: bool = False
+    exchange: Exchange, answer: Answer, outcome: Outcome | None, known: Lookup = NOTHING, *, given_refresh: bool = False
 ) -> Outcome | None:
     """The outcome, as OAuth has it: `outcome` is what the patterns said. `given_refresh`: the refresh token is a
     credential of the user.
@@ -47,7 +47,7 @@ def classified(
     code = document.get("error") if isinstance(document, dict) else None
     if not isinstance(code, str):
         return outcome
-    literal = judge(tuple(row for row in exchange.answers if _named(row[1]) == code), answer)[0]
+    literal = judge(tuple(row for row in exchange.answers if _named(row[1]) == code), answer, known)[0]
     name = _of_class(exchange, code, outcome, given_refresh)
     if literal is not None:
         outcome = literal

@@ -196,6 +196,9 @@ class Values(Sealed):
             return None
         try:
             return None if argument is ABSENT else row.function.compute(argument, self._now)
+        except ImportError as error:
+            advice = "pip install 'authflow-http[encrypted]'"
+            raise Unfit(f"{row.function_name} needs {error.name}: {advice}") from error
         except Exception as error:  # a plugin's function may raise anything
             raise Unfit(f"{row.function_name} cannot compute {row.name}: {type(error).__name__}") from error
 

@@ -10,6 +10,7 @@ from authflow.errors import Finding
 from authflow.templates import Answers, RequestTemplate, Rewrite, Template, UrlTemplate
 from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
+from authflow.vendors.derive import seconds as seconds
 from authflow.vendors.flow import Flow
 
 
@@ -52,6 +53,7 @@ class Vendor:
     on_logout: str | None = None
     verify: n.Verify | None = None
     insecure_url: bool = False
+    insecure_http: bool = False
     #: Which inputs say whose login it is; `name?` only where it is given as a plain value.
     identity: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
@@ -64,17 +66,3 @@ class Vendor:
     def inputs(self) -> Mapping[str, n.Input]:
         """Settings and credentials together: what the user may give."""
         return {**self.settings, **self.credentials}
-
-
-def seconds(text: Any) -> float:
-    """A duration: a number of seconds, or "90s", "30m", "12h", "7d". Raises ValueError."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    plain = str(text).strip()
-    factor = units.get(plain[-1:], 0)
-    try:
-        value = float(plain[:-1]) * factor if factor else float(plain)
-    except ValueError:
-        value = -1.0
-    if isinstance(text, bool) or not 0 < value < float("inf"):
-        raise ValueError('a duration is seconds, or a number with s, m, h or d such as "12h"')
-    return value

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from authflow.errors import ConfigurationError, VendorFileError
+from authflow.http import origin_of
 from authflow.manager.trust import check_settings, presents_at, sends_to
+from authflow.vendors import Given
 from authflow.vendors.loading import load
 
 RAW: dict[str, Any] = {
@@ -130,3 +132,98 @@ def test_a_default_that_is_no_url_is_the_files_fault(setting: dict[str, Any], ke
 
 def test_loopback_is_fine_in_plain_http() -> None:
     check_settings(VENDOR, {**GIVEN, "base_url": "http://127.0.0.1:1/", "token_url": "http://localhost:2/t"})
+
+
+ANY_INSTANCE = {
+    **RAW,
+    "origins": {"present": ["https://{_}.data.example"], "send": ["https://eu.{_}.{host}.auth.example"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://na1.data.example", True),
+        ("https://NA1.data.example:443", True),
+        ("https://data.example", False),
+        ("https://a.b.data.example", False),
+        ("https://na1.data.example:8443", False),
+        ("http://na1.data.example", False),
+        ("https://na1.evil-data.example", False),
+        ("https://evil.example", False),
+    ],
+)
+def test_one_label_of_an_origin_may_be_any(url: str, shown: bool) -> None:
+    origins = presents_at(load(ANY_INSTANCE), Given(GIVEN), {})
+    assert (origin_of(url) in origins) is shown
+    assert "https://*.data.example" in map(str, origins)
+
+
+def test_any_label_of_an_origin_that_is_sent_to() -> None:
+    vendor = load(ANY_INSTANCE)
+    assert sends_to(vendor, Given(GIVEN), {}, "https://eu.x.api.example.auth.example/")
+    assert not sends_to(vendor, Given(GIVEN), {}, "https://us.x.api.example.auth.example/")
+    check_settings(vendor, Given(GIVEN))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://{_}.example",
+        "https://{_}",
+        "https://{_}.{host}",
+        "https://a-{_}.data.example",
+        "https://{_}b.data.example",
+        "https://{_}.{_}.data.example",
+        "https://{_}.0.0.1",
+        "https://data.example/{_}",
+        "https://{_}.data.example:{_}",
+    ],
+)
+def test_any_label_wants_two_literal_ones_behind_it(origin: str) -> None:
+    with pytest.raises(VendorFileError, match="one whole label"):
+        load({**RAW, "origins": {"present": [origin]}})
+
+
+PRIVATE = [
+    *("192.168.1.1", "10.0.0.1", "172.31.255.255", "169.254.1.1", "[fd00::1]", "[fe80::1]"),
+    *("nas.local", "NAS.lan", "a.b.home.arpa", "x.internal", "router", "localhost", "127.0.0.1"),
+]
+PUBLIC = [
+    *(
+        "172.32.0.1",
+        "11.0.0.1",
+        "100.64.0.1",
+        "8.8.8.8",
+        "134744072",
+        "0x08080808",
+        "[2001:db8::1]",
+        "[::ffff:10.0.0.1]",
+    ),
+    *("a.example", "local.example", "xlocal.example.lan.com", "home.arpa.example", "10.0.0.1.example"),
+]
+
+
+@pytest.mark.parametrize("host", PRIVATE + PUBLIC)
+@pytest.mark.parametrize("allowed", [True, False])
+def test_plain_http_stays_at_home(host: str, allowed: bool) -> None:
+    vendor = load({**RAW, "base_url": "http://{host}/", "insecure_http": allowed, "origins": {}})
+    given = Given({"host": host, "key": "k"})
+    if host in PRIVATE and (allowed or host in ("localhost", "127.0.0.1")):
+        check_settings(vendor, given)
+        assert sends_to(vendor, given, {}, f"http://{host}/")
+        assert origin_of(f"http://{host}") in presents_at(vendor, given, {})
+    else:
+        with pytest.raises(ConfigurationError, match="insecure_http = true" if host in PRIVATE else "plain http"):
+            check_settings(vendor, given)
+        assert not sends_to(vendor, given, {}, f"http://{host}/")
+        assert not presents_at(vendor, given, {})
+
+
+def test_plain_http_in_the_file_itself() -> None:
+    raw = {key: value for key, value in RAW.items() if key != "origins"}
+    load({**raw, "base_url": "http://nas.local/", "insecure_http": True})
+    with pytest.raises(VendorFileError, match=r"insecure_http = true"):
+        load({**raw, "base_url": "http://nas.local/"})
+    with pytest.raises(VendorFileError, match=r"plain http.*loopback"):
+        load({**raw, "base_url": "http://api.example/", "insecure_http": True})

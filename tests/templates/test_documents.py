@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -47,6 +48,7 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "word": WORDS,
     "token": WORDS,
     "jwt": st.sampled_from(JWTS),
+    "path": st.text("abz0/.-_~%;=:@", max_size=12).filter(lambda text: ".." not in text and "%" not in text),
 }
 MARKS = st.sampled_from([":", " ", "/", "--", "|}}", "{{", '","', "\n", "ß"])
 
@@ -314,7 +316,7 @@ def test_an_unfit_value_is_named_and_not_shown(template: str, value: Any) -> Non
         ("{a??}", "is no placeholder"),
         ("{a：int}", "is no placeholder"),
         ("{ä}", "is no placeholder"),
-        ("{a:integer}", "unknown converter 'integer' in {a:integer}: did you mean 'int'?"),
+        ("{a:integer}", "unknown converter 'integer' in {a:integer}: did you mean 'int'? there are base64, base64url"),
         ("{a:xyz}", "unknown converter 'xyz' in {a:xyz}: there are base64, base64url, epoch"),
         ("x{null}", "{null} stands alone"),
         ("x{absent}", "{absent} stands alone"),
@@ -429,3 +431,37 @@ def test_two_documents_too_deep_to_compare() -> None:
         other = [other]
     with pytest.raises(Mismatch, match="two different values"):
         match(["{a}", "{a}"], [deep, other])
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "refused"),
+    [
+        ("<a>{v}</a>", "R&D", "write {v:xml}"),
+        ("<a>{v}</a>", "</a><admin/>", "write {v:xml}"),
+        ("<a>{v}</a>", 'it\'s "fine" > so', ""),
+        ("<?xml version='1.0'?>\n <a b='{v}'/>", "' c='", "write {v:xml}"),
+        ("<a><![CDATA[{v}]]></a>", "<b>&", ""),
+        ("<a><![CDATA[{v}]]></a>", "]]><b/>", "write {v:xml}"),
+        ("<a>{v:json}</a>", "<b>", "write {v:xml}"),
+        ('{{"a": "{v}"}}', '", "admin": "', "write {v:json}"),
+        ('{{"a": "{v}"}}', "a\\", "write {v:json}"),
+        ('{{"a": "{v}"}}', "plain, {words}", ""),
+        ('{{"a": {v}}}', '1, "b": 2', "write {v:json}"),
+        ('{{"a": {v}}}', -1.5, ""),
+        ("<{v}>; rel=next", "https://a.example/?b=1&c=2", ""),
+        ("text {v}", "<a>&", ""),
+    ],
+)
+def test_a_value_keeps_its_place_in_xml_and_json(template: str, value: Any, refused: str) -> None:
+    if refused:
+        with pytest.raises(Unfit, match=re.escape(refused)) as error:
+            render(template, {"v": value})
+        assert str(value) not in str(error.value)
+    else:
+        assert str(value) in render(template, {"v": value})
+
+
+@pytest.mark.parametrize("value", ["R&D <b>", "]]>", "' onload='", "a\nb"])
+def test_with_its_converter_every_value_keeps_its_place(value: str) -> None:
+    for template in ("<a>{v:xml}</a>", "<a b='{v:xml}'/>", '{{"a": "{v:json}"}}'):
+        assert match(template, render(template, {"v": value})) == {"v": value}

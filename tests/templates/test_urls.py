@@ -185,3 +185,46 @@ def test_a_rewritten_url_keeps_what_it_does_not_name_byte_for_byte(written: str)
 )
 def test_the_origin_that_it_says(text: str, origin: str | None) -> None:
     assert url(text).literal_origin() == origin
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("https://bot.example/getMe?x=%E9&f", "https://bot.example/botT%2F1/getMe?x=%E9&f"),
+        ("https://bot.example/", "https://bot.example/botT%2F1/"),
+        ("https://bot.example/a//b%20c/%2Fd;e", "https://bot.example/botT%2F1/a//b%20c/%2Fd;e"),
+        ("https://bot.example//other.example/x", "https://bot.example/botT%2F1//other.example/x"),
+        ("https://bot.example/a/../b", None),
+        ("https://bot.example/a/%2e%2E/b", None),
+        ("https://bot.example/a/..%2fb", None),
+        ("https://bot.example/a/..;x/b", None),
+        ("https://other.example/a", None),
+    ],
+)
+def test_the_rest_of_a_path_stays_as_it_is_written(asked: str, sent: str | None) -> None:
+    into_the_path = rewrite("./{rest:path}", "./bot{token}/{rest:path}")
+    assert into_the_path.apply(asked, "https://bot.example/", {"token": "T/1"}) == sent
+
+
+def test_the_rest_of_a_path_is_no_host() -> None:
+    assert rewrite("./{rest:path}", "/{rest:path}").apply(
+        "https://a.example/q//evil.example", "https://a.example/q", {}
+    ) == ("https://a.example//evil.example")
+
+
+@pytest.mark.parametrize(
+    "template", ["{rest:path}", "a{rest:path}", "{rest:path}/a", "a/{rest:path}-{b}", "https://{h:path}"]
+)
+def test_the_rest_of_a_path_stands_last(template: str) -> None:
+    with pytest.raises(TemplateError, match="the rest of a path"):
+        url(template)
+
+
+def test_a_flag_has_no_equals_sign() -> None:
+    template = url("token?refresh&a=&b={b}&c")
+    assert template.render({"b": "1 2"}, BASE) == "https://api.example/v1/auth/token?refresh&a=&b=1%202&c"
+    found: dict[str, Any] = {}
+    template.match("https://api.example/v1/auth/token?refresh&a=&b=3&c", BASE, {}, found)
+    assert found == {"b": "3"}
+    with pytest.raises(Mismatch):
+        template.match("https://api.example/v1/auth/token?a=&b=3&c", BASE, {}, {})

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+import tomllib
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization as s
+from cryptography.hazmat.primitives.asymmetric import padding as p
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from authflow.errors import VendorFileError
 from authflow.templates.placeholders import Unfit
 from authflow.vendors.derive import FUNCTIONS
 from authflow.vendors.loading import load
@@ -242,3 +250,113 @@ def test_a_private_key_whose_line_breaks_are_spelled_out_is_read(spelled: str) -
     pem = private.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
     token = compute("jwt", {"key": pem.replace("\n", spelled), "algorithm": "ES256", "claims": {"sub": "me"}}, 1e9)
     assert token.count(".") == 2
+
+
+def pem(kind: str) -> str:
+    key = rsa.generate_private_key(65537, 2048)
+    if kind == "private":
+        return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()).decode()
+    return key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "padding"),
+    [
+        ({}, p.OAEP(p.MGF1(hashes.SHA1()), hashes.SHA1(), None)),
+        ({"digest": "sha256"}, p.OAEP(p.MGF1(hashes.SHA256()), hashes.SHA256(), None)),
+        ({"padding": "pkcs1"}, p.PKCS1v15()),
+    ],
+)
+@pytest.mark.parametrize("spelled", ["pem", "pkcs1", "der", "one line"])
+def test_rsa(options: dict[str, Any], padding: Any, spelled: str) -> None:
+    private = s.load_pem_private_key(pem("private").encode(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    form = s.PublicFormat.PKCS1 if spelled == "pkcs1" else s.PublicFormat.SubjectPublicKeyInfo
+    key = private.public_key().public_bytes(s.Encoding.PEM, form).decode()
+    if spelled == "der":
+        key = base64.b64encode(private.public_key().public_bytes(s.Encoding.DER, form)).decode()
+    if spelled == "one line":
+        key = key.replace("\n", "\\n")
+    hidden = compute("rsa", {"key": key, "message": "pässword|17", **options})
+    assert private.decrypt(base64.b64decode(hidden), padding).decode() == "pässword|17"
+
+
+@pytest.mark.parametrize("argument", [{"padding": "none"}, {"key": "no key"}, {"message": "x" * 300}])
+def test_rsa_refuses(argument: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 -- some are the library's
+        compute("rsa", {"key": pem("public"), "message": "x", **argument})
+
+
+@pytest.mark.parametrize(
+    ("argument", "key"),
+    [  # RFC 6070 §2, RFC 7914 §11
+        (
+            {"password": "password", "salt": "salt", "iterations": 4096, "digest": "sha1"},
+            "4b007901b765489abead49d926f721d065a429c1",
+        ),
+        (
+            {"password": "passwd", "salt": "73616c74", "salt_encoding": "hex", "iterations": "1", "length": 64},
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
+            "49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783",
+        ),
+    ],
+)
+def test_pbkdf2(argument: dict[str, Any], key: str) -> None:
+    assert compute("pbkdf2", argument) == key
+
+
+def test_pbkdf2_refuses() -> None:
+    for iterations in (0, 10**9):
+        with pytest.raises(ValueError, match="iterations"):
+            compute("pbkdf2", {"password": "a", "salt": "b", "iterations": iterations})
+
+
+def test_the_fingerprint_of_a_key_is_that_of_its_public_half() -> None:
+    private = pem("private")
+    public = s.load_pem_private_key(private.encode(), None).public_key()
+    der = public.public_bytes(s.Encoding.DER, s.PublicFormat.SubjectPublicKeyInfo)
+    wanted = base64.b64encode(hashlib.sha256(der).digest()).decode()
+    assert compute("fingerprint", private) == compute("fingerprint", base64.b64encode(der).decode()) == wanted
+    assert (
+        compute("fingerprint", {"key": private, "digest": "sha1", "encoding": "hex"}) == hashlib.sha1(der).hexdigest()
+    )
+
+
+def test_the_case_of_letters() -> None:
+    assert (compute("upper", "Straße.x"), compute("lower", "ÄB.C")) == ("STRASSE.X", "äb.c")
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"format": "%Y-%m-%d", "offset": "7d"}, "1970-01-08"),
+        ({"format": "epoch", "offset": "-5m"}, -300),
+        ({"format": "epoch_ms", "offset": 30}, 30000),
+        ({"format": "iso8601"}, "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_a_time_beside_now(argument: Any, said: Any) -> None:
+    assert compute("now", argument) == said
+
+
+def test_the_key_of_a_jwt_may_be_encoded() -> None:
+    key = bytes(range(64, 128))
+    token = compute("jwt", {"key": key.hex(), "key_encoding": "hex", "claims": {"a": 1}})
+    assert jwt.decode(token, key, ["HS256"], options={"verify_exp": False, "verify_iat": False})["a"] == 1
+
+
+def test_values_stand_side_by_side_where_only_other_rows_read_them() -> None:
+    file = """
+extends = "relogin"
+name = "adjacent"
+base_url = "https://acme.example/"
+derive.nonce.uuid4 = ""
+derive.blob.base64 = "{nonce}{username}"
+derive.proof.sha256 = "{blob}"
+[exchanges.login]
+request = { url = "auth", headers = { X-Nonce = "{nonce}", X-User = "{username}", X-Sig = "%s", X-P = "{password}" } }
+answers.granted = { json = { token = "{access}" } }
+"""
+    load(tomllib.loads(file % "{proof}"))
+    with pytest.raises(VendorFileError, match="nothing stands between"):
+        load(tomllib.loads(file % "{blob}{proof}"))

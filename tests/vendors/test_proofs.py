@@ -358,3 +358,40 @@ def test_a_likely_mistake_is_a_warning(more: Any, key: str, reason: str) -> None
 def test_an_input_of_a_default_is_used() -> None:
     settings = {"tenant": {}, "token_url": {"default": "https://a.example/{tenant}/token"}}
     assert load({**CLIENT, "settings": settings}).warnings == ()
+
+
+ECHOED = """
+extends = "relogin"
+name = "echoed"
+base_url = "https://a.example/"
+derive.nonce.uuid4 = ""
+[exchanges.login]
+request = { url = "login", json = { username = "{username}", password = "{password}", nonce = "{nonce}" } }
+answers.granted = { json = { token = "{access}", nonce = "%s" } }
+"""
+
+
+def test_what_is_compared_is_a_value_and_captures_nothing() -> None:
+    vendor = load(tomllib.loads(ECHOED % "{=nonce}"))
+    (_, pattern), *_ = vendor.flow.exchanges["login"].answers
+    assert (pattern.may_capture, pattern.compares) == ({"access"}, {"nonce"})
+    assert findings_of(tomllib.loads(ECHOED % "{=nonsense}")) == [
+        "<echoed>:exchanges.login.answers.granted: unknown value 'nonsense' (did you mean 'nonce'?)"
+    ]
+    written = ECHOED.replace('"{nonce}"', '"{=nonce}"')
+    assert "{=nonce} compares: only in patterns of answers" in findings_of(tomllib.loads(written % "{_}"))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        ("<a><b>{username}</b><c>{password:xml}</c></a>", ["{username:xml}"]),
+        ('{{"u": "{username}", "p": "{password:json}"}}', ["{username:json}"]),
+        ("u={username}&p={password}", []),
+    ],
+)
+def test_a_bare_value_in_xml_or_json_is_a_warning(text: str, hints: list[str]) -> None:
+    raw = {"name": "a", "extends": "relogin", "base_url": "https://a.example/"}
+    login = {"request": {"url": "x", "text": text}, "answers": {"granted": {"json": {"t": "{access}"}}}}
+    vendor = load({**raw, "exchanges": {"login": login}})
+    assert [finding.hint for finding in vendor.warnings if finding.key == "exchanges.login.request.text"] == hints

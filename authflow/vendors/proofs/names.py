@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from authflow.errors import Finding
 from authflow.templates import RESERVED as NO_PLACEHOLDERS
+from authflow.templates import AnswerPattern
 from authflow.vendors.flow import LOST, needs
 from authflow.vendors.proofs.places import closure, finding, unknown, warning, written
 from authflow.vendors.vendor import Vendor
@@ -25,6 +26,8 @@ KEYWORDS: Final = frozenset({"send", "present", "fail", "missing", LOST})
 RENEWED: Final = frozenset({"access", "refresh", "base_url"})
 
 _VALUE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+#: Where `{_}` may be written: in a list that is presented, and as a label of an origin.
+_MAY_BE_ANY: Final = re.compile(r"states\..*\.present\.json\..*\.\d+$|origins\.")
 _WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .-]*", re.ASCII)
 
 
@@ -36,15 +39,20 @@ def check(vendor: Vendor) -> Iterator[Finding]:
     yield from _known(vendor)
 
 
-def captured_at(vendor: Vendor) -> Iterator[tuple[str, str]]:
-    """Every name that an answer may bring, and the key of the outcome that brings it."""
+def patterns(vendor: Vendor) -> Iterator[tuple[str, str, AnswerPattern]]:
+    """Every pattern of an answer: its key, the outcome or event, and itself."""
     for exchange in vendor.flow.exchanges.values():
         for outcome, pattern in exchange.answers:
-            for name in sorted(pattern.may_capture):
-                yield f"exchanges.{exchange.name}.answers.{outcome}", name
+            yield f"exchanges.{exchange.name}.answers.{outcome}", outcome, pattern
     for event, pattern in vendor.answers:
+        yield f"answers.{event}", event, pattern
+
+
+def captured_at(vendor: Vendor) -> Iterator[tuple[str, str]]:
+    """Every name that an answer may bring, and the key of the outcome that brings it."""
+    for key, _, pattern in patterns(vendor):
         for name in sorted(pattern.may_capture):
-            yield f"answers.{event}", name
+            yield key, name
 
 
 def known_names(vendor: Vendor) -> set[str]:
@@ -119,10 +127,16 @@ def _captured(vendor: Vendor) -> Iterator[Finding]:
 def _known(vendor: Vendor) -> Iterator[Finding]:
     known = known_names(vendor)
     for key, placeholder in written(vendor):
-        if placeholder.name == "_":
-            yield finding(vendor, key, "{_} keeps nothing, so nothing can be written with it", "name a value")
+        if placeholder.equal:
+            yield finding(vendor, key, f"{{={placeholder.name}}} compares: only in patterns of answers", "no =")
+        elif placeholder.name == "_":
+            if not _MAY_BE_ANY.match(key):
+                yield finding(vendor, key, "{_} keeps nothing, so nothing can be written with it", "name a value")
         elif placeholder.name not in known:
             yield unknown(vendor, key, "value", placeholder.name, known)
+    for key, _, pattern in patterns(vendor):
+        for name in sorted(pattern.compares - known):
+            yield unknown(vendor, key, "value", name, known)
     for index, rewrite in enumerate(vendor.rewrites):
         if rewrite.source.starts_with_placeholder and rewrite.source.between[0].name not in known:
             name = rewrite.source.between[0].name

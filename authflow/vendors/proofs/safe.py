@@ -5,16 +5,22 @@ What hangs on a setting is checked when the session is made (`trust`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from authflow.errors import Finding
-from authflow.http import origin_of
+from authflow.http import is_private, origin_of
 from authflow.templates import List, Template, UrlTemplate
 from authflow.vendors.flow import Presenting
 from authflow.vendors.proofs.places import Place, closure, finding, presented, requested, written
 from authflow.vendors.vendor import Vendor
 
+#: An origin with one label that may be any.
+_ONE_LABEL: Final = re.compile(
+    r"[a-z]+://(?:[^{}/:]+\.)?\{_\}(?:\.\{(?!_\})\w+\})*(?:\.[a-z0-9_-]+)+\.(?!\d+(?:[/:]|$))[a-z0-9-]+(?:[/:][^{}]*)?$",
+    re.I,
+)
 SECRET: Final = frozenset({"access", "refresh"})
 
 
@@ -71,18 +77,22 @@ def _origins(vendor: Vendor) -> Iterator[Finding]:
         except ValueError as error:
             yield finding(vendor, key, str(error))
             continue
-        if origin and not origin_of(origin).secure:
+        if origin and not origin_of(origin).trusted(vendor.insecure_http):
             reason = "plain http, which everyone on the way can read"
-            yield finding(vendor, key, reason, "https, or a loopback address")
+            hint = "or insecure_http = true" if is_private(origin_of(origin).host) else "or a loopback address"
+            yield finding(vendor, key, reason, f"https, {hint}")
         elif (key, url) in [*declared, *presented_at] and not (url.starts_with_placeholder or url.is_absolute):
             yield finding(vendor, key, "an absolute URL is wanted", "https://…")
+        elif key.startswith("origins.") and "{_}" in url.text and not _ONE_LABEL.match(url.text):
+            reason = "{_} is one whole label of a host, with at least two literal labels behind it"
+            yield finding(vendor, key, reason, "https://{_}.example.com")
     if vendor.base_url.query:
         yield finding(vendor, "base_url", "a query here would be lost", "put it into each request's query")
     known = {origins.get(key) for key, _ in declared}
     if None not in known:  # otherwise it hangs on a setting
         for key, _ in requests:
             origin = origins.get(key)
-            if origin is not None and origin not in known and origin_of(origin).secure:
+            if origin is not None and origin not in known and origin_of(origin).trusted(vendor.insecure_http):
                 yield finding(vendor, key, f"{origin} is not declared", f'origins = {{ send = ["{origin}"] }}')
 
 

@@ -22,12 +22,21 @@ _SECRETIVE: Final = re.compile(r"passw|secret|token|api_?key|private|otp|pin$", 
 
 
 def check(vendor: Vendor) -> Iterator[Finding]:
+    yield from _unguarded(vendor)
     yield from _unused(vendor)
     yield from _secrets(vendor)
     yield from _renewal(vendor)
     yield from _grants(vendor)
     yield from _given_away(vendor)
     yield from _identity(vendor)
+
+
+def _unguarded(vendor: Vendor) -> Iterator[Finding]:
+    """Values in XML or JSON that is written as text: what would leave its place there is refused before it is sent."""
+    for key, placeholder in written(vendor):
+        if placeholder.guard is not None and not placeholder.kind:
+            hint = f"{{{placeholder.name}:{placeholder.guard.converter}}}"
+            yield warning(vendor, key, f"{{{placeholder.name}}} cannot hold every value here", hint)
 
 
 def _identity(vendor: Vendor) -> Iterator[Finding]:
