@@ -284,6 +284,10 @@ def mask_document(document: Any, secrets: Iterable[str], keys: frozenset[str], m
     return mask_text(text, known, most)
 
 
+#: White space as a message of one line spells it: a pattern may hang on it.
+_WHITE: Final = str.maketrans({"\n": r"\n", "\r": r"\r", "\t": r"\t"})
+
+
 def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> str:
     """An answer in one line: status, content type, and its masked body cut to a few hundred characters."""
     known = list(secrets)
@@ -291,7 +295,7 @@ def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> st
     try:
         text = mask_document(answer.json, known, keys)
     except (ValueError, RecursionError, msgspec.MsgspecError):
-        text = " ".join(mask_text(_read(answer, kind), known, LOOKED, loose=True).split())
+        text = mask_text(_read(answer, kind), known, LOOKED, loose=True).translate(_WHITE)
     cut = text[:SHOWN] + "…" if len(text) > SHOWN else text
     return f"status {answer.status}, {mask_text(kind, known, LOOKED)[:SHOWN]}, {cut or 'an empty body'}"
 

@@ -64,7 +64,7 @@ def test_documents(document: object, shown: str) -> None:
 def test_what_is_no_json() -> None:
     assert (
         describe(Answer(502, (), b"<h1>Bad\n\n gateway</h1>"), [], NONE)
-        == "status 502, no content type, <h1>Bad gateway</h1>"
+        == "status 502, no content type, <h1>Bad\\n\\n gateway</h1>"
     )
     assert describe(Answer(204, (), b""), [], NONE) == "status 204, no content type, an empty body"
     assert describe(Answer(200, (), b"[" * 100_000), [], NONE).startswith("status 200")

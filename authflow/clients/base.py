@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,8 @@ def no_answer(error: BaseException, deadline: Deadline, *, sent: bool) -> NoAnsw
     if deadline.cut:
         return NoAnswer("the answer took too long", sent=sent)
     kind, system = type(error).__name__, ""
+    if "Proxy" in kind and (said := re.search(r"(?:failed: |^)([345]\d\d)\b", str(error))):
+        system = f"status {said[1]}"
     cause: BaseException | None = error
     for _ in range(8):
         if cause is None:

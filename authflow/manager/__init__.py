@@ -10,6 +10,7 @@
     sender             what sends one request of an exchange (one for each library, in `clients`)
     jwt_verification   is the token one that the vendor's published keys have signed?
     signing            a plugin's signature on each request
+    advice             what to do about what went wrong: the end of a message
     environment        what it works with beside vendor and store: clock, senders, hooks, the time-out
     exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
     stored             the records in the store: locked, loaded, kept

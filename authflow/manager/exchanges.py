@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
-from authflow.http import REDIRECTS, Answer, Pairs, Request, origin_of, resolve, without_query
+from authflow.http import Answer, Pairs, Request, origin_of, resolve, without_query
+from authflow.manager import advice
 from authflow.manager.environment import Environment
 from authflow.manager.jwt_verification import Verifier
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
@@ -32,17 +33,6 @@ MAX_HOPS: Final = 5
 
 
 PROXY_REFUSES: Final = 407
-_PROXY: Final = "; it is the proxy that refuses: AuthSession(client=…) takes a client with the proxy's credentials"
-#: What to do about an error that the system or the library names so.
-_ADVICE: Final = (
-    ("proxy", _PROXY.replace("it is the proxy that refuses", "it went through a proxy")),
-    ("407", _PROXY),
-    ("certificate", "; AuthSession(client=…) takes a client that knows the right certificates"),
-    ("name or service", "; is the host's name right, and is there a network?"),
-    ("name resolution", "; is the host's name right, and is there a network?"),
-    ("getaddrinfo", "; is the host's name right, and is there a network?"),
-)
-
 #: A plugin's `authflow_exchange`.
 Code = Callable[..., "Answer | None"]
 
@@ -86,8 +76,8 @@ class ExchangeSender:
         except NoAnswer as error:
             kind = AnswerLost if error.sent else VendorUnavailable
             asked = origin_of(request.url)
-            advice = next((advice for word, advice in _ADVICE if word in str(error).lower()), "")
-            raise kind(f"{title}: no answer to {exchange.name} from {asked} ({error}){advice}", **where) from error
+            said = f"({error}){advice.unreachable(str(error))}"
+            raise kind(f"{title}: no answer to {exchange.name} from {asked} {said}", **where) from error
         except TooLarge:
             raise VendorAnswerError(f"{title}: the answer to {exchange.name} is larger than 1 MiB", **where) from None
         where["status"] = answer.status
@@ -99,15 +89,13 @@ class ExchangeSender:
         if outcome is None:
             shown = describe(answer, values.secrets, keys_read(exchange))
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
-            raise VendorAnswerError(message + _redirected(exchange, request, answer, values), **where)
+            raise VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
         where["reason"] = reason = masked_reason(outcome, values)
         says = f": {with_code(reason, outcome.code)}" if reason else ""
         if outcome.name == UNAVAILABLE:
             where["retry_after"] = _pause(outcome.captured.get("retry_after"), answer.retry_after)
-            advice = _PROXY if answer.status == PROXY_REFUSES else ""
-            raise VendorUnavailable(
-                f"{title}: {exchange.name} is unavailable (status {answer.status}){says}{advice}", **where
-            )
+            says += f"; {advice.PROXY}" if answer.status == PROXY_REFUSES else ""
+            raise VendorUnavailable(f"{title}: {exchange.name} is unavailable (status {answer.status}){says}", **where)
         if outcome.name == FAULTY:
             mend = "check the settings, the scope above all, and the request in the vendor file"
             raise ConfigurationError(f"{title}: the server refuses the request {exchange.name}{says}: {mend}", **where)
@@ -181,11 +169,16 @@ def _carries_a_credential(exchange: Exchange, values: Values) -> bool:
     return any(name in values.vendor.credentials and values.captured.get(name) is None for name in names)
 
 
-def _trusted(exchange: Exchange, url: str, values: Values) -> None:
+def _may_go(exchange: Exchange, url: str, values: Values) -> bool:
     carries = _carries_a_credential(exchange, values)
-    if not sends_to(values.vendor, values.given, values.captured, url, carries=carries):
+    return sends_to(values.vendor, values.given, values.captured, url, carries=carries)
+
+
+def _trusted(exchange: Exchange, url: str, values: Values) -> None:
+    if not _may_go(exchange, url, values):
+        allow = advice.declared(url)
         raise UntrustedOrigin(
-            f"{values.vendor.title}: {exchange.name} may not be sent to {without_query(url)}, which origins.send lacks",
+            f"{values.vendor.title}: {exchange.name} may not be sent to {without_query(url)} ({allow} allows it)",
             vendor=values.vendor.name,
             exchange=exchange.name,
         )
@@ -201,22 +194,6 @@ def _hop(exchange: Exchange, request: Request, answer: Answer, values: Values) -
     if answer.status in (307, 308):
         return request.replace(url=url)
     return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
-
-
-def _redirected(exchange: Exchange, request: Request, answer: Answer, values: Values) -> str:
-    """Where a redirect leads that is not followed, and what would follow it."""
-    locations = answer.all("location")
-    if answer.status not in REDIRECTS or not locations or exchange.redirects:
-        return ""
-    try:
-        parts = without_query(resolve(request.url, locations[0])).split("/")
-    except ValueError:
-        return ""
-    shown = "/".join([*parts[:3], *(mask_text(segment, values.secrets) for segment in parts[3:])])
-    return (
-        f". It redirects to {shown}: give that URL, or say redirects = true in [exchanges.{exchange.name}]"
-        " (and origins.send, where it is another origin's)"
-    )
 
 
 def masked_reason(outcome: Outcome, values: Values) -> str:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from authflow.errors import AuthFlowError
+from authflow.errors import AuthFlowError, harmless
 from authflow.manager.records import Record
 from authflow.plugins import Hooks
 from authflow.vendors import Transition, Vendor
@@ -34,6 +34,7 @@ FACTS: Final = (
     "waiters",
     "expires_at",
     "error",
+    "reason",
 )
 #: Why a renewal began, beside the vendor file's events and `expired`: nothing was known; somebody said `login()`.
 START: Final = "start"
@@ -87,14 +88,15 @@ class Watch:
         self, cause: str, seconds: float, waiters: int, record: Record | None, error: BaseException | None
     ) -> None:
         kind = "" if error is None else type(error).__name__
+        said = harmless(error.reason) if isinstance(error, AuthFlowError) else ""
         state, expires_at = (record.state, record.expires_at) if record is not None else ("", None)
         if log.isEnabledFor(logging.INFO):
             facts = {"event": cause, "state_after": state, "duration": seconds, "waiters": waiters, "error": kind}
             self._log(
                 logging.INFO,
                 "%s: %s (%s) in %.3f s; %d waited",
-                (self._sentence(cause, state, kind), cause, seconds, waiters),
-                {**facts, "expires_at": expires_at, "exchange": getattr(error, "exchange", "")},
+                (self._sentence(cause, state, f"{kind}: {said}" if said else kind), cause, seconds, waiters),
+                {**facts, "reason": said, "expires_at": expires_at, "exchange": getattr(error, "exchange", "")},
             )
         self._tell(
             self._ends,

@@ -122,7 +122,14 @@ def sent_by(exchange: Exchange, values: Values) -> list[str]:
 
 
 def refused(
-    values: Values, state: Failing, sent: Iterable[str], *, reason: str = "", code: str = "", **where: Any
+    values: Values,
+    state: Failing,
+    sent: Iterable[str],
+    *,
+    reason: str = "",
+    code: str = "",
+    more: str = "",
+    **where: Any,
 ) -> CredentialsRefused:
     """The error that a failing state raises: in the file's words, with what was sent and what the vendor said."""
     vendor = values.vendor
@@ -130,5 +137,5 @@ def refused(
     names = [vendor.credentials[name].title or name for name in sent if name in vendor.credentials]
     if names:
         shown["credentials"] = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    message = f"{vendor.title}: {state.says({**shown, 'reason': with_code(reason, code)})}"
+    message = f"{vendor.title}: {state.says({**shown, 'reason': with_code(reason, code)})}{more}"
     return CredentialsRefused(message, vendor=vendor.name, reason=reason, **where)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable
+from authflow.manager.advice import misread
 from authflow.manager.claims import Claims
 from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason
 from authflow.manager.grants import presented
@@ -124,6 +125,7 @@ class Run:
             reason = masked_reason(Outcome("", {**captured}), values)
             return refused(values, state, names, reason=reason, code=self.code, retry_after=wait)
         where: dict[str, Any] = {"exchange": last.name, "status": self.status, "retry_after": wait}
+        where["more"] = misread(last, values)
         return refused(values, state, sent_by(last, values), reason=self.reason, code=self.code, **where)
 
     def _begin_grant(self) -> None:
@@ -271,7 +273,8 @@ class Run:
             raise self._needs(step.exchange, str(missing)) from None
 
     def _needs(self, exchange: Exchange, what: str) -> ConfigurationError:
-        message = f"{self.vendor.title}: {exchange.name} needs {what}, and nobody gave it; login() starts anew"
+        why = "its callable gave None" if callable(self.given.get(what)) else "nobody gave it; login() starts anew"
+        message = f"{self.vendor.title}: {exchange.name} needs {what}, and {why}"
         return ConfigurationError(message, vendor=self.vendor.name, exchange=exchange.name)
 
     def _given_refresh(self, step: Step) -> str:

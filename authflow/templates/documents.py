@@ -98,11 +98,13 @@ class Text:
         first, last = self.literals[0], self.literals[-1]
         if not self.between:
             if document != first:
-                raise Mismatch("another text")
+                raise Mismatch(f"{_part(first)} is wanted, found another text")
             return
         here, end = len(first), len(document) - len(last)
-        if here > end or not document.startswith(first) or not document.endswith(last):
-            raise Mismatch("another text")
+        if not document.startswith(first):
+            raise Mismatch(f"does not begin with {_part(first)}")
+        if here > end or not document.endswith(last):
+            raise Mismatch(f"does not end with {_part(last)}")
         if len(self.between) > 1:
             here = self._match_all_but_last(document, here, end, found)
         self.between[-1].keep(document[here:end], found)
@@ -112,7 +114,7 @@ class Text:
             behind = self.literals[index]
             stop = document.find(behind, here, end)
             if stop < 0:
-                raise Mismatch("another text")
+                raise Mismatch(f"{_part(behind)} is missing behind {{{placeholder.name}}}")
             placeholder.keep(document[here:stop], found)
             here = stop + len(behind)
         return here
@@ -312,6 +314,11 @@ def as_text(value: Any, name: str = "this") -> str:
     if isinstance(value, int | float):
         return str(value)
     raise Unfit(f"the value of {name} is {_kind(value)}, which cannot stand in text")
+
+
+def _part(literal: str) -> str:
+    """What a file says literally, as a message quotes it."""
+    return repr(literal if len(literal) <= 40 else literal[:40] + "…")
 
 
 def _kind(document: Any) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from authflow.templates import CONVERTERS
+from authflow.templates import CONVERTERS, Unfit
 
 
 class Function(NamedTuple):
@@ -88,7 +88,8 @@ def _hmac_of(argument: Any, now: float) -> str:
 
 def _key(key: str) -> str:
     """A key whose line breaks are spelled out, as environment variables and JSON files hold it, with real ones."""
-    return key.replace("\\r", "").replace("\\n", "\n") if key.lstrip().startswith("-----BEGIN") else key
+    bare = key.strip(" \t\r\n\"'")
+    return bare.replace("\\r", "").replace("\\n", "\n") if bare.startswith("-----BEGIN") else key
 
 
 def _jwt(argument: Any, now: float) -> str:
@@ -102,11 +103,12 @@ def _jwt(argument: Any, now: float) -> str:
     key: Any = _key(argument["key"])
     if "key_encoding" in argument:
         key = _decoded(key, argument["key_encoding"])
+    algorithm = argument.get("algorithm", "HS256")
     try:
-        algorithm = argument.get("algorithm", "HS256")
         return jwt.encode(claims, key, algorithm=algorithm, headers=argument.get("headers"))
-    except (jwt.PyJWTError, NotImplementedError) as error:
-        raise ValueError("the assertion cannot be signed with this key and algorithm") from error
+    except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError):
+        wanted = "a private key of its kind in PEM form, whole, from -----BEGIN to the last dash"
+        raise Unfit(f"the key does not fit {algorithm}, which wants {wanted}") from None
 
 
 def seconds(text: Any) -> float:

@@ -28,8 +28,7 @@ _HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 def unfit(name: str, entry: Input | None, value: Any, *, credential: bool = True) -> str:
     """Why a given value would be sent in vain, or nothing. No reason shows the value."""
     if not isinstance(value, str | int | float) or (credential and isinstance(value, bool)):
-        kind = type(value).__name__
-        return f"{name} is text, not {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+        return f"{name} must be text, and is of type {type(value).__name__}"
     if not isinstance(value, str):
         return ""
     if _HALF_A_CHARACTER.search(value):
@@ -199,6 +198,8 @@ class Values(Sealed):
         except ImportError as error:
             advice = "pip install 'authflow-http[encrypted]'"
             raise Unfit(f"{row.function_name} needs {error.name}: {advice}") from error
+        except Unfit as error:
+            raise Unfit(f"{row.function_name} cannot compute {row.name}: {error}") from None
         except Exception as error:  # a plugin's function may raise anything
             raise Unfit(f"{row.function_name} cannot compute {row.name}: {type(error).__name__}") from error
 

@@ -71,7 +71,7 @@ def test_defaults_are_filled_in() -> None:
         ({**GIVEN, "pasword": "x"}, "takes no 'pasword': did you mean 'password'"),
         ({**GIVEN, "zzz": "x"}, "takes no 'zzz': it takes base_url, host"),
         ({**GIVEN, "port": "many"}, "port is a whole number"),
-        ({**GIVEN, "host": ["a"]}, "host is text, not a list"),
+        ({**GIVEN, "host": ["a"]}, "host must be text, and is of type list"),
         ({**GIVEN, "host": lambda: "a"}, "plain value, not a callable"),
         ({**GIVEN, "user": "\ud800"}, "user is not text that can be encoded"),
     ],

@@ -337,7 +337,7 @@ def test_every_reason_is_told_and_no_value() -> None:
         "a: status 401, not 200",
         "b: k.n: not to be read as int",
         "c: X: missing",
-        "c: scheme: another text",
+        "c: scheme: 'Bearer' is wanted, found another text",
     ]
 
 

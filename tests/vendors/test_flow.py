@@ -162,7 +162,7 @@ def test_a_renewal_that_begins_anew_does_so_once() -> None:
 
 def test_a_value_that_nobody_gives_is_an_error_of_ours() -> None:
     session = ScriptedVendor().session(password=lambda: None)
-    with pytest.raises(ConfigurationError, match="login needs password, and nobody gave it"):
+    with pytest.raises(ConfigurationError, match="login needs password, and its callable gave None"):
         session.token()
 
 

@@ -238,9 +238,9 @@ def test_a_proxy_that_refuses_is_not_the_vendor(vendor: ScriptedVendor) -> None:
         ("  ", "password is empty"),
         ("s3cret\n", "password ends in a line break"),
         ("s3cret\r\n", "password ends in a line break"),
-        (True, "password is text, not a bool"),
-        (b"s3cret", "password is text, not a bytes"),
-        (["s3cret"], "password is text, not a list"),
+        (True, "password must be text, and is of type bool"),
+        (b"s3cret", "password must be text, and is of type bytes"),
+        (["s3cret"], "password must be text, and is of type list"),
     ],
 )
 @pytest.mark.parametrize("asked", [False, True])

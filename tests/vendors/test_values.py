@@ -126,5 +126,5 @@ def test_a_values_shows_names_and_no_values(vendor: Vendor) -> None:
 
 def test_a_callable_that_gives_no_text_is_told_so_before_anything_is_sent() -> None:
     values = Values(load(RAW), Given({"user": "u", "code": lambda: b"123"}), {}, 0.0)
-    with pytest.raises(ConfigurationError, match="code is text, not a bytes"):
+    with pytest.raises(ConfigurationError, match="code must be text, and is of type bytes"):
         values.get("code")

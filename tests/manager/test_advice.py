@@ -1,0 +1,201 @@
+"""What a message says to do, each provoked over real sockets, through requests and httpx."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+import authflow
+from tests.servers import Says, closed_port, listening
+
+REFUSED = {"error": "invalid_client"}
+CLIENT = {"client_id": "app", "client_secret": "s3cret-9"}
+
+
+def by_requests(session: authflow.AuthSession, url: str) -> None:
+    requests.get(f"{url}/data", auth=session.requests, timeout=10)
+
+
+def by_httpx(session: authflow.AuthSession, url: str) -> None:
+    httpx.get(f"{url}/data", auth=session.httpx)
+
+
+CALLS = pytest.mark.parametrize("call", [by_requests, by_httpx])
+Call = Callable[[authflow.AuthSession, str], None]
+#: Each library's own word for a connection that failed.
+CONNECTION = {by_requests: requests.ConnectionError, by_httpx: httpx.TransportError}
+
+
+def at(url: str, *, given: dict[str, Any] = CLIENT, **more: Any) -> authflow.AuthSession:
+    file = {
+        "name": "acme",
+        "extends": "client-credentials",
+        "base_url": f"{url}/",
+        "settings": {"token_url": {"default": "token"}},
+        **more,
+    }
+    return authflow.AuthSession(file, **given)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@contextlib.contextmanager
+def proxy(status: str) -> Iterator[str]:
+    """A proxy that answers every CONNECT with this status line."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as came:
+                        came.recv(1 << 16)
+                        came.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def said(call: Call, url: str) -> str:
+    with pytest.raises(authflow.VendorUnavailable) as caught:
+        call(at(url), url)
+    assert isinstance(caught.value, CONNECTION[call]), type(caught.value).__mro__
+    return str(caught.value)
+
+
+@CALLS
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("407 Proxy Authentication Required", ["status 407", "it is the proxy that refuses", "client=", "credentials"]),
+        ("503 Service Unavailable", ["status 503", "the proxy that HTTPS_PROXY names", "client="]),
+    ],
+)
+def test_a_proxy_that_lets_nothing_through(
+    call: Call, status: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(status) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        message = said(call, "https://acme.example")
+    assert [word for word in words if word not in message] == []
+
+
+@CALLS
+def test_nobody_listens_a_name_is_unknown_and_no_tls_is_spoken(call: Call) -> None:
+    with closed_port() as url:
+        assert "is the server running there?" in said(call, url)
+    assert "check the host's name" in said(call, "https://nowhere.invalid")
+    with listening() as plain:
+        message = said(call, plain.url.replace("http:", "https:"))
+        assert "no TLS is spoken at this port" in message
+
+
+@CALLS
+@pytest.mark.parametrize(
+    ("location", "words", "others"),
+    [
+        (
+            "/v2/token?code=s3cret-7",
+            ["/v2/token: give that URL", "redirects = true in [exchanges.login]"],
+            ["s3cret", "origins"],
+        ),
+        (
+            "https://login.example/t",
+            ["redirects to https://login.example/t", 'origins.send = ["https://login.example"]'],
+            [],
+        ),
+    ],
+)
+def test_a_token_endpoint_that_has_moved(call: Call, location: str, words: list[str], others: list[str]) -> None:
+    redirects = listening(lambda came: Says(307, {}, {"Location": location}))
+    with redirects as server, pytest.raises(authflow.VendorAnswerError) as caught:
+        call(at(server.url), server.url)
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert [word for word in others if word in str(caught.value)] == []
+
+
+@CALLS
+def test_a_redirect_that_may_not_be_followed_names_the_line(call: Call) -> None:
+    follows = {"exchanges": {"login": {"redirects": True}}}
+    redirects = listening(lambda came: Says(307, {}, {"Location": "https://login.example/t"}))
+    line = r'origins\.send = \["https://login\.example"\]'
+    with redirects as server, pytest.raises(authflow.UntrustedOrigin, match=line):
+        call(at(server.url, **follows), server.url)
+
+
+@CALLS
+@pytest.mark.parametrize(
+    ("place", "secret", "names"),
+    [
+        ("header", "a+b/c%", ['"header-raw"', '"body"']),
+        ("header-raw", "a+b/c%", ['"header"', '"body"']),
+        ("body", "a+b/c%", ['"header"', '"header-raw"']),
+        ("header", "plain-S3cret_1", []),
+    ],
+)
+def test_a_secret_that_servers_read_in_two_ways(call: Call, place: str, secret: str, names: list[str]) -> None:
+    given, refuses = {"client_id": "app", "client_secret": secret}, listening(lambda came: Says(401, REFUSED))
+    with refuses as server, pytest.raises(authflow.CredentialsRefused) as caught:
+        call(at(server.url, given=given, secret_in=place), server.url)
+    message = str(caught.value)
+    assert [name for name in ('"header"', '"header-raw"', '"body"') if f"secret_in = {name}" in message] == names
+    assert secret not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "shown", "reason"),
+    [
+        ("<t>\n{access}</t>", "<t> x</t>", "<t> x</t>", r"does not begin with '<t>\n'"),
+        ("{_}<t>{access}</t>{_}", "<a>\n\t<t>x\r\n", r"<a>\n\t<t>x\r\n", "'</t>' is missing behind {access}"),
+        ("token={access};", "token = abc;  ", "token = ***;  ", "does not begin with 'token='"),
+        ("{_} {access};", "token abc", "token abc", "does not end with ';'"),
+    ],
+)
+def test_an_error_quotes_white_space_and_says_which_part_is_missing(
+    text: str, body: str, shown: str, reason: str
+) -> None:
+    request = {"url": "token", "basic": ["{client_id}", "{client_secret}"]}
+    file = {"exchanges": {"login": {"request": request, "answers": {"granted": {"text": text}}}}}
+    answers = listening(lambda came: Says(200, body=body.encode(), headers={"Content-Type": "x/y"}))
+    with answers as server, pytest.raises(authflow.VendorAnswerError) as caught:
+        at(server.url, **file).token()
+    assert reason in str(caught.value)
+    assert f"x/y, {shown})" in str(caught.value)
+
+
+def test_a_callable_that_gives_nothing_and_a_key_that_is_none() -> None:
+    with listening() as server:
+        with pytest.raises(authflow.ConfigurationError, match="client_secret, and its callable gave None"):
+            at(server.url, given={"client_id": "app", "client_secret": lambda: None}).token()
+        key = {"extends": "jwt-bearer"}
+        for wrong in ("nonsense", "-----BEGIN PRIVATE KEY-----\nMII"):
+            with pytest.raises(authflow.ConfigurationError, match="does not fit RS256, which wants a private key"):
+                at(
+                    server.url, given={"private_key": wrong, "issuer": "me", "subject": "me", "audience": "you"}, **key
+                ).token()
+        assert server.came == []
+
+
+def test_what_the_vendor_says_stands_in_the_log_and_in_its_facts(caplog: pytest.LogCaptureFixture) -> None:
+    said = {"error": "invalid_client", "error_description": "Locked:\x1b[31m s3cret-9 is old"}
+    caplog.set_level(logging.INFO, "authflow")
+    with listening(lambda came: Says(401, said)) as server, pytest.raises(authflow.CredentialsRefused):
+        at(server.url).token()
+    (record,) = caplog.records
+    assert "no login: CredentialsRefused: Locked:\\u001b[31m *** is old" in record.getMessage()
+    assert vars(record)["reason"] == "Locked:\\u001b[31m *** is old"
