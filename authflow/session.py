@@ -23,6 +23,7 @@ from authflow.manager import (
     SessionManager,
     Signer,
     Token,
+    asking,
     check_identity,
     check_settings,
     complete,
@@ -73,6 +74,8 @@ class AuthSession:
     timeout           seconds that one renewal may take: a login or a refresh, with all its exchanges
     untrusted         what a request to an undeclared origin does: "raise" UntrustedOrigin, or "pass" without the token
     on_store_failure  "raise" StoreError, or "degrade": go on without the store
+    ask               asks a person, where a login needs one: "terminal", or a callable `ask(kind, text, url)`; kind is
+                      "tell" (show the text), "open" (open the URL in a browser) or "enter" (return what is typed)
     identity          whose login it is, where the credentials do not say it: users of one store are told apart by it
 
     All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
@@ -96,6 +99,7 @@ class AuthSession:
         untrusted: Literal["raise", "pass"] = "raise",
         on_store_failure: Literal["raise", "degrade"] = "raise",
         identity: str | None = None,
+        ask: Callable[[str, str, str], Any] | Literal["terminal"] | None = None,
         **settings_and_credentials: Any,
     ) -> None:
         for name, value, allowed in (
@@ -109,7 +113,12 @@ class AuthSession:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
         self._named, self._stored, self._timeout, self._clock = Held(_findable(vendor)), Held(store), timeout, clock
         self._client = Held(client)
-        self._options = {"untrusted": untrusted, "on_store_failure": on_store_failure, "identity": identity}
+        self._options: dict[str, Any] = {
+            "untrusted": untrusted,
+            "on_store_failure": on_store_failure,
+            "identity": identity,
+        }
+        self._options |= {} if ask is None else {"ask": ask}
         self.vendor = plugins.find_vendor(vendor)
         self._given = complete(self.vendor, Given(settings_and_credentials))
         check_settings(self.vendor, self._given)
@@ -122,6 +131,8 @@ class AuthSession:
             clock,
             timeout,
             on_store_failure == "degrade",
+            asking(ask),
+            getattr(clock, "advance", time.sleep),
         )
         kept = MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores())
         check_identity(self.vendor, identity, shared=getattr(kept, "shared", False))
@@ -262,7 +273,9 @@ class AuthSession:
         return Recording(self._manager, title)
 
     def close(self) -> None:
-        """Nothing is kept open between requests; this is for symmetry with clients."""
+        """Store what is to be stored; nothing is kept open between requests."""
+        if self._manager.grants.kept is not None:
+            self._manager.grants.kept.flush()
 
     def __enter__(self) -> AuthSession:
         return self

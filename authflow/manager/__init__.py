@@ -13,12 +13,14 @@
     advice             what to do about what went wrong: the end of a message
     environment        what it works with beside vendor and store: clock, senders, hooks, the time-out
     exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
+    waiting, people    for a vendor that is not done yet, and for a person
     stored             the records in the store: locked, loaded, kept
     refusals           what was refused is not sent again                                   ← no refused password twice
     run                the flow, run once: exchange ▸ keep
     renewal            one renewal, under the store's lock                                   ← no refresh token twice
     single_flight      of many who want the same work done, one does it
     backoff            how long the vendor is left alone after a failure
+    behind             what good answers bring anew, stored behind those who use it
     observers          who hears of renewals
     cache              the grants of a session: fresh, renewed ahead, waited for
     manager            what adapters ask: `authorize`, `on_response`                         ← a 401 is judged here
@@ -39,11 +41,13 @@ from authflow.manager.signing import Signer, laid_over
 from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.token import ADVISORY_PART, Token
 from authflow.manager.trust import check_settings, presents_at, sends_to
+from authflow.manager.waiting import Ask, asking
 
 __all__ = [
     "ADVISORY_PART",
     "ANONYMOUS",
     "NEVER_FRESH",
+    "Ask",
     "Authorization",
     "Claims",
     "Environment",
@@ -58,6 +62,7 @@ __all__ = [
     "Token",
     "TooLarge",
     "answered",
+    "asking",
     "check_identity",
     "check_settings",
     "complete",

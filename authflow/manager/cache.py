@@ -18,9 +18,17 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.errors import AuthFlowError, CredentialsRefused, VendorAnswerError, VendorUnavailable, sealed
-from authflow.http import NOTHING
+from authflow.errors import (
+    AuthFlowError,
+    ConfigurationError,
+    CredentialsRefused,
+    VendorAnswerError,
+    VendorUnavailable,
+    sealed,
+)
+from authflow.http import NOTHING, Answer
 from authflow.manager.backoff import Backoff
+from authflow.manager.behind import Behind
 from authflow.manager.claims import Claims
 from authflow.manager.environment import Environment
 from authflow.manager.exchanges import ExchangeSender
@@ -29,11 +37,11 @@ from authflow.manager.grants import ANONYMOUS, Grant
 from authflow.manager.identity import Identity, answered, identified, identity_of, secrets, slot_key, unasked
 from authflow.manager.jwt_verification import Verifier
 from authflow.manager.observers import LOGIN, START, Listener, Watch
-from authflow.manager.records import COOL_DOWN_MOST, Record
+from authflow.manager.records import COOL_DOWN_MOST, Record, same_grant
 from authflow.manager.renewal import Renewal
 from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.stored import Kept, StoredRecords
-from authflow.manager.token import Freshness
+from authflow.manager.token import Freshness, expiry
 from authflow.templates import Outcome
 from authflow.vendors import EXPIRED, Given, absorb
 
@@ -62,7 +70,19 @@ class GrantCache:
 
     __slots__ = (
         *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_refusal", "_verifier"),
-        *("by_slot", "current", "environment", "flights", "given", "library", "listeners", "plain", "said", "sender"),
+        *(
+            "by_slot",
+            "current",
+            "environment",
+            "flights",
+            "given",
+            "kept",
+            "library",
+            "listeners",
+            "plain",
+            "said",
+            "sender",
+        ),
         *("store", "unsaved", "vendor"),
     )
 
@@ -92,6 +112,7 @@ class GrantCache:
         self.unsaved: Mapping[str, Kept] = NOTHING
         self._verifier = None if vendor.verify is None else Verifier(self._exchange_sender, environment.clock)
         self.flights: Flights[Grant] = Flights()
+        self.kept = Behind(self._store_kept, self._store_behind) if vendor.keep else None
         #: Who in this process hears of renewals; replaced in one assignment.
         self.listeners: tuple[Listener, ...] = ()
         #: The grants by slot, where there are slots.
@@ -161,7 +182,7 @@ class GrantCache:
         Raises AuthFlowError where nothing may be sent.
         """
         current, now = self._of(slot), self.clock()
-        another = current.record is not grant.record and current is not ANONYMOUS
+        another = not same_grant(current.record, grant.record) and current is not ANONYMOUS
         if another and current.windows.freshness(now) is not Freshness.MANDATORY:
             return current.at(now) if replayable else None
         if (error := self._blocked(now)) is not None:
@@ -170,13 +191,52 @@ class GrantCache:
             raise error
         work = partial(self._renew, slot, grant, event)
         flight = self._join(slot, grant, work, waits=replayable)
-        if not replayable and self._of(slot).record is grant.record:
+        if not replayable and self.holds(slot, grant):
             self._withdraw(slot)
         return flight if replayable else None
 
     def holds(self, slot: Slot, grant: Grant) -> bool:
         """Has nobody renewed this grant yet?"""
-        return self._of(slot).record is grant.record
+        return same_grant(self._of(slot).record, grant.record)
+
+    def keep(self, grant: Grant, found: Mapping[str, Any], answer: Answer) -> None:
+        """A good answer to a request that carried the grant now held has brought some values anew."""
+        slot, now = self.slot_of(grant, None), self.clock()
+        while same_grant((current := self._of(slot)).record, grant.record):
+            record = current.record.replace(captured={**current.record.captured, **found})
+            if record == current.record:
+                return
+            if {"expires_in", "expires_at"} & found.keys():
+                ends = expiry(dict(found), sent=now, received=now, date=answer.date, jwt=False, lifetime=None)
+                record = record.replace(expires_at=ends)
+            try:
+                fresh = self.ready(record, current.given)
+            except ConfigurationError as error:
+                log.warning("%s: what an answer brought is not kept: %s", self.vendor.name, error)
+                return
+            if record.expires_at == current.record.expires_at:
+                fresh = fresh.replace(windows=current.windows, fresh_until=current.fresh_until)
+            with self.flights.lock:
+                if self._of(slot) is not current:
+                    continue
+                if slot:
+                    self.by_slot[slot] = fresh
+                else:
+                    self.current = fresh
+            if self.kept is not None:
+                self.kept.note(slot, now)
+            return
+
+    def _store_behind(self, slot: Slot) -> None:
+        self.flights.join(("keep", slot), lambda: None, partial(self._store_kept, slot), waits=False)
+
+    def _store_kept(self, slot: Slot) -> Grant:
+        """Store the values that were kept, behind those who use them."""
+        current, identity = self._of(slot), self._identity
+        if identity is not None and current is not ANONYMOUS:
+            renewal = self.renewal(self.watch(), self.given, identity)
+            renewal.keep(current.record.key, current.record, identity.key)
+        return current
 
     def login(self) -> Grant:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
@@ -242,7 +302,8 @@ class GrantCache:
         """How long a flight may take, in seconds. Whoever is asked for a password may take their time; a vendor may
         not.
         """
-        return math.inf if self.given.asks else self.environment.timeout + GRACE
+        asks = self.given.asks or self.environment.ask is not None
+        return math.inf if asks else self.environment.timeout + GRACE
 
     def _blocked(self, now: float) -> AuthFlowError | None:
         """Why nothing may be sent now: the password was refused a moment ago, or the vendor is down."""
@@ -259,7 +320,7 @@ class GrantCache:
     def _other(self, slot: Slot, grant: Grant) -> Grant | None:
         """What another flight has published since `grant` was read."""
         current = self._of(slot)
-        return current if current.record is not grant.record and current is not ANONYMOUS else None
+        return current if not same_grant(current.record, grant.record) and current is not ANONYMOUS else None
 
     def _renew_ahead(self, slot: Slot, grant: Grant, now: float) -> None:
         self._ahead = self._ahead.begun(now)
@@ -280,11 +341,13 @@ class GrantCache:
         sender = ExchangeSender(self._exchange_sender, self._verifier, self.environment)
         claims = Claims(self.vendor, given, identity, fingerprint_for(self.store))
         stored = StoredRecords(self.vendor, self.store, claims, self.clock, self.environment.degrade, Unsaved(self))
-        return Renewal(self.vendor, given, stored, sender, watch.moved)
+        return Renewal(self.vendor, given, stored, sender, watch.moved, self.environment.ask)
 
     def _renew(self, slot: Slot, grant: Grant | None, event: Outcome | None, *, restart: bool = False) -> Grant:
         """The work of a flight: renew, publish, and remember what failed."""
         presented = grant.record if grant is not None and grant is not ANONYMOUS else None
+        if presented is not None and grant is not None and self.vendor.keep and self.holds(slot, grant):
+            presented = self._of(slot).record
         if presented is None and event is None and slot == () and self.current is not ANONYMOUS:
             presented = self.current.record
         if (
@@ -301,6 +364,8 @@ class GrantCache:
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
         watch, logouts = self.watch(), self._logouts
         renewal = self.renewal(watch, given, identity)
+        if grant is not None and event is None and not restart and grant is not ANONYMOUS and grant.valid(self.clock()):
+            renewal.ask = None  # the token is still good: nobody is asked for another
         try:
             work = partial(renewal.carry_out, key, presented, event, account=identity.key, restart=restart)
             record = watch.renewal(cause, waiters, work)

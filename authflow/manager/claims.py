@@ -148,7 +148,7 @@ def captures(vendor: Vendor) -> Mapping[str, tuple[Fits, ...]]:
     """The names that an answer may bring, and for each place where it may, whether a value fits there."""
     found: dict[str, list[Fits]] = {}
     answers = [row for exchange in vendor.flow.exchanges.values() for row in exchange.answers]
-    for _, pattern in (*answers, *vendor.answers):
+    for pattern in (*vendor.keep, *(pattern for _, pattern in (*answers, *vendor.answers))):
         for text in (*pattern.headers, *pattern.cookies, *pattern.challenge, *(pattern.form or ())):
             _note(found, text[1], inside=True)
         if pattern.text is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from authflow.manager.sender import Sender
@@ -21,6 +21,8 @@ class Environment(NamedTuple):
     clock           epoch seconds
     timeout         seconds that one renewal may take
     degrade         go on without the store when it fails
+    ask             asks a person: `ask(kind, text, url)`; None: nobody is there
+    pause           lets so many seconds pass
     """
 
     hooks: Hooks
@@ -30,3 +32,5 @@ class Environment(NamedTuple):
     clock: Callable[[], float] = time.time
     timeout: float = 30.0
     degrade: bool = False
+    ask: Callable[[str, str, str], Any] | None = None
+    pause: Callable[[float], Any] = time.sleep

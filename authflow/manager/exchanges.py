@@ -92,7 +92,7 @@ class ExchangeSender:
             raise VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
         where["reason"] = reason = masked_reason(outcome, values)
         says = f": {with_code(reason, outcome.code)}" if reason else ""
-        if outcome.name == UNAVAILABLE:
+        if outcome.name == UNAVAILABLE and outcome.wait is None:
             where["retry_after"] = _pause(outcome.captured.get("retry_after"), answer.retry_after)
             says += f"; {advice.PROXY}" if answer.status == PROXY_REFUSES else ""
             raise VendorUnavailable(f"{title}: {exchange.name} is unavailable (status {answer.status}){says}", **where)

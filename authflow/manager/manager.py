@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Container
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -130,10 +131,10 @@ class SessionManager:
         return self.grants.clock
 
     def reads_body(self, status: int, kind: str) -> bool:
-        """Does a pattern of `[answers]` read such a body (`kind`: its Content-Type)? A stream is never held up."""
+        """Does `[answers]` or `[[keep]]` read such a body (`kind`: its Content-Type)? A stream is never held up."""
         asked = any(
             pattern.needs_body and (pattern.status is None or status in pattern.status)
-            for _, pattern in self.vendor.answers
+            for pattern in (*self.vendor.keep, *(pattern for _, pattern in self.vendor.answers))
         )
         return asked and not kind.strip().lower().startswith(STREAMS)
 
@@ -218,7 +219,7 @@ class SessionManager:
         event = self._event(grant, answer)
         now = self.clock()
         if event is None:
-            grant.used(now)
+            self._good(grant, answer, now)
             return None
         forbidden = self._forbidden or {}
         if now < forbidden.get((grant.token_id, _path(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
@@ -240,7 +241,7 @@ class SessionManager:
         event = self._event(grant, answer)
         now = self.clock()
         if event is None:
-            grant.used(now)
+            self._good(grant, answer, now)
             return
         state = self.vendor.flow.states[grant.record.state]
         after = self.vendor.flow.states[state.next[event.name]] if isinstance(state, Presenting) else state
@@ -325,6 +326,17 @@ class SessionManager:
             return True
         return False
 
+    def _good(self, grant: Grant, answer: Answer, now: float) -> None:
+        """A good answer: an idle grant lives on, and what the file says is brought anew (`keep`) is read."""
+        grant.used(now)
+        found: dict[str, Any] = {}
+        for pattern in self.vendor.keep:
+            if answer.status < 400 or pattern.status is not None:
+                with suppress(Mismatch):
+                    found.update(pattern.match(answer, grant.values(now)))
+        if found:
+            self.grants.keep(grant, found, answer)
+
     def _event(self, grant: Grant, answer: Answer) -> Outcome | None:
         state = self.vendor.flow.states.get(grant.record.state)
         if not isinstance(state, Presenting):
@@ -342,7 +354,7 @@ def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
     """The statuses that an event could have (all of them where any answer may be one, or each good use counts), and
     those with redirects.
     """
-    patterns = [pattern.status for _, pattern in vendor.answers]
+    patterns = [pattern.status for _, pattern in vendor.answers] + [pattern.status for pattern in vendor.keep]
     if vendor.idle is not None or None in patterns:
         return ANY_STATUS, ANY_STATUS
     told = frozenset().union(*filter(None, patterns))

@@ -82,6 +82,12 @@ class Record(Sealed):
         return found
 
 
+def same_grant(one: Record, other: Record) -> bool:
+    """Is it the same grant, whatever good answers have made of its values? One without an identity is but itself."""
+    told = one.grant != "" and (one.grant, one.state, one.issued_at) == (other.grant, other.state, other.issued_at)
+    return told or one is other
+
+
 @sealed_value
 class Refusal(Sealed):
     """The vendor refused these credentials; they are not sent again before `until` (epoch seconds)."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from authflow.manager.records import Record
 from authflow.manager.run import Run
 from authflow.manager.stored import Kept, Overtaken, StoredRecords
 from authflow.manager.token import Freshness, Windows
+from authflow.manager.waiting import Ask, Waiting
 from authflow.templates import Outcome, Unbound
 from authflow.vendors import Given, Presenting, Transition, Values, Vendor
 
@@ -36,6 +38,7 @@ class Renewal:
     stored: StoredRecords
     sender: ExchangeSender
     observe: Callable[[Transition, str, float | None], None]
+    ask: Ask | None = None
 
     def __repr__(self) -> str:
         return f"<Renewal {self.vendor.name}>"
@@ -64,9 +67,23 @@ class Renewal:
         heed what was refused to one of them. `restart` logs in from the start, whatever is known. Raises AuthFlowError.
         """
         account = account or key
-        with self.stored.locked(account, self.timeout):
+        with ExitStack() as lock:
+            lock.enter_context(self.stored.locked(account, self.timeout))
             deadline = time.monotonic() + self.timeout
             kept = self.stored.load(key, presented)
+
+            def unlocked(work: Callable[[], Any]) -> Any:
+                lock.close()
+                done = work()
+                lock.enter_context(self.stored.locked(account, self.timeout))
+                now = self.stored.load(key, None)
+                if now.revision != kept.revision:
+                    kept.record, kept.revision = now.record, now.revision
+                    raise Overtaken
+                return done
+
+            if self.vendor.keep and presented is not None and _same(kept.record, presented):
+                kept.record = kept.record.replace(captured=presented.captured)  # what is stored behind may be older
             shared = kept if account == key else self.stored.load(account, None)
             try:
                 if key in self.stored.unsaved:
@@ -80,13 +97,23 @@ class Renewal:
                             kept.record = presented.replace(captured=_without_refresh(presented.captured), slots=())
                         else:
                             event = None
-                run = Run(self.vendor, self.given, self.stored, self.sender, self.observe)
+                waiting = Waiting(self.vendor, self.sender.environment, self.ask, unlocked)
+                run = Run(self.vendor, self.given, self.stored, self.sender, self.observe, waiting)
                 return run.carry_out(key, kept, (account, shared), deadline, event, restart=restart)
             except Overtaken:
                 if self._serves(kept, presented, deadline):
                     return kept.record
                 message = f"{self.vendor.title}: another process changed the record meanwhile: try again"
                 raise VendorUnavailable(message, vendor=self.vendor.name, retry_after=0.0) from None
+
+    def keep(self, key: str, record: Record, account: str) -> None:
+        """Store what good answers have made of a grant's values, unless it is another by now. Raises StoreError."""
+        with self.stored.locked(account, self.timeout):
+            kept = self.stored.load(key, None)
+            if not kept.foreign and _same(kept.record, record):
+                changed = kept.record.replace(captured=record.captured, expires_at=record.expires_at)
+                with suppress(Overtaken):
+                    self.stored.keep(key, kept, changed)
 
     def logout(self, key: str, grant: Record | None, others: Iterable[str] = ()) -> None:
         """Tell the vendor, if the file says how, and forget, the account's `others` and all that its record lists too.

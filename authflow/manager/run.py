@@ -25,6 +25,7 @@ from authflow.manager.records import MOST_SLOTS, Record, spent_fingerprint
 from authflow.manager.refusals import Guard, refused, sent_by
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import expiry
+from authflow.manager.waiting import Waiting, duration
 from authflow.templates import Exchange, Outcome, Unbound
 from authflow.vendors import (
     EXPIRED,
@@ -44,7 +45,6 @@ from authflow.vendors import (
     refusals,
     rotates,
     run,
-    seconds,
     spends_refresh,
 )
 
@@ -61,8 +61,11 @@ class Run:
         stored: StoredRecords,
         sender: ExchangeSender,
         observe: Callable[[Transition, str, float | None], None],
+        waiting: Waiting,
     ) -> None:
         self.vendor, self.given, self.stored, self.sender, self.observe = vendor, given, stored, sender, observe
+        self.waiting = waiting
+        self.waits_since: float | None = None
         self.last: Exchange | None = None
         self.status: int | None = None
         self.reason = self.code = ""
@@ -101,6 +104,11 @@ class Run:
         if state is None:
             return self.kept.record
         rest = self._steps(state, captured)
+        self.waits_since = None
+        if isinstance(rest.state, Sending):
+            self._keep(self.vendor.flow.start, rest.captured)
+            message = f"{self.vendor.title}: {rest.state.send} was not done in time; the next call begins anew"
+            raise VendorUnavailable(message, vendor=self.vendor.name, exchange=rest.state.send)
         if isinstance(rest.state, Failing):
             raise self._refused(rest.state, rest.captured)
         if self.last is None and event is None and rest.state.name == self.kept.record.state:
@@ -138,7 +146,9 @@ class Run:
 
     def _steps(self, state: str, captured: Mapping[str, Any]) -> Rest:
         edges: list[Transition] = []
-        steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges)
+        since, now = self.waits_since, self.clock()
+        waited = 0.0 if since is None else max(0.0, now - since)
+        steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges, waited)
         outcome: Outcome | None = None
         while True:
             try:
@@ -150,9 +160,16 @@ class Run:
                 for transition in edges:
                     self._moved(transition)
                 edges.clear()
-            if step.captured != captured:
-                self._keep(state, step.captured)
-                captured = step.captured
+            if step.wait:
+                self.waits_since = self.clock() - step.waited + step.wait if since is None else since
+                self._keep(step.state, step.captured)
+                self.deadline = self.waiting.wait(step, self.deadline)
+            elif since is None or step.state != state:
+                since = self.waits_since = None
+                if step.captured != captured:
+                    self._keep(state, step.captured)
+                self.waiting.enter(step, self.values.with_captured(step.captured))
+            captured = step.captured
             outcome = self._answered(step, state)
 
     def _begin(self, event: Outcome | None, restart: bool) -> tuple[str | None, Mapping[str, Any]]:
@@ -166,7 +183,10 @@ class Run:
             self.guard.check(self.vendor.credentials, self.values, here)
             return flow.start, record.captured
         if not isinstance(here, Presenting):
-            return here.name, record.captured
+            since = record.waits_since
+            goes_on = here.name if since is None else self.waiting.resumes(here, self.clock() - since, self.values)
+            self.waits_since = since if goes_on == here.name else None
+            return goes_on or flow.start, record.captured
         if event is None and record.issued_at == 0.0 and record.state == flow.start:
             return here.name, record.captured
         name = event.name if event is not None else EXPIRED
@@ -195,6 +215,7 @@ class Run:
             owner=self._owner() if captured else {},
             mark=self.mark,
             unread_end=self.unread_end,
+            waits_since=self.waits_since,
         )
         if (self.kept.foreign or self.shared.foreign) and not self.began:
             self.kept.record = record  # what another secret got stays there until this one has got something too
@@ -311,6 +332,9 @@ class Run:
             self.issued_at = sent if begins else self.issued_at or sent
             self.timed = True
             self._note_unread(step.exchange, outcome.unread)
+        if outcome.wait is not None:
+            known = self.values.with_captured(absorb(step.captured, outcome, step.exchange))
+            return outcome.replace(wait=self.waiting.fill(step.exchange, outcome.wait, known))
         self._check_presentable(step, outcome)
         return outcome
 
@@ -380,11 +404,3 @@ def _needed(vendor: Vendor, name: str, state: str) -> bool:
 
 def _uses(vendor: Vendor, template: Any, name: str) -> bool:
     return name in closure(vendor, [placeholder.name for placeholder in template.placeholders()])
-
-
-def duration(template: Any, values: Values) -> float | None:
-    """`[expiry]` in seconds; None where an answer does not tell it. What the user gave was looked at before."""
-    try:
-        return None if template is None else seconds(template.render(values))
-    except (ValueError, Unbound):
-        return None

@@ -14,9 +14,9 @@
 Knows requests and answers (`authflow.http`), and nothing of vendors, states or sessions.
 """
 
-from authflow.templates.answers import AnswerPattern, Answers, Outcome, judge
+from authflow.templates.answers import AnswerPattern, Answers, Outcome, Wait, judge
 from authflow.templates.converters import CONVERTERS, PLAIN, Converter, jwt_claims, number
-from authflow.templates.documents import List, Literal, Object, Template, Text, compile, compile_text, render
+from authflow.templates.documents import List, Literal, Missing, Object, Template, Text, compile, compile_text, render
 from authflow.templates.exchange import Exchange
 from authflow.templates.fields import compile_fields
 from authflow.templates.hints import JWTS, token_exp, unusable
@@ -47,6 +47,7 @@ __all__ = [
     "Literal",
     "Lookup",
     "Mismatch",
+    "Missing",
     "Object",
     "Outcome",
     "Placeholder",
@@ -59,6 +60,7 @@ __all__ = [
     "Unbound",
     "Unfit",
     "UrlTemplate",
+    "Wait",
     "compile",
     "compile_fields",
     "compile_text",

@@ -19,6 +19,17 @@ from authflow.templates.requests import _cookie_line, render_headers
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """The exchange is repeated after `again` (absent: 5 s), or after `longer` more than so far, for at most `patience`
+    altogether (absent: the session's time-out).
+    """
+
+    again: Template | None = None
+    patience: Template | None = None
+    longer: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerPattern:
     """All that it names must fit; the body is looked at last, and only if it is named."""
 
@@ -29,6 +40,8 @@ class AnswerPattern:
     json: Template | None = None
     form: Fields | None = None
     text: Template | None = None
+    #: The vendor is not done yet, and is asked once more.
+    wait: Wait | None = None
 
     def placeholders(self) -> Iterator[Placeholder]:
         for _, item in (*self.headers, *self.cookies, *self.challenge, *(self.form or ())):
@@ -155,6 +168,7 @@ def _is_token(value: Any) -> bool:
 class Outcome(Sealed):
     """The name that an answer was given, and what was read out of it. `jwt`: the access token was captured as one, and
     its `exp` counts. `unread`: hints that say nothing, and were left out. `code`: OAuth's word for what went wrong.
+    `wait`: how the vendor wants to be asked once more.
     """
 
     name: str
@@ -162,6 +176,7 @@ class Outcome(Sealed):
     jwt: bool = False
     unread: tuple[str, ...] = ()
     code: str = ""
+    wait: Any = None
 
     def __repr__(self) -> str:
         return f"<Outcome {self.name}: {', '.join(self.captured) or 'nothing'}>"
@@ -188,7 +203,7 @@ def judge(answers: Answers, answer: Answer, known: Lookup = NOTHING) -> tuple[Ou
             better = _second_look(answers[:index], answer, known)
             if better is not None and "access" in better.captured:
                 return better, reasons
-        return Outcome(name, captured, pattern.reads_jwt), reasons
+        return Outcome(name, captured, pattern.reads_jwt, wait=pattern.wait), reasons
     return _second_look(answers, answer, known), reasons
 
 
@@ -200,5 +215,5 @@ def _second_look(answers: Answers, answer: Answer, known: Lookup) -> Outcome | N
             except Mismatch:
                 continue
             unread = tuple(getattr(found, "unread", ()))
-            return Outcome(name, dict(found), pattern.reads_jwt and "exp" not in unread, unread)
+            return Outcome(name, dict(found), pattern.reads_jwt and "exp" not in unread, unread, wait=pattern.wait)
     return None

@@ -21,5 +21,9 @@ class Exchange:
     def outcomes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name, _ in self.answers))
 
+    def waits(self, outcome: str) -> bool:
+        """Is the exchange always repeated after this outcome?"""
+        return all(pattern.wait is not None for pattern in self.patterns(outcome)) and outcome in self.outcomes
+
     def patterns(self, outcome: str) -> tuple[AnswerPattern, ...]:
         return tuple(pattern for name, pattern in self.answers if name == outcome)

@@ -49,7 +49,7 @@ class Answering:
             fails = any(isinstance(self.vendor.flow.states.get(s.next.get(outcome, "")), Failing) for s in states)
             return ACCESS not in captures, fails, not captures
 
-        outcomes = [name for name in exchange.outcomes if name != UNAVAILABLE]
+        outcomes = [name for name in exchange.outcomes if name != UNAVAILABLE and not exchange.waits(name)]
         return min(outcomes, key=rank) if outcomes else UNAVAILABLE
 
     def _render(

@@ -46,6 +46,8 @@ class Family:
     account: Account | None
     revoked: bool = False
     refresh: str | None = None
+    #: How often the vendor was asked whether it is done.
+    polled: int = 0
     values: dict[str, Any] = field(default_factory=dict)
 
 

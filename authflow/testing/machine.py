@@ -26,6 +26,7 @@ from authflow.testing.clock import Clock
 from authflow.testing.coverage import Coverage
 from authflow.testing.faults import ANSWERS, BROKEN
 from authflow.testing.ledger import REFRESH
+from authflow.testing.person import DEEDS
 from authflow.testing.player import ELSEWHERE, MOVED, Player
 from authflow.testing.promises import Errand, Watcher
 from authflow.testing.shared_store import SharedStore
@@ -254,6 +255,12 @@ class FlowMachine(RuleBasedStateMachine):
             self.watcher.tell(f"the next answer to {what} will be {outcome}")
             self.simulator.script[what] = deque([outcome])
 
+    @rule(does=st.sampled_from(DEEDS))
+    def a_person(self, does: str) -> None:
+        """Who is asked agrees from now on, or refuses, or says nothing."""
+        self.watcher.tell(f"the person {does}")
+        self.simulator.person.does = does
+
     @rule(who=WHO, pauses=st.integers(0, 6), plan=PLANS)
     def is_killed_midway(self, who: int, pauses: int, plan: list[int]) -> None:
         """A process is killed in the middle of a renewal; another takes its place when it is needed."""
@@ -325,6 +332,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.simulator.faults.clear()
         self.simulator.script.clear()
         self.simulator.skew = 0.0
+        self.simulator.person.does = "agrees"
         self.simulator.faults.add("unlock")
         self.store.failing = 0
         if REFRESH in self.passwords:  # one that was given is spent, or was refused: the user fetches another

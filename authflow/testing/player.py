@@ -114,6 +114,7 @@ class Player:
             store=store.for_process(self.process),
             client=WatchedSender(self),
             clock=clock,
+            ask=simulator.person,
             **inputs,
         )
         over = self._over

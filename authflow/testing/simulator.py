@@ -47,7 +47,8 @@ from authflow.testing.admission import Admission
 from authflow.testing.answering import STATUS, plain, status_for
 from authflow.testing.faults import Faults
 from authflow.testing.keys import Keys
-from authflow.testing.ledger import Account, Ledger, Refused
+from authflow.testing.ledger import Account, Family, Ledger, Refused
+from authflow.testing.person import Person
 from authflow.testing.signatures import Signatures
 from authflow.vendors import EXPIRED, Failing, Given, Presenting, Values
 
@@ -119,6 +120,8 @@ class Simulator(Admission):
         #: What its JWTs are signed with.
         self.keys = Keys(self.vendor, seed)
         self.faults = Faults(self)
+        #: Who is asked where a login needs a person.
+        self.person = Person()
         #: Called with the seconds that a slow answer takes; a simulator on a test's clock moves it.
         self.delay: Callable[[float], Any] = getattr(clock, "advance", time.sleep)
         #: Outcomes to give next, by exchange (or event, under "data"), before the simulator decides for itself.
@@ -269,6 +272,11 @@ class Simulator(Admission):
             answer = self._refusal(exchange, refused.why)
             return self._noted(request, exchange.name, f"refused: {refused.why}", answer)
         outcome = self._chosen(exchange, request, values, account)
+        if outcome == self.best(exchange) and family is not None:
+            outcome = self._decided(exchange, family)
+        if isinstance(outcome, str) and exchange.waits(outcome):
+            self.counts[exchange.name] -= 1
+            self.counts[f"{exchange.name}_repeated"] += 1
         if isinstance(outcome, Answer):
             return self._noted(request, exchange.name, "by hand", outcome)
         answer = self._render(exchange, outcome, values, family, account)
@@ -284,6 +292,14 @@ class Simulator(Admission):
             if part is not None:
                 return part
         return self.best(exchange)
+
+    def _decided(self, exchange: Exchange, family: Family) -> str | Answer:
+        """What is done when the vendor is not done yet: at first nothing, and then as the person says."""
+        pending = next((name for name in exchange.outcomes if exchange.waits(name)), None)
+        family.polled += 1
+        if pending is None or (family.polled > 1 and self.person.does == "agrees"):
+            return self.best(exchange)
+        return pending if family.polled == 1 or self.person.does == "leaves" else self._refusal(exchange, "wrong")
 
     def _by_path(self, request: Request) -> Answer | None:
         """The answer of the hand-written part of this path below the base URL."""
@@ -361,7 +377,14 @@ class Simulator(Admission):
 
     def _served(self, request: Request, account: Account | None) -> Answer:
         document = {"served": urlsplit(request.url).path, "received": len(request.body or b"")}
-        return Answer(200, (("Content-Type", "application/json"),), msgspec.json.encode(document))
+        answer = Answer(200, (("Content-Type", "application/json"),), msgspec.json.encode(document))
+        for pattern in self.vendor.keep:
+            brought = pattern.render(self._fill(pattern, {}, None, account, None), 200)
+            if pattern.needs_body:
+                answer = brought.replace(headers=(*answer.headers[1:], *brought.headers))
+            else:
+                answer = answer.replace(headers=(*answer.headers, *brought.headers))
+        return answer
 
     def _noted(self, request: Request, what: str, result: str, answer: Answer) -> Answer:
         line = Seen(self.now(), request.method, without_query(request.url), what, result, answer.status)

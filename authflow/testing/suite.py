@@ -70,7 +70,8 @@ def signed_up(vendor: Any) -> tuple[Simulator, AuthSession]:
     """A simulator of a vendor, and a session with an account there; both on one clock."""
     simulator = Simulator(vendor, clock=Clock())
     sender = SimulatedSender(simulator)
-    return simulator, AuthSession(simulator.vendor, client=sender, clock=simulator.clock, **simulator.inputs)
+    own: dict[str, Any] = {"client": sender, "clock": simulator.clock, "ask": simulator.person}
+    return simulator, AuthSession(simulator.vendor, **own, **simulator.inputs)
 
 
 def body_of(vendor: Vendor) -> dict[str, Any]:

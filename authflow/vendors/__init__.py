@@ -23,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from authflow.vendors.derive import FUNCTIONS, Function
 from authflow.vendors.flow import (
+    AGAIN,
     EXPIRED,
+    LONGEST,
     LOST,
     UNAVAILABLE,
     Failing,
     Flow,
+    Pause,
     Presenting,
     Rest,
     Sending,
@@ -36,6 +39,7 @@ from authflow.vendors.flow import (
     Transition,
     absorb,
     needs,
+    needs_a_person,
     next_step,
     refusals,
     rotates,
@@ -55,9 +59,11 @@ if TYPE_CHECKING:
     from authflow.vendors.schema import schema_text
 
 __all__ = [
+    "AGAIN",
     "EXPIRED",
     "FAULTY",
     "FUNCTIONS",
+    "LONGEST",
     "LOST",
     "UNAVAILABLE",
     "Derived",
@@ -66,6 +72,7 @@ __all__ = [
     "Function",
     "Given",
     "Input",
+    "Pause",
     "Presenting",
     "Rest",
     "Sending",
@@ -83,6 +90,7 @@ __all__ = [
     "filled",
     "load",
     "needs",
+    "needs_a_person",
     "next_step",
     "only_for_base_url",
     "refusals",

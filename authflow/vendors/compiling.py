@@ -26,6 +26,7 @@ from authflow.templates import (
     Template,
     TemplateError,
     UrlTemplate,
+    Wait,
     compile_fields,
 )
 from authflow.vendors import notation as n
@@ -84,6 +85,7 @@ class Compiler:
         exchanges = {name: self.exchange(name, item) for name, item in form.exchanges.items()}
         states = {name: self.state(name, item) for name, item in form.states.items()}
         answers = self.answers("answers", {"rejected": n.Pattern(status=401)} if form.answers is None else form.answers)
+        keep = [self.pattern(f"keep.{index}", item, repeats=False) for index, item in enumerate(form.keep)]
         rewrites = [self.rewrite(f"rewrites.{index}", item) for index, item in enumerate(form.rewrites)]
         public = [self.public(f"public.{index}", item) for index, item in enumerate(form.public)]
         send = [self.url(f"origins.send.{index}", item) for index, item in enumerate(form.origins.send)]
@@ -104,6 +106,7 @@ class Compiler:
             credentials=form.credentials,
             flow=Flow(form.start or "", _whole(states), _whole(exchanges)),
             answers=answers,
+            keep=tuple(keep),
             rewrites=tuple(item for item in rewrites if item),
             public=tuple(public),
             vary=tuple(form.vary),
@@ -227,12 +230,12 @@ class Compiler:
                 self.finding(f"{key}.{outcome}", "no pattern", f"{outcome} = {{ status = 200 }}")
             for index, pattern in enumerate(listed):
                 where = f"{key}.{outcome}.{index}" if isinstance(patterns, list) else f"{key}.{outcome}"
-                rows.append((outcome, self.pattern(where, pattern)))
+                rows.append((outcome, self.pattern(where, pattern, repeats=not key.startswith("answers"))))
         if not key:
             del self.findings[known:]
         return tuple(rows)
 
-    def pattern(self, key: str, form: n.Pattern) -> AnswerPattern:
+    def pattern(self, key: str, form: n.Pattern, *, repeats: bool) -> AnswerPattern:
         status = None if form.status is None else [form.status] if isinstance(form.status, int) else form.status
         for code in status if status is not None else ():
             if not 100 <= code <= 599:
@@ -253,7 +256,25 @@ class Compiler:
             json=self.value(f"{key}.json", form.json),
             form=None if form.form is None else self.fields(f"{key}.form", form.form),
             text=self.text(f"{key}.text", form.text),
+            wait=self.wait(key, form, repeats=repeats),
         )
+
+    def wait(self, key: str, form: n.Pattern, *, repeats: bool) -> Wait | None:
+        if form.again is None and form.patience is None:
+            return None
+        if not repeats:
+            self.finding(f"{key}.{'for' if form.again is None else 'again'}", "only an exchange is repeated", "drop it")
+        again, longer = form.again, 0.0
+        if isinstance(form.again, str) and form.again.startswith("+"):
+            again = None
+            try:
+                longer = seconds(form.again[1:])
+            except ValueError as error:
+                self.finding(f"{key}.again", str(error), '"+5s"')
+        for name, raw in (("again", again), ("for", form.patience)):
+            if isinstance(raw, str) and "{" in raw and not re.fullmatch(r"\{[^{}]*\}", raw):
+                self.finding(f"{key}.{name}", "a duration, or one placeholder", f'{name} = "{{interval?}}"')
+        return Wait(self.duration(f"{key}.again", again), self.duration(f"{key}.for", form.patience), longer)
 
     def state(self, name: str, form: n.State) -> State | None:
         key = f"states.{name}"
@@ -265,16 +286,18 @@ class Compiler:
             return None
         following: dict[str, str] = {}
         for event, state in self.raw["states"][name].items():
-            if event in ("send", "present", "fail", "missing"):
+            if event in ("send", "present", "fail", "missing", "tell"):
                 continue
             if isinstance(state, str):
                 following[event] = state
             else:
                 self.finding(f"{key}.{event}", "the name of a state is wanted")
         if form.send is not None:
-            return Sending(name, form.send, following, form.missing)
+            return Sending(name, form.send, following, form.missing, self.text(f"{key}.tell", form.tell))
         if form.missing is not None:
             self.finding(f"{key}.missing", "only a sending state can miss a value", "drop it")
+        if form.tell is not None:
+            self.finding(f"{key}.tell", "only a sending state tells a person something", "drop it")
         if form.present is not None:
             return Presenting(name, self.present(f"{key}.present", form.present), following)
         if following:

@@ -36,7 +36,7 @@ def outline(vendor: Vendor) -> str:
     for state in vendor.flow.states.values():
         mark = "▶" if state.name == vendor.flow.start else " "
         lines += ["", f"{mark} {state.name}: {_does(vendor, state)}"]
-        edges = _edges(state)
+        edges = _edges(vendor, state)
         width = max((len(label) for label, _ in edges), default=0)
         lines += [f"    {label.ljust(width)} → {target}" for label, target in edges]
     return harmless("\n".join(lines) + "\n", "\n")
@@ -49,7 +49,7 @@ def facts(vendor: Vendor) -> dict[str, Any]:
             "name": state.name,
             "kind": type(state).__name__.lower(),
             "does": _does(vendor, state),
-            "next": _targets(state),
+            "next": _targets(vendor, state),
         }
         for state in vendor.flow.states.values()
     ]
@@ -77,7 +77,7 @@ def diagram(vendor: Vendor, edges: Iterable[tuple[str, str, str]] | None = None)
     names = _identifiers(vendor)
     if edges is None:
         states = vendor.flow.states.values()
-        edges = [(state.name, label, target) for state in states for label, target in _edges(state)]
+        edges = [(state.name, label, target) for state in states for label, target in _edges(vendor, state)]
     drawn = list(edges)
     lines = ["stateDiagram-v2", f"    [*] --> {names[vendor.flow.start]}"]
     for name, state in vendor.flow.states.items():
@@ -104,7 +104,8 @@ def _identifiers(vendor: Vendor) -> dict[str, str]:
 
 def _does(vendor: Vendor, state: State) -> str:
     if isinstance(state, Sending):
-        return f"sends {state.send} ({_line(vendor, state.send)})"
+        tells = ", and tells a person" if state.tell is not None else ""
+        return f"sends {state.send} ({_line(vendor, state.send)}){tells}"
     if isinstance(state, Presenting):
         return f"presents {_presented(state.present)}"
     return f"fails ({state.says().removesuffix('.')})"
@@ -127,20 +128,22 @@ def _presented(present: Present) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _edges(state: State) -> list[tuple[str, str]]:
+def _edges(vendor: Vendor, state: State) -> list[tuple[str, str]]:
     """Labels and targets; what leads to the same state shares an arrow."""
     by_target: dict[str, list[str]] = {}
-    for event, target in _targets(state).items():
+    for event, target in _targets(vendor, state).items():
         by_target.setdefault(target, []).append(event)
     return [(", ".join(events), target) for target, events in by_target.items()]
 
 
-def _targets(state: State) -> dict[str, str]:
-    """Where each outcome or event leads, `missing` too."""
+def _targets(vendor: Vendor, state: State) -> dict[str, str]:
+    """Where each outcome or event leads, `missing` too; what is repeated leads back."""
     if isinstance(state, Failing):
         return {}
+    exchange = vendor.flow.exchanges[state.send] if isinstance(state, Sending) else None
+    again = {name: state.name for name in exchange.outcomes if exchange.waits(name)} if exchange is not None else {}
     missing = {"missing": state.missing} if isinstance(state, Sending) and state.missing is not None else {}
-    return {**state.next, **missing}
+    return {**again, **state.next, **missing}
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,8 @@
 
 A run goes from wherever an event led until a state presents or fails. It is a pure generator: it yields the
 exchange that it wants sent and is sent the outcome back. It does no I/O, reads no clock, and, since the flow was
-proved to hold no cycle of sending states, it sends at most as many exchanges as there are sending states.
+proved to hold no cycle of sending states, it sends at most as many exchanges as there are sending states; and those
+that a vendor wants to be asked again it repeats, after a second or more each, for half an hour at most.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from authflow.templates import Exchange, Outcome, Placeholder, Present
+from authflow.templates import Exchange, Outcome, Placeholder, Present, Template
 
 #: Built in: the vendor cannot answer now, or (`lost`) may have acted on a request whose answer never came.
 UNAVAILABLE: Final = "unavailable"
@@ -25,14 +26,23 @@ LOST: Final = "lost"
 EXPIRED: Final = "expired"
 
 
+#: How soon, at the earliest and where nothing is said, and for how long an exchange is repeated, in seconds.
+SOONEST: Final = 1.0
+AGAIN: Final = 5.0
+LONGEST: Final = 1800.0
+
+
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """`send` names an exchange, `next` tells where each outcome leads, `missing` where to go if a value is absent."""
+    """`send` names an exchange, `next` tells where each outcome leads, `missing` where to go if a value is absent,
+    `tell` what a person is told when it is entered.
+    """
 
     name: str
     send: str
     next: Mapping[str, str]
     missing: str | None = None
+    tell: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +79,24 @@ class Failing:
 State = Sending | Presenting | Failing
 
 
+class Pause(NamedTuple):
+    """A pattern's `again` and `for`, filled, in seconds: ask once more after `again`, or after `longer` more than
+    before; for at most `patience` altogether.
+    """
+
+    again: float
+    patience: float
+    longer: float = 0.0
+
+
 class Step(NamedTuple):
-    """What a run wants sent, from which state, with which captured values."""
+    """What a run wants sent, from which state, with which captured values; after `wait` seconds, `waited` in all."""
 
     state: str
     exchange: Exchange
     captured: Mapping[str, Any]
+    wait: float = 0.0
+    waited: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Step {self.state}: {self.exchange.name}>"
@@ -90,9 +112,9 @@ class Transition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Where a run ended, and the values it holds now."""
+    """Where a run ended, and the values it holds now; in a sending state, where the vendor was waited for in vain."""
 
-    state: Presenting | Failing
+    state: State
     captured: Mapping[str, Any]
 
     def __repr__(self) -> str:
@@ -114,14 +136,19 @@ class Flow:
 
 
 def run(
-    flow: Flow, state: str, captured: Mapping[str, Any], bound: Container[str], walked: list[Transition]
+    flow: Flow,
+    state: str,
+    captured: Mapping[str, Any],
+    bound: Container[str],
+    walked: list[Transition],
+    waited: float = 0.0,
 ) -> Generator[Step, Outcome, Rest]:
-    """Go from `state` until one presents or fails, noting each edge in `walked`.
+    """Go from `state` until one presents or fails, noting each edge in `walked`. So many seconds it `waited` already.
 
     `bound` are the names that need no capture: settings, credentials, derived values. Who sends `unavailable` must have
     seen to it that the state has an edge for it; `lost`, or a missing refresh token, takes `next_step`.
     """
-    values, fresh = dict(captured), True
+    values, fresh, wait, longer = dict(captured), True, 0.0, 0.0
     while True:
         here = flow.states[state]
         if not isinstance(here, Sending):
@@ -136,12 +163,21 @@ def run(
             event, after, fresh = "missing", flow.start, False  # no step is named, nothing was sent: from the start
         else:
             fresh = False
-            outcome = yield Step(state, exchange, values)
+            outcome = yield Step(state, exchange, values, wait, waited)
             event = outcome.name
-            after = next_step(here, exchange) if event == LOST else here.next[event]
             values = absorb(values, outcome, exchange)
+            if isinstance(outcome.wait, Pause):
+                longer += outcome.wait.longer
+                wait = max(SOONEST, outcome.wait.again + longer)
+                waited += wait
+                if waited <= min(outcome.wait.patience, LONGEST):
+                    walked.append(Transition(state, event, state))
+                    continue
+                if event not in here.next:
+                    return Rest(here, values)
+            after = next_step(here, exchange) if event == LOST else here.next[event]
         walked.append(Transition(state, event, after))
-        state = after
+        state, wait, waited, longer = after, 0.0, 0.0, 0.0
 
 
 def needs(placeholders: Iterable[Placeholder]) -> list[str]:
@@ -183,8 +219,23 @@ def refusals(exchange: Exchange) -> tuple[str, ...]:
     return tuple(
         name
         for name in exchange.outcomes
-        if name != UNAVAILABLE and not any("access" in pattern.may_capture for pattern in exchange.patterns(name))
+        if name != UNAVAILABLE
+        and not exchange.waits(name)
+        and not any("access" in pattern.may_capture for pattern in exchange.patterns(name))
     )
+
+
+def needs_a_person(flow: Flow, state: str) -> bool:
+    """Does every way from here to a state that presents pass somebody who must be told, or must act?"""
+    seen, todo = set[str](), [state]
+    while todo:
+        here = flow.states[todo.pop()]
+        if isinstance(here, Presenting):
+            return False
+        if isinstance(here, Sending) and here.name not in seen and here.tell is None:
+            seen.add(here.name)
+            todo += [*here.next.values(), *filter(None, [here.missing])]
+    return any(isinstance(one, Sending) and one.tell is not None for one in flow.states.values())
 
 
 def next_step(state: Sending, exchange: Exchange) -> str:

@@ -77,6 +77,13 @@ class Pattern(Struct, forbid_unknown_fields=True, frozen=True):
     json: Any = UNSET
     form: Fields | None = None
     text: str | None = None
+    again: Annotated[
+        int | float | str | None, Meta(description='Not done yet: repeat after so long; "+5s" lengthens; at least 1 s')
+    ] = None
+    patience: Annotated[
+        int | float | str | None,
+        Meta(description="Repeat for at most so long, up to 30 min; left out: the session's time-out"),
+    ] = field(default=None, name="for")
 
 
 Outcomes = dict[str, Pattern | list[Pattern]]
@@ -108,6 +115,7 @@ class State(Struct, frozen=True):
     present: Annotated[Presented | None, Meta(description="What the caller's requests carry")] = None
     fail: Annotated[str | None, Meta(description="The message of the error")] = None
     missing: Annotated[str | None, Meta(description="Where to go when a value that the request needs is absent")] = None
+    tell: Annotated[str | None, Meta(description="What a person is told when a sending state is entered")] = None
 
 
 class Origins(Struct, forbid_unknown_fields=True, frozen=True):
@@ -172,6 +180,9 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     exchanges: dict[str, Exchange] = {}
     states: dict[str, State] = {}
     answers: Annotated[Outcomes | None, Meta(description="Events that answers to the caller's requests can be")] = None
+    keep: Annotated[
+        list[Pattern], Meta(description="What good answers bring anew: read from each, and nothing is sent again")
+    ] = []
     public: Annotated[list[PublicRequest], Meta(description="Requests that are sent without credential")] = []
     rewrites: list[Rewrite] = []
 

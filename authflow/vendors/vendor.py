@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from authflow.errors import Finding
-from authflow.templates import Answers, RequestTemplate, Rewrite, Template, UrlTemplate
+from authflow.templates import AnswerPattern, Answers, RequestTemplate, Rewrite, Template, UrlTemplate
 from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
 from authflow.vendors.derive import seconds as seconds
@@ -40,6 +40,8 @@ class Vendor:
     credentials: Mapping[str, n.Input]
     flow: Flow
     answers: Answers
+    #: What good answers bring anew.
+    keep: tuple[AnswerPattern, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     public: tuple[RequestTemplate, ...] = ()
     vary: tuple[str, ...] = ()

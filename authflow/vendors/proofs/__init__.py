@@ -4,6 +4,7 @@
     total   every outcome leads somewhere, every state is reached and none is a dead end
     ends    the sending states form no cycle, so one renewal sends each exchange at most once
     bound   every value that a state needs is there on every path to it, or `missing` says otherwise
+    waits   what is repeated ends, and what good answers bring anew is read without asking again
     safe    no plain http beyond this machine, no secret in a URL, no exchange to an undeclared origin
 
 Each gives its findings, all of them; warnings are for what is legal but unwise.
@@ -12,7 +13,7 @@ Each gives its findings, all of them; warnings are for what is legal but unwise.
 from __future__ import annotations
 
 from authflow.errors import Finding
-from authflow.vendors.proofs import bound, names, paths, safe, unwise
+from authflow.vendors.proofs import bound, names, paths, safe, unwise, waits
 from authflow.vendors.proofs.places import closure
 from authflow.vendors.vendor import Vendor
 
@@ -24,7 +25,7 @@ def prove(vendor: Vendor) -> list[Finding]:
     found = list(names.check(vendor))
     loose = list(paths.total(vendor))
     found += loose or [*paths.ends(vendor), *bound.check(vendor)]  # these walk the flow
-    found += safe.check(vendor)
+    found += [*waits.check(vendor), *safe.check(vendor)] if not loose else safe.check(vendor)
     if not any(not finding.warning for finding in found):
-        found += unwise.check(vendor)
+        found += [*unwise.check(vendor), *waits.unwise(vendor)]
     return sorted(dict.fromkeys(found), key=lambda finding: finding.warning)

@@ -15,7 +15,7 @@ from authflow.templates import Exchange
 from authflow.vendors.flow import EXPIRED, UNAVAILABLE, Presenting, Sending, needs, next_step, refusals
 from authflow.vendors.flow import spends_refresh as spends
 from authflow.vendors.proofs.names import known_names
-from authflow.vendors.proofs.places import Place, finding, presented, requested
+from authflow.vendors.proofs.places import Place, finding, presented, requested, told
 from authflow.vendors.vendor import Vendor
 
 
@@ -40,6 +40,10 @@ def check(vendor: Vendor) -> Iterator[Finding]:
             places, excused = [*requested(vendor, state.send)], state.missing is not None
             if _is_relative(exchange):
                 places += _base(vendor)
+            for key, placeholder in told(state):
+                if not placeholder.optional and _unbound(vendor, [placeholder.name], there[name]) & known:
+                    reason = f"{{{placeholder.name}}} is not bound on every path to the state {name}"
+                    yield finding(vendor, key, reason, f"{{{placeholder.name}?}}")
         else:
             continue
         for key, placeholder in places:

@@ -21,7 +21,7 @@ PARAMETERS: Final = frozenset(
     {"vendor", "store", "client", "clock", "timeout", "untrusted", "on_store_failure", "identity", "ask"}
 )
 #: What a state's table says of itself, and so cannot be the name of an outcome.
-KEYWORDS: Final = frozenset({"send", "present", "fail", "missing", LOST})
+KEYWORDS: Final = frozenset({"send", "present", "fail", "missing", "tell", LOST})
 #: Values that an answer brings again and again: a first one may well be given by the user.
 RENEWED: Final = frozenset({"access", "refresh", "base_url"})
 
@@ -46,6 +46,8 @@ def patterns(vendor: Vendor) -> Iterator[tuple[str, str, AnswerPattern]]:
             yield f"exchanges.{exchange.name}.answers.{outcome}", outcome, pattern
     for event, pattern in vendor.answers:
         yield f"answers.{event}", event, pattern
+    for index, pattern in enumerate(vendor.keep):
+        yield f"keep.{index}", "keep", pattern
 
 
 def captured_at(vendor: Vendor) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,8 @@ def total(vendor: Vendor) -> Iterator[Finding]:
                 yield unknown(vendor, f"{key}.send", "exchange", state.send, flow.exchanges)
                 continue
             outcomes = set(flow.exchanges[state.send].outcomes)
-            for outcome in sorted(outcomes - {UNAVAILABLE} - set(state.next)):
+            unending = {name for name in outcomes if flow.exchanges[state.send].waits(name)}
+            for outcome in sorted(outcomes - {UNAVAILABLE} - set(state.next) - unending):
                 reason = f"the exchange {state.send} can end as {outcome}, and nothing says where that leads"
                 yield finding(vendor, key, reason, f'{outcome} = "…"')
             known, what = outcomes | {UNAVAILABLE}, f"outcome of the exchange {state.send}"

@@ -3,6 +3,7 @@
     names   one name, one thing, and every {name} is one that exists
     paths   total and ends: every outcome leads somewhere, nothing leads round in circles
     bound   every value is there on every path to where it is needed
+    waits   what is repeated, and what good answers bring anew
     safe    where secrets may go
     unwise  what is legal and better not done
 
@@ -15,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from authflow.errors import Finding
-from authflow.templates import Placeholder, Present, RequestTemplate, Template, UrlTemplate
-from authflow.vendors.flow import Presenting
+from authflow.templates import Placeholder, Present, RequestTemplate, Template, UrlTemplate, Wait
+from authflow.vendors.flow import Presenting, Sending
 from authflow.vendors.notation import did_you_mean
 from authflow.vendors.vendor import Vendor
 
@@ -58,9 +59,16 @@ def written(vendor: Vendor) -> Iterator[Place]:
     yield from _of_url("base_url", vendor.base_url)
     for exchange in vendor.flow.exchanges.values():
         yield from requested(vendor, exchange.name)
+        for outcome, pattern in exchange.answers:
+            key, wait = f"exchanges.{exchange.name}.answers.{outcome}", pattern.wait or Wait()
+            for kind, template in (("again", wait.again), ("for", wait.patience)):
+                if template is not None:
+                    yield from _of(f"{key}.{kind}", template)
     for state in vendor.flow.states.values():
         if isinstance(state, Presenting):
             yield from presented(vendor, state)
+        elif isinstance(state, Sending):
+            yield from told(state)
     for row in vendor.derive.values():
         yield from _of(f"derive.{row.name}.{row.function_name}", row.argument)
     for kind, urls in (("send", vendor.send_origins), ("present", vendor.present_origins)):
@@ -69,6 +77,11 @@ def written(vendor: Vendor) -> Iterator[Place]:
     for kind, template in (("lifetime", vendor.lifetime), ("idle", vendor.idle), ("ahead", vendor.ahead)):
         if template is not None:
             yield from _of(f"expiry.{kind}", template)
+
+
+def told(state: Sending) -> Iterator[Place]:
+    """The placeholders of what a person is told when a state is entered."""
+    yield from _of(f"states.{state.name}.tell", state.tell) if state.tell is not None else ()
 
 
 def requested(vendor: Vendor, exchange: str) -> Iterator[Place]:

@@ -1,0 +1,81 @@
+"""Waits: what is repeated ends and spends nothing. Keeps: what good answers bring anew makes nobody ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from authflow.errors import Finding
+from authflow.templates import AnswerPattern, Missing, Object, Placeholder, Text, Wait
+from authflow.vendors.flow import LONGEST, SOONEST, Presenting, spends_refresh
+from authflow.vendors.proofs.places import finding, warning
+from authflow.vendors.proofs.unwise import literal_seconds
+from authflow.vendors.vendor import Vendor
+
+
+def check(vendor: Vendor) -> Iterator[Finding]:
+    for exchange in vendor.flow.exchanges.values():
+        for outcome, pattern in exchange.answers:
+            key, wait = f"exchanges.{exchange.name}.answers.{outcome}", pattern.wait
+            if wait is not None:
+                yield from _wait(vendor, key, wait)
+                if spends_refresh(exchange):
+                    reason = "the refresh token that this exchange sends would be sent again"
+                    yield finding(vendor, f"{key}.again", reason, "drop it: the outcome unavailable says when")
+                if "access" in pattern.may_capture:
+                    yield finding(vendor, f"{key}.again", "what brings a token is not repeated", "drop it")
+    for index, pattern in enumerate(vendor.keep):
+        taken = {"refresh"} | ({"access"} if vendor.verify is not None else set())
+        for name in sorted(taken & pattern.may_capture):
+            reason = "is rotated by an exchange" if name == "refresh" else "is verified when an exchange brings it"
+            yield finding(vendor, f"keep.{index}", f"{{{name}}} {reason}", "leave it out")
+    for event, pattern in vendor.answers:
+        if _takes_any(pattern) and _heard(vendor, event):
+            reason = "every good answer is this event, and the request is sent again each time"
+            yield finding(
+                vendor, f"answers.{event}", reason, "[[keep]] reads values; or a JSON name that must be there"
+            )
+
+
+def unwise(vendor: Vendor) -> Iterator[Finding]:
+    """An event that takes a value out of a good answer, only to send the same request again."""
+    for event, pattern in vendor.answers:
+        after = [vendor.flow.states[state.next[event]] for state in _heard(vendor, event)]
+        if pattern.may_capture and _good(pattern) and any(isinstance(state, Presenting) for state in after):
+            reason = "the request of an answer that was good is sent once more"
+            yield warning(vendor, f"answers.{event}", reason, "[[keep]] reads the value, and sends nothing again")
+
+
+def _wait(vendor: Vendor, key: str, wait: Wait) -> Iterator[Finding]:
+    again, patience = literal_seconds(wait.again), literal_seconds(wait.patience)
+    if again is not None and again < SOONEST:
+        yield finding(vendor, f"{key}.again", "sooner than after a second", 'again = "5s"')
+    if patience is not None and patience > LONGEST:
+        yield finding(vendor, f"{key}.for", "longer than half an hour", 'for = "30m"')
+
+
+def _heard(vendor: Vendor, event: str) -> list[Presenting]:
+    return [state for state in vendor.flow.states.values() if isinstance(state, Presenting) and event in state.next]
+
+
+def _good(pattern: AnswerPattern) -> bool:
+    return pattern.status is None or any(200 <= status < 300 for status in pattern.status)
+
+
+def _takes_any(pattern: AnswerPattern) -> bool:
+    """Does it fit good answers whatever they say?"""
+    fields = (*pattern.headers, *pattern.cookies, *pattern.challenge, *(pattern.form or ()))
+    named = any(map(_must, fields))
+    return _good(pattern) and not named and not _says(pattern.json) and not _says(pattern.text)
+
+
+def _says(template: Any) -> bool:
+    """Must something literal be there: a name in a table, or some text?"""
+    if isinstance(template, Object):
+        return any(map(_must, template.items))
+    return any(template.literals) if isinstance(template, Text) else not isinstance(template, Placeholder | None)
+
+
+def _must(entry: tuple[str, Any]) -> bool:
+    """Must this name be there, or must it not?"""
+    return not entry[1].optional or isinstance(entry[1], Missing)
