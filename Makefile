@@ -2,7 +2,7 @@
 # niquests stays out of it: it installs itself in urllib3's place, and requests would no longer be tested as users have it.
 
 PYTHON ?= python3
-EXTRAS := requests,httpx,httpx2,keyring,encrypted,redis,otel,cli,test
+EXTRAS := requests,httpx,httpx2,aiohttp,keyring,encrypted,redis,otel,cli,test
 BIN    := .venv/bin
 DEMO   := .venv/.demo
 READY  := .venv/.ready

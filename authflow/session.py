@@ -33,6 +33,7 @@ from authflow.stores import MemoryStore, open_store
 from authflow.vendors import Given
 
 if TYPE_CHECKING:
+    from aiohttp import ClientMiddlewareType
     from httpx import Auth as HttpxAuth
     from httpx2 import Auth as Httpx2Auth
     from niquests.auth import AuthBase as NiquestsAuth
@@ -173,15 +174,19 @@ class AuthSession:
         adapter: NiquestsAuth = self._adapter("niquests")
         return adapter
 
+    @property
+    def aiohttp(self) -> ClientMiddlewareType:
+        """A middleware: `aiohttp.ClientSession(middlewares=[session.aiohttp])`. Raises ConfigurationError."""
+        adapter: ClientMiddlewareType = self._adapter("aiohttp")
+        return adapter
+
     if not TYPE_CHECKING:  # type checkers shall refuse a session as `auth=`; at run time the error names what to write
 
-        def __call__(self, request: object) -> Any:
+        def __call__(self, request: object, handler: object = None) -> Any:
             """Clients call what they were given as `auth=`: that is an adapter, no session."""
             theirs = type(request).__module__.partition(".")[0]
-            known = (
-                f"session.{theirs}" if theirs in clients.ADAPTERS else "session.requests, session.httpx or their like"
-            )
-            raise ConfigurationError(f"auth= was given the session itself: write auth={known}")
+            known = clients.given_as(theirs) if theirs in clients.ADAPTERS else "auth=session.requests or its like"
+            raise ConfigurationError(f"a client was given the session itself: write {known}")
 
     @sealed_call
     def _adapter(self, library: str) -> Any:

@@ -112,7 +112,20 @@ def test_a_package_is_imported_at_once_only_by_its_edge(package: str) -> None:
     assert not wrong, f"{', '.join(wrong)}: import {package} inside the function that needs it"
 
 
-HEAVY = "requests", "httpx", "httpx2", "niquests", "jwt", "cryptography", "click", "rich", "redis", "keyring", "trio"
+HEAVY = (
+    "requests",
+    "httpx",
+    "httpx2",
+    "niquests",
+    "aiohttp",
+    "jwt",
+    "cryptography",
+    "click",
+    "rich",
+    "redis",
+    "keyring",
+    "trio",
+)
 
 
 @pytest.mark.parametrize(

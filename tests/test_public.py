@@ -34,8 +34,8 @@ PUBLIC = [
     "hookimpl",
 ]
 SESSION = [
-    *("aheaders", "atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "record", "requests"),
-    *("status", "token", "values", "vendor"),
+    *("aheaders", "aiohttp", "atoken", "close", "headers", "httpx", "httpx2", "login", "logout", "niquests", "record"),
+    *("requests", "status", "token", "values", "vendor"),
 ]
 #: What users call that cannot fail.
 SAFE = {"close", "record", "status"}
@@ -139,7 +139,7 @@ def test_no_object_shows_a_secret() -> None:
 
     vendor = ScriptedVendor()
     session = vendor.session(file, store=Watched(), password=SECRETS["password"], otp=lambda: SECRETS["otp"])
-    adapters: list[Any] = [session.requests, session.httpx, session.httpx2]
+    adapters: list[Any] = [session.requests, session.httpx, session.httpx2, session.aiohttp]
     for name in ("login", "refresh"):
         vendor.says(name, grant)
     token = session.token()
@@ -156,5 +156,5 @@ def test_no_object_shows_a_secret() -> None:
     found += exposed("at the end")
     assert entry is not None
     assert token.access == SECRETS["access"]
-    assert len(adapters) == 3
+    assert len(adapters) == 4
     assert sorted(set(found)) == []

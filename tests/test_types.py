@@ -17,6 +17,7 @@ import pytest
 
 #: Lines that end in `# wrong` must be errors, all others none.
 PROGRAM = """
+import aiohttp
 import authflow
 import httpx
 import httpx2
@@ -28,6 +29,7 @@ requests.get("https://supplier.example/", auth=session.requests)
 httpx.Client(auth=session.httpx)
 httpx.AsyncClient(auth=session.httpx)
 httpx2.Client(auth=session.httpx2)
+aiohttp.ClientSession(middlewares=[session.aiohttp])
 token: authflow.Token = session.token()
 ends: float | None = token.expires_at
 headers: dict[str, str] = session.headers("https://supplier.example/")
@@ -37,7 +39,12 @@ with session, session.record("A day") as seen:
 httpx.Client(auth=session.requests)  # wrong
 requests.get("https://supplier.example/", auth=session.httpx)  # wrong
 httpx2.Client(auth=session.httpx)  # wrong
+httpx.Client(auth=session.aiohttp)  # wrong
 httpx.Client(auth=session)  # wrong
+requests.get("https://supplier.example/", auth=session.aiohttp)  # wrong
+aiohttp.ClientSession(middlewares=[session.requests])  # wrong
+aiohttp.ClientSession(middlewares=[session])  # wrong
+aiohttp.ClientSession(auth=session.aiohttp)  # wrong
 requests.get("https://supplier.example/", auth=session)  # wrong
 authflow.AuthSession("supplier", untrusted="ignore")  # wrong
 token.access = "another"  # wrong

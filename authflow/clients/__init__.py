@@ -1,9 +1,10 @@
 """The edges: for each HTTP library, how to give it the token, and how to send an exchange through it.
 
-    requests, httpx, niquests          `auth=`: lays a grant over the caller's requests, shows the manager their answers
-    requests_wire, httpx_wire          the request and the response of each library, taken apart
-    requests_sender, httpx_sender      exchanges through each library
-    base, deadline, quiet              what all senders have in common
+    requests, httpx, niquests, aiohttp               `auth=`, or a middleware: lays a grant over the caller's requests,
+                                                     shows the manager their answers
+    requests_wire, httpx_wire, aiohttp_wire          the request and the response of each library, taken apart
+    requests_sender, httpx_sender, aiohttp_sender    exchanges through each library
+    base, deadline, quiet                            what all senders have in common
 
 They know their library and nothing of states; the session manager knows nothing of libraries. Each module is imported
 only when its library is in use. A new client is a module like these and a row in `ADAPTERS`.
@@ -16,14 +17,20 @@ import importlib
 import importlib.util
 from typing import Any, Final
 
-from authflow.clients.base import cookie_header
+from authflow.clients.base import cookie_header, given_as
 from authflow.errors import ConfigurationError
 from authflow.manager import Sender, SessionManager
 
-__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "sender_for"]
+__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "given_as", "sender_for"]
 
 #: library → the module here that knows it
-ADAPTERS: Final = {"requests": "requests", "httpx": "httpx", "httpx2": "httpx", "niquests": "niquests"}
+ADAPTERS: Final = {
+    "requests": "requests",
+    "httpx": "httpx",
+    "httpx2": "httpx",
+    "niquests": "niquests",
+    "aiohttp": "aiohttp",
+}
 
 
 def _module(library: str) -> Any:

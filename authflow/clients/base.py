@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import ssl
 import time
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
-from authflow.http import Pairs, Request, add_query, is_loopback
+from authflow.http import Pairs, Presentation, Request, add_query, is_loopback, merge_fields
 from authflow.manager import NoAnswer, TooLarge
+from authflow.vendors import Vendor
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.
 MAX_ANSWER: Final = 1 << 20
 #: What is looked at of a caller's own answer, in bytes.
 MAX_PEEK: Final = 1 << 16
+#: And for how long its start is waited for, in seconds.
+PEEK_FOR: Final = 1.0
+#: What a header may be long, in bytes, where a client has a limit.
+LONGEST_LINE: Final = 1 << 16
 #: Seconds in which a connection must stand.
 CONNECT: Final = 10.0
+#: Trusts no certificate at all: for plain http to this machine.
+NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def may_be_proxied(url: str) -> bool:
@@ -27,11 +37,11 @@ def may_be_proxied(url: str) -> bool:
     return not url.lower().startswith("http:") and not is_loopback((urlsplit(url).hostname or "").rstrip("."))
 
 
-def no_answer(error: BaseException, deadline: Deadline, *, sent: bool) -> NoAnswer:
+def no_answer(error: BaseException, deadline: Deadline | None = None, *, sent: bool) -> NoAnswer:
     """A library's error as ours: its kind, and what the system said. The error itself, which knows the request with all
     that is secret in it, is left behind: raise this outside the `except` block.
     """
-    if deadline.cut:
+    if deadline is not None and deadline.cut:
         return NoAnswer("the answer took too long", sent=sent)
     kind, system = type(error).__name__, ""
     if "Proxy" in kind and (said := re.search(r"(?:failed: |^)([345]\d\d)\b", str(error))):
@@ -42,6 +52,8 @@ def no_answer(error: BaseException, deadline: Deadline, *, sent: bool) -> NoAnsw
             break
         if isinstance(cause, OSError) and cause.strerror:
             system = getattr(cause, "verify_message", "") or cause.strerror
+            if isinstance(cause, ConnectionError) and cause.errno:  # asyncio says it in words of its own
+                system = os.strerror(cause.errno)
         inner = (getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args)
         cause = next((part for part in inner if isinstance(part, BaseException)), None)
     return NoAnswer(f"{kind}: {system}" if system else kind, sent=sent)
@@ -84,10 +96,10 @@ def gather(chunks: Iterator[bytes], deadline: Deadline, headers: Mapping[str, st
         raise NoAnswer("the answer took too long", sent=True)
     if expected is not None and expected.isdecimal() and 0 < size < int(expected):
         raise NoAnswer("the answer ends too early", sent=True)
-    return _decoded(b"".join(parts), headers.get("Content-Encoding", ""))
+    return decoded(b"".join(parts), headers.get("Content-Encoding", ""))
 
 
-def _decoded(body: bytes, encodings: str) -> bytes:
+def decoded(body: bytes, encodings: str) -> bytes:
     """An answer that is compressed though nobody asked for it: a kilobyte may hold gigabytes. Raises TooLarge."""
     for encoding in reversed([part.strip().lower() for part in encodings.split(",")]):
         if encoding in ("gzip", "x-gzip", "deflate"):
@@ -101,6 +113,41 @@ def _decoded(body: bytes, encodings: str) -> bytes:
             if not unpacked.eof:
                 raise NoAnswer("the answer ends too early", sent=True)
     return body
+
+
+def trusted(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """What servers' certificates are checked against: the library's own choice, as the environment tells it now. Raises
+    OSError.
+    """
+    return _context(make, *(_as_it_is(os.environ.get(name)) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+
+def _as_it_is(path: str | None) -> tuple[Any, ...]:
+    """A file's name, and what changes when it is another or written anew."""
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        found = None
+    return (path, found.st_ino, found.st_mtime_ns, found.st_size) if found is not None else (path,)
+
+
+@functools.lru_cache(maxsize=8)
+def _context(make: Callable[[], ssl.SSLContext], *told: tuple[Any, ...]) -> ssl.SSLContext:
+    """One for all exchanges: to read the certificates takes longer than all else in a renewal."""
+    return make()
+
+
+def merged(vendor: Vendor, ours: Presentation, kind: str | None, body: bytes | None) -> tuple[str, bytes]:
+    """A caller's body with the session's fields in it, and its media type. `body`: None where it is not known before it
+    is sent. Raises ConfigurationError.
+    """
+    kind = kind or ("application/json" if ours.json else "application/x-www-form-urlencoded")
+    try:
+        if body is None:
+            raise ValueError("the token travels in the body, and this request's is a stream or a file")
+        return kind, merge_fields(kind, body, ours.json, ours.form)
+    except ValueError as error:
+        raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
 
 
 def cookie_header(present: str | None, ours: Pairs) -> str:
@@ -134,4 +181,9 @@ def kind_of(error: AuthFlowError, any_kind: type[Exception], connection: type[Ex
 def wrong_adapter(mine: str, request: object) -> ConfigurationError:
     """The error for an adapter that was given to another library's client: it names the right one."""
     theirs = type(request).__module__.partition(".")[0]
-    return ConfigurationError(f"auth=session.{mine} was given to a client of {theirs}: write auth=session.{theirs}")
+    return ConfigurationError(f"session.{mine} was given to a client of {theirs}: write {given_as(theirs)}")
+
+
+def given_as(library: str) -> str:
+    """What users write to give a library's client their session."""
+    return "middlewares=[session.aiohttp]" if library == "aiohttp" else f"auth=session.{library}"

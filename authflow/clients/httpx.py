@@ -87,7 +87,7 @@ def _auth_class(library: str) -> type[Any]:
         def __reduce__(self) -> tuple[Any, ...]:
             return getattr, (self._owner, library)
 
-        def __call__(self, request: object) -> Any:
+        def __call__(self, request: object, handler: object = None) -> Any:
             raise wrong_adapter(library, request)
 
         def _fresh(self, request: Any) -> Grant | None:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import copy
-import functools
 import importlib
-import os
-import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
+from authflow.clients.base import CONNECT, NOBODY, gather, may_be_proxied, no_answer, trusted, wire_headers
 from authflow.clients.deadline import Deadline
 from authflow.clients.httpx_wire import pairs
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
-
-#: Trusts no certificate at all: for plain http to this machine.
-NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class HttpxSender:
@@ -37,12 +31,13 @@ class HttpxSender:
                 own.cookies = {}
                 return self._send(own, request, timeout, deadline)
             proxied = may_be_proxied(request.url)
+            checks = proxied or request.url.startswith("https:")
             try:
-                trusted = _trusted(self._library) if proxied or request.url.startswith("https:") else NOBODY
+                checked = trusted(self._library.create_ssl_context) if checks else NOBODY
             except OSError as error:
                 unread = no_answer(error, deadline, sent=False)
             else:
-                with self._library.Client(verify=trusted, trust_env=proxied) as client:
+                with self._library.Client(verify=checked, trust_env=proxied) as client:
                     return self._send(client, request, timeout, deadline)
         raise unread
 
@@ -79,29 +74,6 @@ class HttpxSender:
         except lib.HTTPError as error:
             lost = no_answer(error, deadline, sent=True)
         raise lost
-
-
-def _trusted(lib: Any) -> ssl.SSLContext:
-    """What servers' certificates are checked against: httpx's own choice, as the environment tells it now. Raises
-    OSError.
-    """
-    return _context(lib, *(_as_it_is(os.environ.get(name)) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")))
-
-
-def _as_it_is(path: str | None) -> tuple[Any, ...]:
-    """A file's name, and what changes when it is another or written anew."""
-    try:
-        found = os.stat(path) if path else None
-    except OSError:
-        found = None
-    return (path, found.st_ino, found.st_mtime_ns, found.st_size) if found is not None else (path,)
-
-
-@functools.lru_cache(maxsize=8)
-def _context(lib: Any, *told: tuple[Any, ...]) -> ssl.SSLContext:
-    """One for all exchanges: to read the certificates takes longer than all else in a renewal."""
-    context: ssl.SSLContext = lib.create_ssl_context()
-    return context
 
 
 class _Used(Exception):

@@ -18,9 +18,8 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
-from authflow.errors import ConfigurationError
-from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
+from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
+from authflow.http import Pairs, Presentation, Request, add_query
 from authflow.manager import ANONYMOUS, Grant
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Laid:
         #: What the requests before a hop carried, where the hop itself carries nothing.
         self.last: Grant = ANONYMOUS
         self._url: Any = None
-        self._body: tuple[Any, bytes, Any] | None = None
+        self._body: tuple[Any, Any, Any] | None = None
 
     def move(self, url: str) -> None:
         """A rewritten URL: the Host header goes along (RFC 9110 §7.2)."""
@@ -61,23 +60,13 @@ class Laid:
             self._merge(presentation)
 
     def _merge(self, presentation: Presentation) -> None:
-        request, vendor = self.request, self.manager.vendor
-        try:
-            body = request.content
-        except self.lib.RequestNotRead:
-            return
-        kind = request.headers.get("Content-Type") or (
-            "application/json" if presentation.json else "application/x-www-form-urlencoded"
-        )
-        try:
-            merged = merge_fields(kind, body, presentation.json, presentation.form)
-        except ValueError as error:
-            raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
+        request, body = self.request, getattr(self.request, "_content", None)
+        kind, content = merged(self.manager.vendor, presentation, request.headers.get("Content-Type"), body)
         self._body = request.stream, body, request.headers.get("Content-Length")
         request.headers["Content-Type"] = kind
-        request.headers["Content-Length"] = str(len(merged))
-        request.stream = once_class(self.lib)(merged)
-        request._content = merged
+        request.headers["Content-Length"] = str(len(content))
+        request.stream = once_class(self.lib)(content)
+        request._content = content
 
     def take_back(self) -> None:
         request = self.request

@@ -15,7 +15,16 @@ from typing import Final
 
 _CORE: Final = ("connection", "http11", "http2", "proxy", "socks")
 LOGGERS: Final = (
-    *("httpx", "httpx2", "hpack.hpack", "hpack.table", "jh2.hpack.hpack", "jh2.hpack.table"),
+    *(
+        "aiohttp.client",
+        "aiohttp.internal",
+        "httpx",
+        "httpx2",
+        "hpack.hpack",
+        "hpack.table",
+        "jh2.hpack.hpack",
+        "jh2.hpack.table",
+    ),
     *(f"{core}.{name}" for core in ("httpcore", "httpcore2") for name in _CORE),
     *(f"urllib3.{name}" for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry")),
     "urllib3.http2.connection",

@@ -286,7 +286,7 @@ class Auth:
         """Which of the library's errors an error of ours is too."""
         return kind_of(error, self.error, self._no_connection)
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: Any, handler: Any = None) -> Any:  # aiohttp gives its middlewares a handler too
         fresh, clock = self._fresh, self._clock
         grant = fresh.grant
         if (

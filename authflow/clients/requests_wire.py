@@ -16,9 +16,8 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.clients.base import MAX_PEEK, cookie_header, read_cookies, without
-from authflow.errors import ConfigurationError
-from authflow.http import Pairs, Presentation, Request, add_query, merge_fields
+from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
+from authflow.http import Pairs, Presentation, Request, add_query
 from authflow.manager import Grant
 
 if TYPE_CHECKING:
@@ -54,23 +53,20 @@ def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
     if presentation.query:
         own.setdefault(URL, request.url)
         own["url"] = own[WITH] = add_query(request.url, presentation.query)
-    if (presentation.json or presentation.form) and (request.body is None or isinstance(request.body, str | bytes)):
+    if presentation.json or presentation.form:
         _merge(request, presentation, manager)
 
 
 def _merge(request: Any, presentation: Presentation, manager: SessionManager) -> None:
     before = {name: request.headers.get(name) for name in ("Content-Type", "Content-Length")}
-    kind = before["Content-Type"] or ("application/json" if presentation.json else "application/x-www-form-urlencoded")
-    body = request.body.encode() if isinstance(request.body, str) else request.body or b""
-    try:
-        merged = merge_fields(kind, body, presentation.json, presentation.form)
-    except ValueError as error:
-        raise ConfigurationError(f"{manager.vendor.title}: {error}", vendor=manager.vendor.name) from None
+    body = request.body.encode() if isinstance(request.body, str) else b"" if request.body is None else request.body
+    whole = body if isinstance(body, bytes) else None
+    kind, content = merged(manager.vendor, presentation, before["Content-Type"], whole)
     first, _, had = vars(request).get(BODY, (request.body, None, before))
-    vars(request)[BODY] = first, merged, had
-    request.body = merged
+    vars(request)[BODY] = first, content, had
+    request.body = content
     request.headers["Content-Type"] = kind
-    request.headers["Content-Length"] = str(len(merged))
+    request.headers["Content-Length"] = str(len(content))
 
 
 def take_back(request: Any, grant: Grant) -> None:
@@ -86,8 +82,8 @@ def take_back(request: Any, grant: Grant) -> None:
         plain, laid = own.pop(URL), own.pop(WITH)
         own["url"] = plain if own["url"] == laid else own["url"]
     if BODY in own:
-        body, merged, before = own.pop(BODY)
-        if request.body is merged:
+        body, content, before = own.pop(BODY)
+        if request.body is content:
             request.body = body
             for name, value in before.items():
                 request.headers.pop(name, None)

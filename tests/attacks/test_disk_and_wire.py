@@ -20,7 +20,7 @@ from authflow.stores import KeyringStore, open_store
 from authflow.stores.keyring import plain_backend
 from tests.servers import Came, Says, listening
 
-LIBRARIES = ["requests", "httpx", "httpx2"]
+LIBRARIES = ["requests", "httpx", "httpx2", "aiohttp"]
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import io
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,7 @@ class Driver(ABC):
     #: Bodies by kind: those that can be sent twice, and those that cannot.
     replayable: Mapping[str, Body]
     one_shot: Mapping[str, Body]
+    waits_for_100 = False
 
     def __init__(self, library: str, name: str) -> None:
         self.library, self.name = library, name
@@ -297,6 +300,106 @@ class HttpxAsyncClient(_Httpx, LoopDriver):
         return anyio.run(run, backend=self.backend)
 
 
+# --- aiohttp ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An answer of aiohttp's that was read: what the others' are."""
+
+    answer: Any
+    content: bytes
+
+    @property
+    def status_code(self) -> int:
+        return int(self.answer.status)
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+class _Getting:
+    """aiohttp's session, with a `get` that reads."""
+
+    def __init__(self, http: Any) -> None:
+        self.http = http
+
+    async def get(self, url: str) -> _Read:
+        async with self.http.get(url) as answer:
+            return _Read(answer, await answer.read())
+
+
+class Aiohttp(LoopDriver):
+    waits_for_100 = True
+    replayable: Mapping[str, Body] = {
+        "bytes": lambda content, folder: {"data": content},
+        "form": lambda content, folder: {"data": {"field": content.decode("ascii")}},
+        "file": lambda content, folder: {"data": _file(content, folder)},
+        "multipart": lambda content, folder: {"data": {"upload": io.BytesIO(content)}},
+    }
+    one_shot: Mapping[str, Body] = {
+        "async generator": lambda content, folder: {"data": _async_pieces(content)},
+        "pipe": lambda content, folder: {"data": _RawPipe(content)},
+    }
+
+    def auth(self, session: authflow.AuthSession) -> Any:
+        return session.aiohttp
+
+    @property
+    def error(self) -> type[Exception]:
+        import aiohttp
+
+        return aiohttp.ClientError
+
+    @asynccontextmanager
+    async def client(self, session: authflow.AuthSession, connections: int = 100) -> AsyncIterator[Any]:
+        async with self.http(self.auth(session), connections) as http:
+            yield _Getting(http)
+
+    def http(self, auth: Any, connections: int = 100, **how: Any) -> Any:
+        import aiohttp
+
+        return aiohttp.ClientSession(
+            middlewares=[auth],
+            connector=aiohttp.TCPConnector(limit=connections, ssl=False),
+            timeout=aiohttp.ClientTimeout(total=TURN, sock_read=TIMEOUT),
+            **how,
+        )
+
+    def call(self, session: authflow.AuthSession, url: str, method: str = "GET", **how: Any) -> Reply:
+        return asyncio.run(self._call(self.auth(session), url, method, **how))
+
+    def call_with(self, auth: Any, url: str) -> Reply:
+        return asyncio.run(self._call(auth, url))
+
+    async def _call(self, auth: Any, url: str, method: str = "GET", **how: Any) -> Reply:
+        async with self.http(auth) as http, http.request(method, url, **how) as answer:
+            return self._reply(_Read(answer, await answer.read()))
+
+    def calls(self, session: authflow.AuthSession, urls: Sequence[str], connections: int) -> list[Reply | Exception]:
+        async def run() -> list[Any]:
+            async with self.client(session, connections) as client:
+                answers = await asyncio.gather(*map(client.get, urls), return_exceptions=True)
+                return [answer if isinstance(answer, Exception) else self._reply(answer) for answer in answers]
+
+        return asyncio.run(run())
+
+    def stream(self, session: authflow.AuthSession, url: str, between: Callable[[], object]) -> tuple[bytes, bytes]:
+        async def run() -> tuple[bytes, bytes]:
+            async with self.http(self.auth(session)) as http, http.get(url) as answer:
+                first = await answer.content.read(1)
+                between()
+                return first, await answer.content.read()
+
+        return asyncio.run(run())
+
+    def _reply(self, read: _Read) -> Reply:
+        def hop(answer: Any) -> tuple[int, str, dict[str, str]]:
+            return answer.status, str(answer.url), _lower(answer.request_info.headers)
+
+        return Reply(*hop(read.answer), read.content, tuple(Hop(*hop(one)) for one in read.answer.history), raw=read)
+
+
 _ALL: tuple[Driver, ...] = (
     Requests("requests", "requests"),
     Requests("niquests", "niquests"),
@@ -307,9 +410,13 @@ _ALL: tuple[Driver, ...] = (
     HttpxClient("httpx2", "httpx2"),
     HttpxAsyncClient("httpx2", "httpx2-asyncio", "asyncio"),
     HttpxAsyncClient("httpx2", "httpx2-trio", "trio"),
+    Aiohttp("aiohttp", "aiohttp"),
 )
 #: Those whose library is installed: niquests has an environment of its own (`make test-niquests`).
 DRIVERS = tuple(driver for driver in _ALL if importlib.util.find_spec(driver.library))
+LIBRARIES = sorted({driver.library for driver in DRIVERS})
+#: Those whose client a session takes as `client=`: aiohttp has no synchronous one.
+GIVEN = [library for library in LIBRARIES if library != "aiohttp"]
 
 
 # --- bodies and errors ------------------------------------------------------------------------------------------------
@@ -323,6 +430,22 @@ def _pieces(content: bytes) -> Iterator[bytes]:
 async def _async_pieces(content: bytes) -> AsyncIterator[bytes]:
     for piece in _pieces(content):
         yield piece
+
+
+def _file(content: bytes, folder: Path) -> Any:
+    path = folder / "upload"
+    path.write_bytes(content)
+    return path.open("rb")
+
+
+class _RawPipe(io.BufferedIOBase):
+    """The same for a client that looks what it is given."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._content.read(size)
 
 
 class _Pipe:

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 import authflow
-from tests.clients.drivers import DRIVERS
+from tests.clients.drivers import GIVEN, LIBRARIES
 from tests.servers import Came, Listener, Says
 from tests.trust.wire import writing
 
 Listen = Callable[..., Listener]
-LIBRARIES = sorted({driver.library for driver in DRIVERS})
 HTTPX = [library for library in LIBRARIES if library.startswith("httpx")]
 
 
@@ -62,7 +61,7 @@ def client(library: str, session: authflow.AuthSession, **more: Any) -> Iterator
         yield made
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", GIVEN)
 def test_a_cookie_of_a_rejection_goes_with_the_second_send(library: str, listen: Listen) -> None:
     acme = Vendor(listen)
     session = acme.session()
@@ -78,7 +77,7 @@ def test_a_cookie_of_a_rejection_goes_with_the_second_send(library: str, listen:
     ]
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", GIVEN)
 def test_the_turned_away_answer_stands_in_the_history_without_the_token(library: str, listen: Listen) -> None:
     acme = Vendor(listen)
     session = acme.session()
@@ -126,7 +125,7 @@ def test_a_hook_that_raises_keeps_no_revoked_token_alive(library: str, error: st
     assert asyncio.run(asynchronously()) == 200
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", GIVEN)
 @pytest.mark.parametrize("kind", ["text/event-stream", "application/x-ndjson", "Application/Octet-Stream; x=1"])
 def test_a_body_pattern_holds_no_stream_back(library: str, kind: str) -> None:
     go_on = threading.Event()

@@ -158,8 +158,9 @@ def test_a_body_follows_to_a_declared_origin_once(
 
 def test_redirects_that_never_end_end(client: Driver, listen: Listen, session_for: SessionFor) -> None:
     home = listen(going(lambda: "/go"))
-    with pytest.raises(client.error, match=r"[Rr]edirects"):
+    with pytest.raises(client.error) as raised:
         client.call(session_for(home, PRESENTATIONS["header"]), f"{home.url}/go")
+    assert "redirects" in f"{type(raised.value).__name__} {raised.value}".lower()
     assert 0 < len(caller_requests(home)) <= 60
 
 

@@ -144,8 +144,9 @@ def test_an_untrusted_url_may_be_let_pass_bare(client: Driver, supplier: Supplie
 
 def test_a_wrong_adapter_names_the_right_one(client: Driver, supplier: Supplier) -> None:
     session = supplier.session()
+    as_given = f"auth=session.{client.library}" if client.library != "aiohttp" else r"middlewares=\[session.aiohttp\]"
     for library in {driver.library for driver in DRIVERS} - {client.library}:
-        with pytest.raises(authflow.ConfigurationError, match=f"write auth=session.{client.library}$"):
+        with pytest.raises(authflow.ConfigurationError, match=f"write {as_given}$"):
             client.call_with(getattr(session, library), supplier.delivery())
     assert supplier.counts == {}
 

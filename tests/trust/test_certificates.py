@@ -20,10 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import authflow
-from tests.clients.drivers import DRIVERS
+from tests.clients.drivers import GIVEN
 from tests.trust.wire import ladder_at
-
-LIBRARIES = sorted({driver.library for driver in DRIVERS})
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def client_of(library: str, papers: Papers, *, with_certificate: bool) -> Any:
     return client
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", GIVEN)
 def test_exchanges_show_the_clients_certificate_to_a_vendor_of_a_private_ca(
     library: str, papers: Papers, vendor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

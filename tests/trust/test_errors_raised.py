@@ -67,7 +67,7 @@ def test_every_kind_arises_through_a_client(client: Driver, listen: Listen) -> N
     assert isinstance(caught.value, client.error)
     assert caught.value.status is None
     mro = {kind.__name__ for kind in type(caught.value).__mro__}
-    assert mro & {"ConnectionError", "TransportError"}
+    assert mro & {"ConnectionError", "TransportError", "ClientConnectionError"}
 
 
 def test_a_key_with_a_line_break_is_the_callers_error(client: Driver, listen: Listen) -> None:

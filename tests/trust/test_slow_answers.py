@@ -26,10 +26,9 @@ from authflow.clients import default_sender, sender_for
 from authflow.clients.deadline import Deadline
 from authflow.http import Request
 from authflow.manager.sender import NoAnswer, Sender
-from tests.clients.drivers import DRIVERS
+from tests.clients.drivers import GIVEN
 from tests.trust.wire import head, ladder_at, writing
 
-LIBRARIES = sorted({driver.library for driver in DRIVERS})
 TIMEOUT = 60.0
 #: What comes at once, and what comes again and again.
 SLOW: dict[str, tuple[bytes, bytes]] = {
@@ -74,7 +73,7 @@ def users_client(library: str, **more: Any) -> Any:
     return lib.Client(trust_env=False, **more)
 
 
-@pytest.fixture(params=LIBRARIES)
+@pytest.fixture(params=GIVEN)
 def library(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -131,6 +130,17 @@ def test_whatever_is_slow_the_exchange_ends(
         error = ends(asking(sender, url), server, made)
     assert isinstance(error, NoAnswer)
     assert error.sent
+
+
+@pytest.mark.parametrize("drops", SLOW.values(), ids=[name.replace(" ", "_") for name in SLOW])
+def test_on_the_loop_of_ours_too(drops: tuple[bytes, bytes]) -> None:
+    """aiohttp's exchanges need no deadline that shuts connections down: they are cancelled."""
+    pytest.importorskip("aiohttp")
+    server = Slow(drops)
+    with writing(server) as url, pytest.raises(NoAnswer, match=r"^the answer took too long$") as raised:
+        default_sender("aiohttp").exchange(Request("POST", f"{url}/login", body=b"{}"), 0.5)
+    assert raised.value.sent
+    assert server.gone.acquire(timeout=20), "the connection is left open"
 
 
 def test_interim_answers_without_end_and_without_a_pause(library: str, made: list[Deadline]) -> None:

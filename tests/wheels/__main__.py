@@ -22,7 +22,7 @@ from tests.wheels.interpreters import ROOT, find, supported
 _PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 #: The environments: which extras are installed, and what is run there.
 SUITES = {
-    "requests,httpx,httpx2,test": (*_PYTEST, "tests/clients"),
+    "requests,httpx,httpx2,aiohttp,test": (*_PYTEST, "tests/clients"),
     "niquests,test": (*_PYTEST, "tests/clients", "tests/niquests"),
 }
 ALONE = {"": ("-W", "error", "tests/wheels/alone.py")} | {

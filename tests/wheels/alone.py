@@ -6,6 +6,7 @@ Without any, what needs no exchange works.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 import authflow
 from authflow.testing import Simulator, serving
 
-CLIENTS = ("requests", "httpx", "httpx2", "niquests")
+CLIENTS = ("requests", "httpx", "httpx2", "niquests", "aiohttp")
 VENDOR = {
     "extends": "relogin",
     "name": "alone",
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
             assert said == f"{other} is not installed: pip install 'authflow-http[{other}]'", said
         for client in arguments:
             assert session.token().access
-            assert importlib.import_module(client).get(base_url, auth=getattr(session, client)).status_code == 200
+            assert (by_aiohttp if client == "aiohttp" else by_auth)(client, session, base_url) == 200
             print(f"{client} is enough")
         if not arguments:
             said = refusal(session.token)
@@ -49,6 +50,18 @@ def main(arguments: Sequence[str]) -> int:
             assert with_a_key.headers(base_url) == {"X-API-Key": "a-key"}
             print("none is needed where nothing is exchanged")
     return 0
+
+
+def by_auth(client: str, session: authflow.AuthSession, url: str) -> int:
+    return int(importlib.import_module(client).get(url, auth=getattr(session, client)).status_code)
+
+
+def by_aiohttp(client: str, session: authflow.AuthSession, url: str) -> int:
+    async def get() -> int:
+        async with importlib.import_module(client).ClientSession(middlewares=[session.aiohttp]) as http:
+            return int((await http.get(url)).status)
+
+    return asyncio.run(get())
 
 
 def refusal(ask: Callable[[], object]) -> str:

@@ -88,7 +88,7 @@ def resolved(requirement: Requirement, seen: set[tuple[str, str]]) -> Iterator[s
                 yield from resolved(needed, seen)
 
 
-@pytest.mark.parametrize("extra", ["requests", "httpx", "httpx2"])
+@pytest.mark.parametrize("extra", ["requests", "httpx", "httpx2", "aiohttp"])
 def test_an_extra_brings_its_client_and_nothing_that_is_not_needed(extra: str) -> None:
     ours, theirs = (set(resolved(Requirement(name), set())) for name in (f"authflow-http[{extra}]", extra))
     assert ours - theirs == CORE

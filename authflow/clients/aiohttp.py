@@ -1,0 +1,157 @@
+"""aiohttp: the token as a client middleware, exchanges through a `ClientSession` on a loop of ours.
+
+aiohttp makes the request of each hop anew, from what the caller gave, and asks its middlewares about it: nothing of
+ours travels by itself. Two things it does not say, and one look at its own frame does (`_asking`): whether a request is
+the hop of a redirect, and whether a redirect will be followed. (It would have to offer `request.history`.) Where
+another middleware has put a task in between, nothing is seen: then a hop is judged as a first request is.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import hdrs
+
+from authflow.clients.aiohttp_sender import AiohttpSender
+from authflow.clients.aiohttp_wire import Laid, pairs, peek, replayable, view
+from authflow.clients.base import kind_of, without, wrong_adapter
+from authflow.errors import AuthFlowError, as_also, forget_locals
+from authflow.http import REDIRECTS, Answer
+from authflow.manager import ANONYMOUS, Grant, Sender
+
+if TYPE_CHECKING:
+    from authflow.manager import SessionManager
+
+
+def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
+    return AiohttpAuth(manager, owner)
+
+
+def sender(library: str, client: Any) -> Sender:
+    return AiohttpSender()
+
+
+class AiohttpAuth:
+    """A middleware of one session. Raises `AuthFlowError`s that are `aiohttp.ClientError`s too."""
+
+    def __init__(self, manager: SessionManager, owner: Any) -> None:
+        self.manager, self._owner = manager, owner
+        self._grants, self._clock = manager.grants, manager.clock
+        #: Where an answer that redirects notes what its request carried, and whether it was sent twice.
+        self._note = f"_carried_by_{id(manager):x}"
+
+    def __repr__(self) -> str:
+        return f"<aiohttp middleware of {self._owner!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._owner, "aiohttp")
+
+    def __call__(self, request: Any, handler: Any = None) -> Any:
+        if handler is None or not isinstance(request, aiohttp.ClientRequest):
+            raise wrong_adapter("aiohttp", request)
+        return self._answered(request, handler)
+
+    async def _answered(self, request: Any, handler: Any) -> Any:
+        grant = self._grants.current
+        if self._clock() < grant.fresh_until and str(request.url).startswith(grant.prefixes):
+            for name, value in grant.presentation.headers:
+                request.headers[name] = value
+            response = await handler(request)
+            if response.status not in self.manager.noteworthy:
+                return response
+            laid, again = Laid.as_it_is(request, grant, self.manager), self._before(_asking())[1]
+        else:
+            laid, again = await self._authorized(request)
+            response = await laid.sent(handler)
+        try:
+            response = await self._heard(laid, response, again, handler)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _before(self, asking: Mapping[str, Any]) -> tuple[Grant | None, bool]:
+        """What the request before this hop carried, if this is one, and whether one was sent twice already."""
+        earlier = asking.get("history")
+        return vars(earlier[-1]).get(self._note, (ANONYMOUS, False)) if earlier else (None, False)
+
+    async def _authorized(self, request: Any) -> tuple[Laid, bool]:
+        """What a request carries that needs thought: it is the first one, or a hop, which is judged by its URL."""
+        manager = self.manager
+        laid = Laid(request, manager)
+        before, again = self._before(_asking())
+        with _raising(request):
+            await laid.look()
+            if before is not None:
+                laid.move(without(str(request.url), before.presentation.query))
+                grant, url = ANONYMOUS, str(request.url)
+                if manager.trusts(before, url):
+                    grant = before
+                elif before is not ANONYMOUS:
+                    manager.goes_without(url)
+                laid.before = before
+            else:
+                authorization = manager.authorize(str(request.url), functools.partial(view, laid))
+                grant = await authorization.wait_async()
+                if authorization.grant is None:
+                    grant = manager.admit(grant, authorization.url)
+                laid.move(authorization.url, rewritten=True)
+            await laid.over(manager.signed(grant, functools.partial(view, laid)))
+        return laid, again
+
+    async def _heard(self, laid: Laid, response: Any, again: bool, handler: Any) -> Any:
+        """What the answer means; the one that the caller shall see."""
+        manager, request = self.manager, laid.request
+        while laid.grant is not ANONYMOUS and response.status in manager.statuses:
+            with _raising(request):
+                body = b""
+                kind = response.headers.get(hdrs.CONTENT_TYPE, "")
+                if response.status != 101 and manager.reads_body(response.status, kind):
+                    body = await peek(response)
+                answer = Answer(response.status, pairs(response), body, manager.clock())
+                if again:
+                    manager.on_second_response(laid.grant, laid.plain_url, answer)
+                    break
+                heard = manager.on_response(laid.grant, laid.plain_url, answer, replayable=replayable(request))
+                if heard is None:
+                    break
+                grant = manager.admit(await heard.wait_async(), laid.plain_url)
+                await laid.take_back(response)
+                await laid.over(manager.signed(grant, functools.partial(view, laid)))
+            again = True
+            response = await laid.sent(handler)
+        if response.status in REDIRECTS:
+            asking = _asking()
+            vars(response)[self._note] = laid.grant if laid.grant is not ANONYMOUS else laid.before, again
+            if asking.get("allow_redirects", True) and hdrs.LOCATION in response.headers:
+                laid.leave(response)
+        return response
+
+
+def _asking() -> Mapping[str, Any]:
+    """The variables of aiohttp's function that follows redirects and asks the middlewares, where it can be seen."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not _FOLLOWS:
+        frame = frame.f_back
+    return frame.f_locals if frame is not None else {}
+
+
+_FOLLOWS: Any = aiohttp.ClientSession._request.__code__
+
+
+@contextmanager
+def _raising(request: Any) -> Iterator[None]:
+    try:
+        yield
+    except AuthFlowError as error:
+        kind = kind_of(error, aiohttp.ClientError, aiohttp.ClientConnectionError)
+        raise as_also(error, kind, request=request) from error.__cause__
+    except BaseException as error:
+        forget_locals(error)
+        raise
