@@ -86,7 +86,7 @@ def test_a_relative_redirect_is_resolved_where_the_request_went(listen: Listen) 
 
 def test_a_rewrite_changes_nothing_that_it_does_not_name(listen: Listen) -> None:
     home, yarl = listen(), pytest.importorskip("yarl")
-    rewrites = [{"from": "things/{id}", "to": "v2/{id}"}]
+    rewrites = [{"from": "things/{rest:path}", "to": "v2/{rest:path}"}]
     session = key(home.url, {"query": {"key": "{api_key}"}}, rewrites=rewrites)
 
     async def use(http: Any) -> None:
@@ -226,9 +226,12 @@ def test_a_web_socket_is_opened_with_the_token(listen: Listen) -> None:
         await session.atoken()
         acme.revoke()
         try:
-            async with aiohttp.ClientSession(middlewares=[session.aiohttp]) as http:
-                async with http.ws_connect(url.replace("http", "ws") + "/ws") as socket:
-                    return str(await socket.receive_str())
+            opening = url.replace("http", "ws") + "/ws"
+            async with (
+                aiohttp.ClientSession(middlewares=[session.aiohttp]) as http,
+                http.ws_connect(opening) as socket,
+            ):
+                return str(await socket.receive_str())
         finally:
             await runner.cleanup()
 
