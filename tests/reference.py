@@ -155,6 +155,10 @@ CONVERTER_ROWS: Mapping[str, tuple[str, str]] = {
     "word": ("text without blanks", 'note = "{note:word}"'),
     "token": ("one word; where it is a JWT, its `exp` counts", 'token = "{access:token}"'),
     "jwt": ("a JWT; its `exp` says until when it is good (RFC 7519 §4.1.4)", 'token = "{access:jwt}"'),
+    "path": (
+        "last in a URL: the rest of it, as it is written",
+        'rewrites = [{ from = "a/{rest:path}", to = "b/{rest:path}" }]',
+    ),
 }
 
 #: Functions of `[derive]`: what each gives, and its row.
@@ -246,6 +250,8 @@ def example(text: str) -> dict[str, Any]:
 
 
 def converter_example(row: str) -> dict[str, Any]:
+    if row.startswith("rewrites"):
+        return example(row)
     fields = "" if "access" in row else 'token = "{access}", '
     return example(f'exchanges.login.answers.granted = {{ json = {{ {fields}{row}, renew = "{{refresh}}" }} }}')
 

@@ -222,11 +222,13 @@ def _findings(name: str, settings: Mapping[str, str]) -> list[Finding]:
     from authflow.cli.lines import line_of
     from authflow.errors import ConfigurationError, Finding, VendorFileError
     from authflow.manager import check_settings, complete
-    from authflow.vendors import Given
+    from authflow.vendors import UNUSED, Given
 
     try:
         vendor = plugins.find_vendor(name)
-        found = list(vendor.warnings)
+        hooks = plugins.implemented()
+        in_code = any(hook is not None for hook in (hooks.sign, hooks.exchange, hooks.rewrite_url))
+        found = [one for one in vendor.warnings if not (in_code and one.reason == UNUSED)]
         if settings:
             needed = {key: lambda: "" for key, entry in vendor.credentials.items() if not entry.optional}
             check_settings(vendor, complete(vendor, Given({**needed, **settings})))

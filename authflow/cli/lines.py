@@ -17,7 +17,7 @@ def line_of(file: str, key: str) -> int:
         text = Path(file).read_text("utf-8-sig")
     except (OSError, ValueError):
         return 0
-    wanted, table = key.split("."), list[str]()
+    table = list[str]()
     counted: dict[str, int] = {}
     longest, found = 0, 0
     for number, line in enumerate(text.splitlines(), 1):
@@ -31,10 +31,11 @@ def line_of(file: str, key: str) -> int:
             here = [*table, *_parts(said[1])]
         else:
             continue
-        if len(here) > longest and here == wanted[: len(here)]:
-            longest, found = len(here), number
-        elif not found and key and here[: len(wanted)] == wanted:  # a table that begins with something inside it
-            longest, found = len(wanted), number
+        said_here = ".".join(here)  # names may hold dots themselves
+        if len(said_here) > longest and f"{key}.".startswith(f"{said_here}."):
+            longest, found = len(said_here), number
+        elif not found and key and said_here.startswith(f"{key}."):  # a table that begins with something inside it
+            longest, found = len(key), number
     return found
 
 

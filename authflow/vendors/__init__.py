@@ -50,7 +50,7 @@ from authflow.vendors.inputs import filled, only_for_base_url, typed
 from authflow.vendors.loading import examine, load
 from authflow.vendors.notation import Input
 from authflow.vendors.oauth import FAULTY, classified
-from authflow.vendors.proofs import closure
+from authflow.vendors.proofs import UNUSED, closure
 from authflow.vendors.values import Given, Values, ask_for, unfit
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
@@ -66,6 +66,7 @@ __all__ = [
     "LONGEST",
     "LOST",
     "UNAVAILABLE",
+    "UNUSED",
     "Derived",
     "Failing",
     "Flow",

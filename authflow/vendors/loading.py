@@ -29,7 +29,7 @@ from authflow.vendors.vendor import Derived, Vendor, seconds
 __all__ = ["Derived", "Vendor", "examine", "load", "preset_names", "seconds"]
 
 
-_UNNAMED: Final = ("only the file's own: under another name, its tokens are not found", 'name = "supplier"')
+_UNNAMED: Final = "only the file's own: under another name, its tokens are not found"
 
 
 def load(
@@ -62,8 +62,8 @@ def examine(
     file, raw, findings = read(source, named=False)
     unnamed = []
     if not isinstance(source, Mapping) and "name" not in raw:
-        unnamed = [Finding(file, "name", *_UNNAMED, warning=True)]
         raw["name"] = Path(file).name.removesuffix(".toml")
+        unnamed = [Finding(file, "name", _UNNAMED, f'name = "{raw["name"]}"', warning=True)]
     if findings:
         return None, findings
     try:

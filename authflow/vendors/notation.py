@@ -45,9 +45,9 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True):
         str, Meta(description="Resolved against base_url (RFC 3986); a placeholder at its start is a URL as it is")
     ]
     method: Annotated[str | None, Meta(description="POST with a body, else GET, unless given")] = None
-    query: Fields = {}
-    headers: Fields = {}
-    cookies: dict[str, Text] = {}
+    query: Annotated[Fields, Meta(description="Added to the URL")] = {}
+    headers: Annotated[Fields, Meta(description="A list sends the header once for each")] = {}
+    cookies: Annotated[dict[str, Text], Meta(description="For the Cookie header, by name")] = {}
     json: Annotated[Any, Meta(description="A JSON body, as a template")] = UNSET
     form: Annotated[Fields | None, Meta(description="An application/x-www-form-urlencoded body")] = None
     text: Annotated[str | None, Meta(description="Any other body, as text")] = None
@@ -60,23 +60,23 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True):
 class PublicRequest(Struct, forbid_unknown_fields=True, frozen=True):
     """A pattern for requests of the caller's that need no token."""
 
-    method: str | None = None
+    method: Annotated[str | None, Meta(description="Left out: any")] = None
     path: Annotated[str | None, Meta(description="Resolved against base_url")] = None
-    query: Fields = {}
-    headers: Fields = {}
-    json: Any = UNSET
+    query: Annotated[Fields, Meta(description="What the query must hold")] = {}
+    headers: Annotated[Fields, Meta(description="What the headers must hold")] = {}
+    json: Annotated[Any, Meta(description="What a JSON body must hold")] = UNSET
 
 
 class Pattern(Struct, forbid_unknown_fields=True, frozen=True):
     """What an answer must look like; all that is named must fit."""
 
-    status: int | list[int] | None = None
-    headers: Fields = {}
-    cookies: dict[str, Text] = {}
+    status: Annotated[int | list[int] | None, Meta(description="Left out: any")] = None
+    headers: Annotated[Fields, Meta(description="By name, in any case")] = {}
+    cookies: Annotated[dict[str, Text], Meta(description="What Set-Cookie sets, by name")] = {}
     challenge: Annotated[dict[str, Text], Meta(description="A challenge in WWW-Authenticate (RFC 9110 §11.6.1)")] = {}
-    json: Any = UNSET
-    form: Fields | None = None
-    text: str | None = None
+    json: Annotated[Any, Meta(description="What a JSON body must hold; further keys are ignored")] = UNSET
+    form: Annotated[Fields | None, Meta(description="What a form-encoded body must hold")] = None
+    text: Annotated[str | None, Meta(description="The whole body; {_} stands for any part of it")] = None
     again: Annotated[
         int | float | str | None, Meta(description='Not done yet: repeat after so long; "+5s" lengthens; at least 1 s')
     ] = None
@@ -92,7 +92,7 @@ Outcomes = dict[str, Pattern | list[Pattern]]
 class Exchange(Struct, forbid_unknown_fields=True, frozen=True):
     """A request, and the patterns that name its answer; the first that fits wins."""
 
-    request: Request
+    request: Annotated[Request, Meta(description="What is sent")]
     answers: Annotated[Outcomes | str, Meta(description="Patterns by outcome, or the exchange whose answers these are")]
     redirects: Annotated[bool, Meta(description="May redirects be followed, within the declared origins?")] = False
 
@@ -100,12 +100,12 @@ class Exchange(Struct, forbid_unknown_fields=True, frozen=True):
 class Presented(Struct, forbid_unknown_fields=True, frozen=True):
     """What a state lays over the caller's own requests."""
 
-    headers: Fields = {}
-    cookies: dict[str, Text] = {}
-    query: Fields = {}
-    basic: tuple[str, str] | None = None
-    json: dict[str, Any] | None = None
-    form: Fields = {}
+    headers: Annotated[Fields, Meta(description="Put in the place of the caller's own of that name")] = {}
+    cookies: Annotated[dict[str, Text], Meta(description="Put in the place of the caller's own of that name")] = {}
+    query: Annotated[Fields, Meta(description="Put in the place of the caller's own of that name")] = {}
+    basic: Annotated[tuple[str, str] | None, Meta(description="User and password for HTTP Basic (RFC 7617)")] = None
+    json: Annotated[dict[str, Any] | None, Meta(description="Laid over the caller's JSON body")] = None
+    form: Annotated[Fields, Meta(description="Laid over the caller's form")] = {}
 
 
 class State(Struct, frozen=True):
@@ -128,7 +128,7 @@ class Origins(Struct, forbid_unknown_fields=True, frozen=True):
 class Expiry(Struct, forbid_unknown_fields=True, frozen=True):
     """Expiry where the answers tell none: seconds, "12h", or a setting in a placeholder."""
 
-    lifetime: int | float | str | None = None
+    lifetime: Annotated[int | float | str | None, Meta(description="From the login on")] = None
     idle: Annotated[int | float | str | None, Meta(description="From the last good use")] = None
     ahead: Annotated[int | float | str | None, Meta(description="Renew within so many of the last seconds only")] = None
 
@@ -136,25 +136,25 @@ class Expiry(Struct, forbid_unknown_fields=True, frozen=True):
 class Verify(Struct, forbid_unknown_fields=True, frozen=True):
     """Verification of JWTs on receipt."""
 
-    jwks_url: str
-    issuer: str | None = None
-    audience: str | list[str] | None = None
+    jwks_url: Annotated[str, Meta(description="Where the vendor publishes its keys (RFC 7517)")]
+    issuer: Annotated[str | None, Meta(description="What iss must be")] = None
+    audience: Annotated[str | list[str] | None, Meta(description="What aud must hold one of")] = None
 
 
 class Rewrite(Struct, forbid_unknown_fields=True, frozen=True, rename={"source": "from", "target": "to"}):
     """A URL of the caller's that lives elsewhere."""
 
-    source: str
-    target: str
+    source: Annotated[str, Meta(description="The caller's URL, resolved against base_url")]
+    target: Annotated[str, Meta(description="Where it is sent instead, resolved against base_url")]
 
 
 class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     """A vendor: how to log in, how to stay logged in, and what a request must carry."""
 
     name: Annotated[str, Meta(description="Unique; letters, digits, - and _")] = ""
-    title: str = ""
+    title: Annotated[str, Meta(description="What people call it, in messages")] = ""
     extends: Annotated[str | None, Meta(description="The preset that lies under this file")] = None
-    base_url: str | None = None
+    base_url: Annotated[str | None, Meta(description="Where the vendor lives; left out: the user says it")] = None
     start: Annotated[str | None, Meta(description="The state of a session that has nothing yet")] = None
     identity: Annotated[
         list[str] | None, Meta(description="The credentials that say whose login it is; left out: all of them")
@@ -170,21 +170,25 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     on_logout: Annotated[str | None, Meta(description="The exchange that tells the vendor")] = None
     vary: Annotated[list[str], Meta(description="Values that tell grants apart")] = []
     shown: Annotated[list[str], Meta(description="Captured values that the caller may ask for: session.values()")] = []
-    settings: dict[str, Input] = {}
-    credentials: dict[str, Input] = {}
+    settings: Annotated[dict[str, Input], Meta(description="What the user gives, by name")] = {}
+    credentials: Annotated[dict[str, Input], Meta(description="What says and proves who the user is, by name")] = {}
     headers: Annotated[Fields, Meta(description="Go with every exchange and presentation")] = {}
     derive: Annotated[dict[str, dict[str, Any]], Meta(description="name = { function = argument }")] = {}
-    origins: Origins = field(default_factory=Origins)
-    expiry: Expiry = field(default_factory=Expiry)
-    verify: Verify | None = None
-    exchanges: dict[str, Exchange] = {}
-    states: dict[str, State] = {}
+    origins: Annotated[Origins, Meta(description="Other servers that belong to the vendor")] = field(
+        default_factory=Origins
+    )
+    expiry: Annotated[Expiry, Meta(description="When a token ends where no answer says it")] = field(
+        default_factory=Expiry
+    )
+    verify: Annotated[Verify | None, Meta(description="Checks JWTs against the vendor's keys")] = None
+    exchanges: Annotated[dict[str, Exchange], Meta(description="Requests of the login and their answers, by name")] = {}
+    states: Annotated[dict[str, State], Meta(description="Where a session can be, by name")] = {}
     answers: Annotated[Outcomes | None, Meta(description="Events that answers to the caller's requests can be")] = None
     keep: Annotated[
         list[Pattern], Meta(description="What good answers bring anew: read from each, and nothing is sent again")
     ] = []
     public: Annotated[list[PublicRequest], Meta(description="Requests that are sent without credential")] = []
-    rewrites: list[Rewrite] = []
+    rewrites: Annotated[list[Rewrite], Meta(description="URLs of the caller's that live elsewhere")] = []
 
 
 # --- findings ---------------------------------------------------------------------------------------------------------

@@ -24,14 +24,26 @@ def schema() -> dict[str, Any]:
     definitions = {name: _for_toml(definition) for name, definition in definitions.items()}
     for name in _BEGUN:
         del definitions[name]["required"]
+    for definition in definitions.values():
+        for part in definition["properties"].values():
+            _leave_open(part)
     definitions["State"]["additionalProperties"] = {"type": "string", "description": "The state that follows"}
     definitions["VendorFile"]["properties"]["extends"]["enum"] = preset_names()
+    definitions["Anything"] = {"additionalProperties": {"$ref": "#/$defs/Anything"}}
     return {"$schema": DIALECT, "title": "An authflow vendor file", "$ref": top["$ref"], "$defs": definitions}
 
 
 def schema_text() -> str:
     """The schema as it is shipped: `vendor.schema.json`."""
     return msgspec.json.format(msgspec.json.encode(schema()), indent=1).decode() + "\n"
+
+
+def _leave_open(part: dict[str, Any]) -> None:
+    """A table in which anything may stand says so: a strict editor takes silence for a no."""
+    if not part.keys() & {"$ref", "anyOf", "enum", "type"} or part.get("type") == "object":
+        inner = part.setdefault("additionalProperties", {"$ref": "#/$defs/Anything"})
+        if isinstance(inner, dict):
+            _leave_open(inner)
 
 
 def _for_toml(part: Any) -> Any:

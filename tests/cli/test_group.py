@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+from authflow import plugins
 from authflow.cli import group as cli
 from authflow.vendors import schema
 from authflow.vendors.extends import preset_names
@@ -122,6 +124,33 @@ def test_a_name_that_no_plugin_brings_is_a_finding() -> None:
     assert (done.exit_code, "did you mean 'supplier'?" in done.stdout) == (1, True)
 
 
+def test_what_only_a_plugins_code_uses_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "signed.toml"
+    file.write_text(
+        'name = "signed"\nextends = "signed"\nbase_url = "https://a.example/"\nidentity = ["key_id"]\n'
+        "[credentials]\nkey_id = {}\nkey = { secret = true }\n"
+    )
+    module = tmp_path / "signing.py"
+    module.write_text(
+        "import authflow\n\n\n@authflow.hookimpl\ndef authflow_sign(vendor, request, values):\n    return None\n"
+    )
+    assert "used nowhere" in run("check", str(file)).stdout
+    try:
+        assert "used nowhere" not in run("check", str(file), "--plugin", str(module)).stdout
+    finally:
+        plugins.manager().unregister(name=str(module))
+
+
+def test_a_finding_below_a_name_with_a_dot_has_its_own_line(tmp_path: Path) -> None:
+    file = tmp_path / "dots.toml"
+    file.write_text(
+        'name = "dots"\nextends = "relogin"\nbase_url = "https://a.example/"\n'
+        '[exchanges.login]\nrequest.url = "x"\n[exchanges.login.request.json]\n'
+        '"a.b" = "{username}"\n"a.c" = "{passwrod}"\n[exchanges.login.answers.granted.json]\nt = "{access}"\n'
+    )
+    assert f"{file}:8:exchanges.login.request.json.a.c: unknown value 'passwrod'" in run("check", str(file)).stdout
+
+
 # --- schema -----------------------------------------------------------------------------------------------------------
 
 FILES = sorted([*ROOT.glob("plugins/*/*/*.toml"), *ROOT.glob("authflow/vendors/presets/*.toml")])
@@ -140,6 +169,47 @@ def test_the_shipped_schema_is_what_the_classes_say() -> None:
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(schema.schema())
+
+
+def test_the_schema_describes_every_property_and_says_what_else_may_stand_there() -> None:
+    silent = []
+
+    def walk(part: Any, path: str) -> None:
+        if isinstance(part, dict):
+            silent.extend(
+                f"{path}.{name}" for name, each in part.get("properties", {}).items() if not each.get("description")
+            )
+            if part.get("type") == "object" and "additionalProperties" not in part:
+                silent.append(path)
+            for key, inner in part.items():
+                walk(inner, f"{path}.{key}")
+
+    walk(schema.schema(), "")
+    assert silent == []
+
+
+def test_a_strict_editor_warns_of_nothing_in_a_right_file(tmp_path: Path) -> None:
+    tombi = shutil.which("tombi", path=str(Path(sys.executable).parent)) or shutil.which("tombi")
+    if tombi is None:
+        pytest.skip("tombi, an editor's language server for TOML, is not installed")
+    (tmp_path / "vendor.schema.json").write_text(schema.schema_text())
+    settings = (
+        "schema = { strict = true, catalog = { paths = [] } }\n"
+        'schemas = [{ path = "vendor.schema.json", include = ["*.toml"] }]\n'
+    )
+    (tmp_path / "tombi.toml").write_text(settings)
+    right = [*FILES, *ROOT.glob("tests/testing/vendors/*.toml")]
+    for number, path in enumerate(right):
+        (tmp_path / f"{number}-{path.name}").write_bytes(path.read_bytes())
+    (tmp_path / "wrong.toml").write_text('base_ulr = "https://a.example/"\n')
+
+    def lint(*files: str) -> subprocess.CompletedProcess[str]:
+        command = [tombi, "lint", "--offline", "--error-on-warnings", *files]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    done = lint(*sorted(path.name for path in tmp_path.glob("[0-9]*.toml")))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lint("wrong.toml").returncode != 0
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

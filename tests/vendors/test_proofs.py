@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from authflow.errors import VendorFileError
+from authflow.vendors import UNUSED
 from authflow.vendors.loading import load
 from tests.broken_vendors import BASE, CASES
 
@@ -252,7 +253,7 @@ def test_a_base_url_that_the_user_gives() -> None:
         (
             "host = {",
             "region = {}\nhost = {",
-            "settings.region: asked of the user, and used nowhere ({region}, or drop it)",
+            "settings.region: asked of the user, and used nowhere ({region}, or drop it; --plugin FILE, if code uses it)",
         ),
         ("secret = true", "secret = false", "credentials.password: not marked as a secret (secret = true)"),
         (
@@ -302,7 +303,7 @@ def test_users_of_a_shared_store_must_be_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "bare.toml"
     path.write_text(said["bare"])
     assert [str(finding).removeprefix(f"{path}:") for finding in load(path).warnings] == [
-        'name: only the file\'s own: under another name, its tokens are not found (name = "supplier")',
+        'name: only the file\'s own: under another name, its tokens are not found (name = "bare")',
         "identity: nothing tells the users of a shared store apart: they must say AuthSession(identity=…)",
     ]
     assert load({**tomllib.loads(said["bare"]), "name": "bare", "identity": []}).warnings == ()
@@ -353,6 +354,80 @@ CLIENT = {"name": "a", "extends": "client-credentials", "base_url": "https://a.e
 def test_a_likely_mistake_is_a_warning(more: Any, key: str, reason: str) -> None:
     warnings = [finding for finding in load({**CLIENT, **more}).warnings if reason in finding.reason]
     assert [finding.key for finding in warnings] == [key]
+
+
+USER = {"name": "u", "extends": "relogin", "base_url": "https://a.example/"}
+WORD = {"url": "login", "json": {"u": "{username}", "p": "{password}"}}
+DENIED = {"status": 400, "json": {"code": "BAD_PASSWORD"}}
+RENEWED = {"url": "renew", "json": {"t": "{refresh}"}}
+GRANTED = {"json": {"t": "{access}", "r": "{refresh}"}}
+
+
+def taking_over(denied: Any, renew: Any = RENEWED) -> dict[str, Any]:
+    login = {"request": WORD, "answers": {"granted": GRANTED, "denied": denied}}
+    return {
+        **USER,
+        "extends": "password",
+        "exchanges": {"login": login, "refresh": {"request": renew, "answers": "login"}},
+    }
+
+
+def stepping(**asked: Any) -> dict[str, Any]:
+    """A login in two steps."""
+    begin = {
+        "request": WORD,
+        "answers": {"asked": {"json": {"ticket": "{ticket}", **asked}}, "denied": {"status": 401}},
+    }
+    finish = {"request": {"url": "f", "json": {"t": "{ticket}"}}, "answers": {"granted": GRANTED}}
+    states = {
+        "signed_out": {"send": "begin", "asked": "b", "denied": "refused"},
+        "b": {"send": "finish", "granted": "signed_in"},
+    }
+    return {**USER, "exchanges": {"begin": begin, "finish": finish}, "states": states}
+
+
+@pytest.mark.parametrize(
+    ("raw", "warned"),
+    [
+        (taking_over(DENIED), [("exchanges.refresh.answers", "denied is taken over from login")]),
+        (taking_over([DENIED, {"status": 401}]), []),
+        (taking_over({"status": 400, "json": {"message": "{reason?}"}}), []),
+        (taking_over(DENIED, {"url": "r", "form": {"grant_type": "refresh_token", "t": "{refresh}"}}), []),
+        (stepping(life="{expires_in:int}"), [("exchanges.begin.answers.asked", "{expires_in} reaches no request")]),
+        (stepping(life="{patience:int}"), []),
+        ({**CLIENT, "expiry": {"lifetime": 1}}, [("expiry.lifetime", "over before a request has carried")]),
+        ({**CLIENT, "expiry": {"lifetime": 1_900_000_000}}, [("expiry.lifetime", "no token lives so long")]),
+        ({**CLIENT, "expiry": {"lifetime": "1h", "ahead": "1h"}}, [("expiry.ahead", "the token is never fresh")]),
+        ({**CLIENT, "expiry": {"lifetime": "1h", "ahead": 20}}, []),
+        ({**CLIENT, "expiry": {"idle": "5m"}}, []),
+        (
+            {
+                **CLIENT,
+                "credentials": {"private_key_id": {}, "token_name": {}},
+                "headers": {"X": "{private_key_id}", "Y": "{token_name}"},
+            },
+            [],
+        ),
+        (
+            {**CLIENT, "credentials": {"api_token": {}}, "headers": {"X": "{api_token}"}},
+            [("credentials.api_token", "not marked as a secret")],
+        ),
+        (
+            {
+                **USER,
+                "insecure_url": True,
+                "exchanges": {
+                    "login": {"request": {**WORD, "query": {"k": "{password}"}}, "answers": {"granted": GRANTED}}
+                },
+            },
+            [],
+        ),
+    ],
+)
+def test_what_is_a_mistake_and_what_only_looks_like_one(raw: Any, warned: list[tuple[str, str]]) -> None:
+    found = [finding for finding in load(raw).warnings if finding.reason != UNUSED]
+    assert [finding.key for finding in found] == [key for key, _ in warned]
+    assert all(reason in finding.reason for finding, (_, reason) in zip(found, warned, strict=True))
 
 
 def test_an_input_of_a_default_is_used() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from msgspec import UNSET
 
@@ -16,9 +16,14 @@ from authflow.vendors.proofs.places import closure, warning, written
 from authflow.vendors.proofs.safe import secrets_in_urls
 from authflow.vendors.vendor import Vendor, seconds
 
+#: What a plugin's hook may use all the same.
+UNUSED: Final = "asked of the user, and used nowhere"
 #: A login every so many seconds is much, where nothing renews the token.
 SHORT: Final = 600.0
-_SECRETIVE: Final = re.compile(r"passw|secret|token|api_?key|private|otp|pin$", re.I)
+_SECRETIVE: Final = re.compile(r"(passw\w*|secret|token|api_?key|private_?key|otp|pin)$", re.I)
+#: Shorter, and a token is over before a request has carried it; longer, and seconds were hardly meant.
+SHORTEST: Final = 5.0
+LONGEST: Final = 10 * 365 * 86400.0
 
 
 def check(vendor: Vendor) -> Iterator[Finding]:
@@ -26,6 +31,8 @@ def check(vendor: Vendor) -> Iterator[Finding]:
     yield from _unused(vendor)
     yield from _secrets(vendor)
     yield from _renewal(vendor)
+    yield from _expiry(vendor)
+    yield from _narrowed(vendor)
     yield from _grants(vendor)
     yield from _given_away(vendor)
     yield from _identity(vendor)
@@ -78,7 +85,7 @@ def _unused(vendor: Vendor) -> Iterator[Finding]:
     for name, entry in vendor.inputs.items():
         if name not in mentioned and name not in vendor.vary and not entry.optional and name != "base_url":
             kind = "credentials" if name in vendor.credentials else "settings"
-            yield warning(vendor, f"{kind}.{name}", "asked of the user, and used nowhere", f"{{{name}}}, or drop it")
+            yield warning(vendor, f"{kind}.{name}", UNUSED, f"{{{name}}}, or drop it; --plugin FILE, if code uses it")
     for name in vendor.derive:
         if name not in mentioned:
             yield warning(vendor, f"derive.{name}", "used nowhere", f"{{{name}}}, or drop it")
@@ -88,11 +95,11 @@ def _secrets(vendor: Vendor) -> Iterator[Finding]:
     for name, entry in vendor.credentials.items():
         if _SECRETIVE.search(name) and not entry.secret:
             yield warning(vendor, f"credentials.{name}", "not marked as a secret", "secret = true")
-    told = list(secrets_in_urls(vendor)) if vendor.insecure_url else []
-    for key, name in told:
-        reason = f"the secret {name} stands in a URL, where logs and proxies see it"
-        yield warning(vendor, key, reason, "a header, if the vendor takes one")
-    if vendor.insecure_url and not told:
+    captured = any(
+        item.request.url is not None and item.request.url.starts_with_placeholder
+        for item in vendor.flow.exchanges.values()
+    )
+    if vendor.insecure_url and not captured and not any(secrets_in_urls(vendor)):
         yield warning(vendor, "insecure_url", "no secret stands in a URL", "drop it")
     trusted = {_origin(url.literal_origin()) for url in (vendor.base_url, *vendor.present_origins)}
     for index, rewrite in enumerate(vendor.rewrites):
@@ -124,6 +131,59 @@ def _grants(vendor: Vendor) -> Iterator[Finding]:
         yield warning(vendor, key, "the login carries no credential", hint)
 
 
+def _expiry(vendor: Vendor) -> Iterator[Finding]:
+    """An end that outlives every request, or that none ever reaches."""
+    for name in ("lifetime", "idle"):
+        length = literal_seconds(getattr(vendor, name))
+        if length is not None and not SHORTEST <= length <= LONGEST:
+            over = "over before a request has carried the token" if length < SHORTEST else "no token lives so long"
+            yield warning(vendor, f"expiry.{name}", f"{length:g} s: {over}", f'seconds, or {name} = "12h"')
+    lifetime, ahead = literal_seconds(vendor.lifetime), literal_seconds(vendor.ahead)
+    if lifetime is not None and ahead is not None and ahead >= lifetime:
+        yield warning(vendor, "expiry.ahead", "as long as the lifetime: the token is never fresh", "a few seconds")
+    states = vendor.flow.states
+    for state in [state for state in states.values() if isinstance(state, Sending)]:
+        for outcome, after in state.next.items():
+            follows = states.get(after)
+            if not isinstance(follows, Sending) or not _brings(vendor, follows.send, "access"):
+                continue
+            for name in ("expires_in", "expires_at"):
+                if _brings(vendor, state.send, name, outcome) and not _brings(vendor, state.send, "access", outcome):
+                    key = f"exchanges.{state.send}.answers.{outcome}"
+                    reason = f"{{{name}}} reaches no request: {follows.send} brings the token, and its end"
+                    yield warning(vendor, key, reason, "another name, or {_}")
+
+
+def _brings(vendor: Vendor, exchange: str, name: str, outcome: str | None = None) -> bool:
+    rows = vendor.flow.exchanges[exchange].answers
+    return any(name in row.may_capture for known, row in rows if outcome in (None, known))
+
+
+def _narrowed(vendor: Vendor) -> Iterator[Finding]:
+    """`answers = "x"` takes over how x is refused; where that is told by more than a status, this is hardly told so."""
+    raw = vendor.raw.get("exchanges", {})
+    for name, exchange in vendor.flow.exchanges.items():
+        other = raw[name].get("answers")
+        if not isinstance(other, str) or any(key == "grant_type" for key, _ in exchange.request.form or ()):
+            continue
+        answers = raw[other].get("answers")
+        for outcome in refusals(exchange) if isinstance(answers, Mapping) else ():
+            rows = answers.get(outcome, ())
+            if all(_says_more(row) for row in ([rows] if isinstance(rows, Mapping) else rows)):
+                reason = f"{outcome} is taken over from {other}, which tells it by more than a status"
+                hint = f"exchanges.{name}.answers with a {outcome} of its own"
+                yield warning(vendor, f"exchanges.{name}.answers", reason, hint)
+
+
+def _says_more(row: Any) -> bool:
+    """Does a pattern hold a literal beside its status?"""
+    if isinstance(row, Mapping):
+        return any(_says_more(item) for key, item in row.items() if key != "status")
+    if isinstance(row, list):
+        return any(map(_says_more, row))
+    return not (isinstance(row, str) and re.fullmatch(r"\{[^{}]*\}", row))
+
+
 def _given_away(vendor: Vendor) -> Iterator[Finding]:
     if vendor.lifetime is not None and vendor.idle is not None:
         yield warning(vendor, "expiry.idle", "where a lifetime is known, idle says nothing", "keep one of them")
@@ -146,15 +206,15 @@ def _renewal(vendor: Vendor) -> Iterator[Finding]:
             yield warning(vendor, key, "a refused refresh has no pattern", hint)
     if any(_renews(exchange) for exchange in flow.exchanges.values()):
         return
-    for key, template in (("expiry.lifetime", vendor.lifetime), ("expiry.idle", vendor.idle)):
-        lifetime = literal_seconds(template)
-        if lifetime is not None and lifetime < SHORT:
-            reason = f"nothing renews the token, so there is a login every {lifetime:g} s"
-            yield warning(vendor, key, reason, "an exchange that sends {refresh}, or a longer lifetime")
+    lifetime = literal_seconds(vendor.lifetime)
+    if lifetime is not None and SHORTEST <= lifetime < SHORT:
+        reason = f"nothing renews the token, so there is a login every {lifetime:g} s"
+        yield warning(vendor, "expiry.lifetime", reason, "an exchange that sends {refresh}, or a longer lifetime")
     for state in flow.states.values():
         if not isinstance(state, Presenting) or EXPIRED in state.next or not _may_expire(vendor):
             continue
-        if "access" in closure(vendor, [placeholder.name for placeholder in state.present.placeholders()]):
+        shown = [placeholder.name for placeholder in state.present.placeholders() if not placeholder.optional]
+        if "access" in closure(vendor, shown):
             reason = "the token can run out here, and nothing says what then"
             yield warning(vendor, f"states.{state.name}", reason, 'expired = "…"')
 
