@@ -182,6 +182,17 @@ FUNCTION_ROWS: Mapping[str, tuple[str, str]] = {
         'x = { now = "iso8601" }',
     ),
     "uuid4": ("a random UUID (RFC 9562)", 'x = { uuid4 = "" }'),
+    "pbkdf2": (
+        "a key from a password (RFC 8018); `iterations`, `length`, `digest`, `encoding`",
+        'x = { pbkdf2 = { password = "{password}", salt = "{username}", iterations = 1000 } }',
+    ),
+    "rsa": (
+        "a message under a public key in PEM form (RFC 8017); `padding` is oaep or pkcs1",
+        'x = { rsa = { key = "{username}", message = "{password}" } }',
+    ),
+    "fingerprint": ("a public key's or certificate's digest", 'x = { fingerprint = { key = "{username}" } }'),
+    "upper": ("the text in capitals", 'x = { upper = "{username}" }'),
+    "lower": ("the text in small letters", 'x = { lower = "{username}" }'),
     "totp": ("a one-time code (RFC 6238) from a base32 secret", 'x = { totp = "{password}" }'),
     "random": ("so many random bytes, in hex unless told", "x = { random = 16 }"),
 }
