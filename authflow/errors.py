@@ -95,6 +95,9 @@ class VendorUnavailable(AuthFlowError):
 class VendorAnswerError(AuthFlowError):
     """An answer that the vendor file does not foresee, shown with every secret masked."""
 
+    #: An error's status, a redirect, a page for people: nothing was granted, and no refresh token was used up.
+    grants_nothing = False
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -44,6 +44,8 @@ def no_answer(error: BaseException, deadline: Deadline | None = None, *, sent: b
     if deadline is not None and deadline.cut:
         return NoAnswer("the answer took too long", sent=sent)
     kind, system = type(error).__name__, ""
+    if isinstance(error, ImportError) or "Missing dependencies" in str(error):
+        return NoAnswer(f"{kind}: {error}", sent=False)
     if "Proxy" in kind and (said := re.search(r"(?:failed: |^)([345]\d\d)\b", str(error))):
         system = f"status {said[1]}"
     cause: BaseException | None = error

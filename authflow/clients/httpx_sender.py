@@ -34,10 +34,11 @@ class HttpxSender:
             checks = proxied or request.url.startswith("https:")
             try:
                 checked = trusted(self._library.create_ssl_context) if checks else NOBODY
-            except OSError as error:
+                client = self._library.Client(verify=checked, trust_env=proxied)
+            except (OSError, ImportError, ValueError) as error:  # no certificates there, no package for such a proxy
                 unread = no_answer(error, deadline, sent=False)
             else:
-                with self._library.Client(verify=checked, trust_env=proxied) as client:
+                with client:
                     return self._send(client, request, timeout, deadline)
         raise unread
 

@@ -50,12 +50,14 @@ class RequestsSender:
         except errors.SSLError as error:
             # A connection that breaks off may have carried the request; a certificate that fails has carried nothing.
             lost = no_answer(error, deadline, sent="SSLEOFError" in repr(error))
-        except (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL) as error:
+        except (errors.ConnectTimeout, errors.ProxyError, errors.InvalidURL, errors.InvalidSchema) as error:
             lost = no_answer(error, deadline, sent=False)
         except errors.ConnectionError as error:
             lost = no_answer(error, deadline, sent=not _never_connected(error))
         except (errors.RequestException, library.packages.urllib3.exceptions.HTTPError, RecursionError) as error:
             lost = no_answer(error, deadline, sent=True)
+        except (OSError, ImportError) as error:  # no file of certificates there, no package for such a proxy
+            lost = no_answer(error, deadline, sent=deadline.watches)
         raise lost
 
 

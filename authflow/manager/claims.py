@@ -47,7 +47,7 @@ class Claims:
         return f"<Claims of {self.vendor.name}>"
 
     def record(self, key: str, data: bytes) -> tuple[Record | None, Record]:
-        """The record that may be used, or None; and what of it is anybody's: its list of slots, a mark."""
+        """The record that may be used, or None; and what of it is anybody's: its slots, the tokens that are used up."""
         start = Record(self.vendor.flow.start)
         try:
             record = Record.from_bytes(data)
@@ -55,7 +55,7 @@ class Claims:
         except ValueError as error:
             log.warning("%s: a record in the store is replaced (%s): logging in again", self.vendor.name, error)
             return None, start
-        anybodys = start.replace(slots=record.slots, mark=record.mark)
+        anybodys = start.replace(slots=record.slots, mark=record.mark, spent=record.spent)
         captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}
         record = record.replace(captured=captured, signers={})
         if captured and not self.owns(record):
@@ -111,7 +111,7 @@ class Claims:
             raise ValueError("its times are none")
         if not all(_SLOT.fullmatch(slot) for slot in record.slots) or len(record.slots) > MOST_SLOTS:
             raise ValueError("its slots are none")
-        if not _HASH.fullmatch(record.mark) or not _HASH.fullmatch(record.grant):
+        if not all(_HASH.fullmatch(one) for one in (record.mark, record.spent, record.refused_ahead, record.grant)):
             raise ValueError("its hashes are none")
         known = captures(self.vendor)
         if any(name in known and not _fits(self.vendor, name, value) for name, value in record.captured.items()):

@@ -89,7 +89,9 @@ class ExchangeSender:
         if outcome is None:
             shown = describe(answer, values.secrets, keys_read(exchange))
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
-            raise VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
+            unfit = VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
+            unfit.grants_nothing = answer.status >= 300 or _is_page(answer)
+            raise unfit
         where["reason"] = reason = masked_reason(outcome, values)
         says = f": {with_code(reason, outcome.code)}" if reason else ""
         if outcome.name == UNAVAILABLE and outcome.wait is None:
@@ -194,6 +196,13 @@ def _hop(exchange: Exchange, request: Request, answer: Answer, values: Values) -
     if answer.status in (307, 308):
         return request.replace(url=url)
     return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
+
+
+def _is_page(answer: Answer) -> bool:
+    """A page for people: a captive portal's, say."""
+    start = answer.content[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    kind = (answer.all("content-type") or ("",))[0].lower()
+    return start.startswith((b"<!doctype html", b"<html")) or ("html" in kind and start[:1] not in (b"{", b"["))
 
 
 def masked_reason(outcome: Outcome, values: Values) -> str:

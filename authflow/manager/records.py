@@ -43,7 +43,9 @@ class Record(Sealed):
     grant        tells grants apart: new whenever an answer brings a token
     key, servers, settings   what it was granted for: its own place, the URLs to which exchanges go, all settings
     owner        which secrets got it: fingerprints by the name of the credential
-    mark         the fingerprint of a refresh token that was sent and may be used up
+    mark         the fingerprint of a refresh token that was sent, as long as nobody knows what became of it
+    spent        that of one which the user gave, and which is used up
+    refused_ahead   that of one which was refused while the token was good: it is tried once more, after the end
     waits_since  since when its state waits
     signers      what signers remember, by name
     slots        the other grants of the account, where `vary` tells several apart; the youngest is last
@@ -64,6 +66,8 @@ class Record(Sealed):
     signers: Mapping[str, Any] = field(default_factory=dict)
     slots: tuple[str, ...] = ()
     unread_end: str = ""
+    spent: str = ""
+    refused_ahead: str = ""
 
     def __repr__(self) -> str:
         return f"<Record {self.state}, expires {self.expires_at}>"
@@ -162,6 +166,8 @@ class _Stored(msgspec.Struct):
     signers: dict[str, Any] = {}
     slots: tuple[str, ...] = ()
     unread_end: str = ""
+    spent: str = ""
+    refused_ahead: str = ""
 
 
 class _StoredRefusal(msgspec.Struct):

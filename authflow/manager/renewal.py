@@ -66,7 +66,7 @@ class Renewal:
         `account` is the key of the account's own record, where `vary` gives it several: they renew one at a time, and
         heed what was refused to one of them. `restart` logs in from the start, whatever is known. Raises AuthFlowError.
         """
-        account = account or key
+        account, ahead = account or key, event is None and presented is not None and not restart
         with ExitStack() as lock:
             lock.enter_context(self.stored.locked(account, self.timeout))
             deadline = time.monotonic() + self.timeout
@@ -99,7 +99,7 @@ class Renewal:
                             event = None
                 waiting = Waiting(self.vendor, self.sender.environment, self.ask, unlocked)
                 run = Run(self.vendor, self.given, self.stored, self.sender, self.observe, waiting)
-                return run.carry_out(key, kept, (account, shared), deadline, event, restart=restart)
+                return run.carry_out(key, kept, (account, shared), deadline, event, ahead=ahead, restart=restart)
             except Overtaken:
                 if self._serves(kept, presented, deadline):
                     return kept.record

@@ -15,7 +15,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from authflow.errors import ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable
+from authflow.errors import (
+    AuthFlowError,
+    ConfigurationError,
+    CredentialsRefused,
+    StoreError,
+    VendorAnswerError,
+    VendorUnavailable,
+)
 from authflow.manager.advice import misread
 from authflow.manager.claims import Claims
 from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason
@@ -42,10 +49,11 @@ from authflow.vendors import (
     Vendor,
     absorb,
     closure,
+    needs,
+    next_step,
     refusals,
     rotates,
     run,
-    spends_refresh,
 )
 
 log: Final = logging.getLogger("authflow")
@@ -87,13 +95,20 @@ class Run:
         deadline: float,
         event: Outcome | None,
         *,
+        ahead: bool,
         restart: bool,
     ) -> Record:
         """From where `event` leads (None: the clock, or the start) to a state that presents. Raises AuthFlowError."""
         self.key, self.kept, self.deadline = key, kept, deadline
         #: The account's own record: this one, unless `vary` gives the account several.
         self.account, self.shared = account
+        #: A refresh token that was sent, and nobody knows what became of it; one that the user gave, and is used up.
         self.mark = kept.record.mark or self.shared.record.mark
+        self.spent = kept.record.spent or self.shared.record.spent
+        self.refused_ahead = kept.record.refused_ahead
+        now, ends = self.clock(), kept.record.expires_at
+        #: How long the token is good that is renewed ahead of its end, in seconds.
+        self.good_for = ends - now if ahead and ends is not None else 0.0
         self.grant, self.granted = kept.record.grant, kept.record.settings
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
         self.unread_end = kept.record.unread_end
@@ -127,7 +142,8 @@ class Run:
     def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
         here, last = self.vendor.flow.states[self.kept.record.state], self.last
         names, wait = self.guard.refused(self.values, here if last is None else None)
-        self._keep(state.name, captured)
+        if self.began or not self.insists:  # else a grant that lives is left alone
+            self._keep(state.name, captured)
         values = self.values.with_captured(captured)
         if last is None:
             reason = masked_reason(Outcome("", {**captured}), values)
@@ -166,7 +182,7 @@ class Run:
                 self.deadline = self.waiting.wait(step, self.deadline)
             elif since is None or step.state != state:
                 since = self.waits_since = None
-                if step.captured != captured:
+                if step.captured != captured and (self.began or not self.insists):
                     self._keep(state, step.captured)
                 self.waiting.enter(step, self.values.with_captured(step.captured))
             captured = step.captured
@@ -214,12 +230,17 @@ class Run:
             settings=self.granted or self.claims.identity.settings,
             owner=self._owner() if captured else {},
             mark=self.mark,
+            spent=self.spent,
+            refused_ahead=self.refused_ahead,
             unread_end=self.unread_end,
             waits_since=self.waits_since,
         )
         if (self.kept.foreign or self.shared.foreign) and not self.began:
             self.kept.record = record  # what another secret got stays there until this one has got something too
             return
+        self._store(record)
+
+    def _store(self, record: Record) -> None:
         if self.shared is not self.kept:
             self._list_slot()
         self.stored.keep(self.key, self.kept, record)
@@ -251,41 +272,109 @@ class Run:
             known = {name for name in step.captured if step.captured[name] is not None}
             rested = self.vendor.flow.states[self.kept.record.state]
             self.guard.check(closure(self.vendor, names) - known, self.values, rested)
-        given = self._given_refresh(step)
-        if given and given == self.mark:
-            if state.missing is None and not refusals(step.exchange):
+        return self._refreshed(step, state, origin) if rotates(step.exchange) else self._sent(step, state)
+
+    def _refreshed(self, step: Step, state: Sending, origin: str) -> Outcome:
+        """Send an exchange that may use its refresh token up. The record says so first (its mark), whatever becomes of
+        this process then; and what became of the token is kept as soon as it is known.
+        """
+        self.values = self.values.with_captured(step.captured)
+        refresh, given = self.values.get("refresh"), step.captured.get("refresh") is None
+        if refresh is None:
+            return self._sent(step, state)
+        token = spent_fingerprint(refresh)
+        passes = state.missing is not None or bool(refusals(step.exchange))
+        another = passes and self._leads_on(next_step(state, step.exchange), step.captured)
+        if given and token == self.spent:
+            if not passes:
                 raise self._needs(step.exchange, "a refresh token that is not used up")
             return Outcome(LOST, {})
+        if token == self.mark and another:
+            return self._lost(step, origin, token, given, "it was sent, and nobody kept the answer")
+        if self.good_for > 0 and token == self.refused_ahead:
+            raise self._not_yet(step.exchange)
+        try:
+            self._note(token, self.spent, given)
+        except StoreError:  # it is not sent
+            self.stored.unsaved.pop(self.key, None)
+            raise
         try:
             outcome = self._sent(step, state)
-        except VendorAnswerError:
-            if rotates(step.exchange):
-                self._spend(given or self.mark)
-                self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
+        except AuthFlowError as error:
+            if not isinstance(error, AnswerLost | VendorAnswerError) or getattr(error, "grants_nothing", False):
+                self._note("", self.spent, given)
+                raise
+            if not another:  # nothing is lost by sending it once more
+                raise
+            lost = self._lost(step, origin, token, given, str(error))
+            if isinstance(error, AnswerLost):
+                return lost
             raise
-        if given and ("refresh" in outcome.captured or outcome.name == LOST or outcome.name in refusals(step.exchange)):
-            self._spend(given)
-            if "refresh" not in outcome.captured:  # else what replaces it is kept together with this
-                self._keep(origin, step.captured)
+        refused = outcome.name in refusals(step.exchange)
+        if refused and self.good_for > 0:
+            self.refused_ahead = token
+            self._note("", self.spent, given)
+            raise self._not_yet(step.exchange)
+        spent = token if given and (refused or "refresh" in outcome.captured) else self.spent
+        if "access" in outcome.captured:  # it is kept together with what the answer brought
+            self.mark, self.spent = "", spent
+            self._note_shared(given)
+        else:
+            self._note("", spent, given)
         return outcome
 
-    def _spend(self, given: str) -> None:
-        """Note that a refresh token which the user gave is used up, for all grants of the account."""
-        self.mark = given
-        if self.shared is not self.kept and given != self.shared.record.mark:
-            self._share(self.shared.record.replace(mark=given))
+    def _not_yet(self, exchange: Exchange) -> VendorUnavailable:
+        message = f"{self.vendor.title}: {exchange.name} was refused ahead of time, and is tried once more at the end"
+        return VendorUnavailable(message, vendor=self.vendor.name, exchange=exchange.name, retry_after=self.good_for)
+
+    def _lost(self, step: Step, origin: str, token: str, given: bool, why: str) -> Outcome:
+        log.warning("%s: the refresh token of %s counts as used up: %s", self.vendor.name, step.exchange.name, why)
+        if self.insists:
+            self._note("", token if given else self.spent, given)
+        else:
+            self.mark, self.spent = "", token if given else self.spent
+            self._note_shared(given)
+            self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
+        return Outcome(LOST, {})
+
+    def _note(self, mark: str, spent: str, given: bool) -> None:
+        """Keep what is known of the refresh token, and change nothing else; of one that the user gave, for all grants
+        of the account.
+        """
+        self.mark, self.spent = mark, spent
+        self._note_shared(given)
+        known = self.kept.record.replace(mark=mark, spent=spent, refused_ahead=self.refused_ahead)
+        if not (self.kept.foreign or self.shared.foreign) and known != self.kept.record:
+            self._store(known)
+
+    def _note_shared(self, given: bool) -> None:
+        if given and self.shared is not self.kept:
+            self._share(self.shared.record.replace(mark=self.mark, spent=self.spent))
+
+    def _leads_on(self, name: str, captured: Mapping[str, Any]) -> bool:
+        """Is there a way in from this state, with what the user gave?"""
+        bound = self.values.with_captured(captured).bound
+        for _ in self.vendor.flow.states:
+            state = self.vendor.flow.states[name]
+            if not isinstance(state, Sending):
+                return not isinstance(state, Failing)
+            wanted = needs(self.vendor.flow.exchanges[state.send].request.placeholders())
+            if all(one != "refresh" and (captured.get(one) is not None or one in bound) for one in wanted):
+                return True
+            if state.missing is None:
+                return False
+            name = state.missing
+        return False
 
     def _share(self, record: Record) -> None:
         self.stored.keep(self.account, self.shared, record)
 
     def _sent(self, step: Step, state: Sending) -> Outcome:
         try:
-            return self.exchange(step)
+            return self._tried(step)
         except VendorUnavailable as error:
-            spent = isinstance(error, AnswerLost) and rotates(step.exchange)
-            if spent and (state.missing is not None or refusals(step.exchange)):
-                log.warning("%s: no answer to %s: its refresh token counts as spent", self.vendor.name, error.exchange)
-                return Outcome(LOST, {})
+            if isinstance(error, AnswerLost) and rotates(step.exchange):
+                raise
             if UNAVAILABLE in state.next:
                 return Outcome(UNAVAILABLE, {})
             self._moved(Transition(step.state, UNAVAILABLE, step.state))
@@ -293,18 +382,21 @@ class Run:
         except Unbound as missing:
             raise self._needs(step.exchange, str(missing)) from None
 
+    def _tried(self, step: Step) -> Outcome:
+        """One exchange; tried once more after a 500, where nothing that it sends can be used up."""
+        try:
+            return self.exchange(step)
+        except VendorUnavailable as error:
+            sent = closure(self.vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
+            once = any(entry.once and name in sent for name, entry in self.vendor.credentials.items())
+            if error.status != 500 or error.retry_after is not None or once or rotates(step.exchange):
+                raise
+        return self.exchange(step)
+
     def _needs(self, exchange: Exchange, what: str) -> ConfigurationError:
         why = "its callable gave None" if callable(self.given.get(what)) else "nobody gave it; login() starts anew"
         message = f"{self.vendor.title}: {exchange.name} needs {what}, and {why}"
         return ConfigurationError(message, vendor=self.vendor.name, exchange=exchange.name)
-
-    def _given_refresh(self, step: Step) -> str:
-        """The fingerprint of the refresh token that this exchange spends, if it is one that the user gave."""
-        if step.captured.get("refresh") is not None or not spends_refresh(step.exchange):
-            return ""
-        self.values = self.values.with_captured(step.captured)
-        refresh = self.values.get("refresh")
-        return spent_fingerprint(refresh) if refresh is not None else ""
 
     def exchange(self, step: Step) -> Outcome:
         """One exchange, and the times of the grant that its answer began. Raises AuthFlowError, Unbound."""

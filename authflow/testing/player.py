@@ -72,7 +72,10 @@ class WatchedSender:
             outcome, _ = judge(exchange.answers, answer, values)
             unavailable = answer.status in (408, 425, 429) or answer.status >= 500
             if outcome is not None or not unavailable:
-                watcher.answered(process, key, exchange, values, outcome)
+                plain = answer.status >= 300 or b"<!doctype html" in answer.content
+                watcher.answered(process, key, exchange, values, outcome, plain=plain)
+            elif answer.status == 500:
+                watcher.told_500(process)
         return answer
 
     def _published(self, request: Request) -> Answer:

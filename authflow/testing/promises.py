@@ -19,7 +19,7 @@ from authflow.http import Request, origin_of
 from authflow.manager import Record, presents_at, sends_to
 from authflow.templates import Exchange, Outcome
 from authflow.testing.ledger import ACCESS, REFRESH, Refused
-from authflow.vendors import UNAVAILABLE, Failing, Given, Presenting, Sending, rotates, spends_refresh
+from authflow.vendors import EXPIRED, UNAVAILABLE, Failing, Given, Presenting, Sending, rotates, spends_refresh
 
 if TYPE_CHECKING:
     from authflow.testing.clock import Clock
@@ -113,6 +113,12 @@ class Watcher:
         #: What users gave for a refresh token: a password, whatever it is called.
         self._given = {self.simulator.inputs.get(REFRESH)}
         self._renewal_sends: Counter[Process] = Counter()
+        self._cause: dict[Process, str] = {}
+        self._sent: dict[Process, str] = {}
+        self._ahead: set[str] = set()
+        spends = [spends_refresh(exchange) for exchange in self.vendor.flow.exchanges.values()]
+        #: Is there another way in than a refresh token? Then one is passed over that may be used up.
+        self._another = sum(not one for one in spends) > (self.vendor.on_logout is not None)
 
     def breaks(self, number: int, how: str) -> None:
         line = f"promise {number} ({PROMISES[number]}): {how}"
@@ -150,6 +156,9 @@ class Watcher:
             refresh = None
         if refresh is not None and (refresh in self.spent or refresh in self.unsaved.get(process, ())):
             self.breaks(2, f"{process} sends {exchange} with a refresh token that was replaced, refused or lost")
+        sent = self.vendor.flow.exchanges.get(exchange)
+        if refresh is not None and sent is not None and rotates(sent) and self._another:
+            self._sent[process] = str(refresh)
         if secret:
             self._sent_credentials[process] = secret
             before = self.refusals.get(key)
@@ -209,15 +218,25 @@ class Watcher:
         self._in_flight.pop(key, None)
 
     def answered(
-        self, process: Process, key: str, exchange: Exchange, values: Mapping[str, Any], outcome: Outcome | None
+        self,
+        process: Process,
+        key: str,
+        exchange: Exchange,
+        values: Mapping[str, Any],
+        outcome: Outcome | None,
+        *,
+        plain: bool = False,
     ) -> None:
-        """An answer reached a living process; `outcome` is None where no pattern fits or none came at all."""
+        """An answer reached a living process; `outcome` is None where no pattern fits or none came at all. `plain`: it
+        plainly granted nothing.
+        """
+        self._sent.pop(process, None)
         refresh = values.get(REFRESH)
         name = outcome.name if outcome is not None else "nothing that fits"
         self.tell(f"{process} hears {name} to {exchange.name}")
         if refresh is not None and spends_refresh(exchange):
             if outcome is None:
-                spent = rotates(exchange)
+                spent = rotates(exchange) and self._another and not plain
             elif ACCESS in outcome.captured:
                 spent = outcome.captured.get(REFRESH) not in (None, refresh)
                 if outcome.captured.get(REFRESH) is None:
@@ -227,6 +246,11 @@ class Watcher:
                         believed.discard(str(refresh))
             else:
                 spent = outcome.name != UNAVAILABLE
+                record = self._stored(key)
+                ends = record.expires_at if record is not None else None
+                if spent and self._cause.get(process) == EXPIRED and ends is not None and self.clock() < ends:
+                    spent = str(refresh) in self._ahead
+                    self._ahead.add(str(refresh))
             if spent:
                 self.unsaved.setdefault(process, set()).add(str(refresh))
         if outcome is not None and ACCESS in outcome.captured:
@@ -237,6 +261,11 @@ class Watcher:
             if outcome.captured.get(REFRESH) is not None:
                 self._omitted.pop(process, None)
 
+    def told_500(self, process: Process) -> None:
+        """What a 500 answers may be sent once more."""
+        self._renewal_sends[process] -= 1
+        self._sent.pop(process, None)
+
     def unproved(self, process: Process) -> None:
         """What `process` was granted can be used by nobody: the keys that would prove it cannot be had."""
         self.tell(f"{process} cannot have the vendor's keys")
@@ -246,6 +275,8 @@ class Watcher:
     def moved(self, process: Process, before: str, event: str, after: str) -> None:
         """A renewal of `process` went along an edge of the flow."""
         self.tell(f"{process}: {before} --{event}--> {after}")
+        if isinstance(self.vendor.flow.states[before], Presenting):
+            self._cause[process] = event
         if isinstance(self.vendor.flow.states[after], Failing) and process in self._sent_credentials:
             now, credentials = self.clock(), self._sent_credentials[process]
             before_it = self.refusals.get(self._key(process))
@@ -281,7 +312,8 @@ class Watcher:
         self._keeps_no_credential(process, data, brought)
         before, self._last[key] = self._last.get(key), record
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
-        if had is not None and record.captured.get(REFRESH) is None and had not in self.spent:
+        marked = before is not None and before.mark
+        if had is not None and record.captured.get(REFRESH) is None and had not in self.spent and not marked:
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
@@ -328,6 +360,7 @@ class Watcher:
     def died(self, process: Process) -> None:
         """A process was killed: what it alone knew is gone."""
         self.tell(f"{process} is killed")
+        self.spent |= self.unsaved.get(process, set()) | {self._sent.pop(process, "")} - {""}
         tables: tuple[dict[Process, Any], ...] = (
             self.unsaved,
             self._granted,
