@@ -177,8 +177,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a rotating refresh is sent once more after a 500",
         "manager/run.py",
-        " or once or rotates(step.exchange):\n",
-        " or once:\n",
+        "or once or rotates(step.exchange):",
+        "or once:",
         tests=("tests/manager/test_rotation.py",),
     ),
     Mutant(
