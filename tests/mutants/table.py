@@ -156,6 +156,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "manager/exchanges.py",
         "            unfit.grants_nothing = answer.status >= 300 or _is_page(answer)\n",
         "",
+        vendors=(),
         tests=("tests/manager/test_rotation.py",),
     ),
     Mutant(
@@ -179,6 +180,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "manager/run.py",
         "or once or rotates(step.exchange):",
         "or once:",
+        vendors=(),
         tests=("tests/manager/test_rotation.py",),
     ),
     Mutant(
