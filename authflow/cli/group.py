@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -39,7 +40,7 @@ def _commands() -> click.Group:
     import click
 
     from authflow.cli.exits import MISUSED, REFUSED, UNKEPT, Failed
-    from authflow.cli.front import Front
+    from authflow.cli.front import Front, show_log
     from authflow.cli.options import json_option
     from authflow.cli.verbs import attach
 
@@ -47,9 +48,12 @@ def _commands() -> click.Group:
 
     @click.group(cls=Front, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
     @click.version_option(version("authflow-http"), message="authflow %(version)s")
+    @click.option("-v", "--verbose", is_flag=True, help="Show the log: renewals and state changes, on standard error.")
     @click.pass_context
-    def authflow(context: click.Context) -> None:
+    def authflow(context: click.Context, verbose: bool) -> None:
         """Any vendor's login as a small file, and the token in your own HTTP client."""
+        if verbose:
+            show_log()
         if context.invoked_subcommand is None:
             click.echo(context.get_help())
 
@@ -116,21 +120,33 @@ def _commands() -> click.Group:
 
     @authflow.command(short_help="Draw a vendor's flow.")
     @click.argument("vendor")
-    @click.option("--format", "form", type=click.Choice(["text", "mermaid"]), default="text", help="How to draw it.")
+    @click.option(
+        "--format", "form", type=click.Choice(["text", "mermaid", "svg"]), default="text", help="How to draw it."
+    )
     @click.option("--sequence", is_flag=True, help="The longest walk, instead of the states.")
     @json_option
     def show(vendor: str, form: str, sequence: bool, as_json: bool) -> None:
-        """Draw the flow of VENDOR: an installed vendor, or a path to a vendor file."""
+        """Draw the flow of VENDOR: an installed vendor, a preset, or a path to a vendor file."""
         from authflow import plugins
+        from authflow.cli.scaffold import VENDORS, vendor_file
         from authflow.vendors import drawing as draw
+        from authflow.vendors import load
 
-        found = plugins.find_vendor(vendor)
+        preset = vendor in VENDORS and vendor not in plugins.vendors()
+        found = load(tomllib.loads(vendor_file(vendor, vendor))) if preset else plugins.find_vendor(vendor)
         if as_json:
             print(
                 json.dumps([step._asdict() for step in draw.walk(found)] if sequence else draw.facts(found), indent=1)
             )
             return
 
+        if form == "svg" and not sequence:
+            from authflow.recording import picture
+
+            sys.stdout.write(picture(found.flow, "", f"The flow of {found.title}"))
+            return
+        if form == "svg":
+            raise click.UsageError("--sequence is drawn as text or mermaid")
         pictures = {
             ("text", False): draw.outline,
             ("text", True): draw.story,
@@ -141,14 +157,15 @@ def _commands() -> click.Group:
 
     @authflow.command(short_help="Write the files of a plugin that brings a vendor.")
     @click.argument("name")
+    @click.option("--preset", default="password", show_default=True, help="What the vendor file extends.")
     @click.option("--into", type=click.Path(path_type=Path), help="The new folder (authflow-NAME, here).")
     @json_option
-    def new(name: str, into: Path | None, as_json: bool) -> None:
+    def new(name: str, preset: str, into: Path | None, as_json: bool) -> None:
         """Write the files of a plugin that brings the vendor NAME: they pass check, and their own tests."""
         from authflow.cli.scaffold import files
 
         try:
-            texts = files(name)
+            texts = files(name, preset)
         except ValueError as error:
             raise Failed(str(error), MISUSED) from None
         folder = into or Path(f"authflow-{name}")

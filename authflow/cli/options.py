@@ -42,9 +42,9 @@ store_option = click.option(
 )
 
 
-def _some_time(ctx: click.Context, parameter: click.Parameter, seconds: float) -> float:
+def some_time(ctx: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
     """A span that somebody may want to wait: not nought, not `nan`, no year."""
-    if not 0 < seconds <= LONGEST:
+    if seconds is not None and not 0 < seconds <= LONGEST:
         raise click.BadParameter(f"{seconds:g} is no number of seconds up to {LONGEST}", ctx, parameter)
     return seconds
 
@@ -55,7 +55,7 @@ def account_options(command: F) -> F:
         click.option(
             "--timeout",
             type=float,
-            callback=_some_time,
+            callback=some_time,
             metavar="SECONDS",
             default=30.0,
             show_default=True,

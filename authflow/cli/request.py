@@ -19,13 +19,14 @@ from authflow.cli.accounts import Opened, open_account, read_accounts
 from authflow.cli.desk import Desk, counting
 from authflow.cli.exits import DONE, MISUSED, REFUSED, UNAVAILABLE, UNKEPT, Failed
 from authflow.cli.fetching import Order, Reply, fetch
-from authflow.cli.options import account_options, complete_account, json_option, opened
+from authflow.cli.options import account_options, complete_account, json_option, opened, some_time
 from authflow.errors import AuthFlowError, ConfigurationError, harmless
 from authflow.http import Pairs, folder, origin_of, resolve, without_query
 from authflow.manager import presents_at
 
 #: RFC 9110 §5.6.2: what a method and the name of a header are made of.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+UNAUTHORIZED: Final = 401
 _KINDS: Final = {"data": "application/x-www-form-urlencoded", "document": "application/json"}
 
 
@@ -49,6 +50,7 @@ _KINDS: Final = {"data": "application/x-www-form-urlencoded", "document": "appli
 )
 @click.option("-f", "--fail", is_flag=True, help="Exit code 1 for an answer 4xx, 3 for 5xx; its body is printed.")
 @click.option("--no-follow", is_flag=True, help="Do not follow redirects.")
+@click.option("--max-time", type=float, callback=some_time, metavar="SECONDS", help="How long the request may take.")
 @account_options
 @json_option
 @click.pass_context
@@ -63,6 +65,7 @@ def request(
     output: Path | None,
     fail: bool,
     no_follow: bool,
+    max_time: float | None,
     timeout: float,
     as_json: bool,
     **chosen: Any,
@@ -71,7 +74,8 @@ def request(
     comes.
 
     A URL without scheme and host is taken from the vendor's base URL. Redirects are followed, the token goes to
-    declared origins only. With --json, status, headers and body are printed as one object.
+    declared origins only. With --json, status, headers and body are printed as one object. An answer 401 ends with exit
+    code 1: the vendor refused the token.
     """
     if not _TOKEN.fullmatch(method):
         raise click.UsageError(f"{method!r} is no method")
@@ -88,7 +92,7 @@ def request(
     if relative:
         desk.wait_for(f"Getting a token from {one.vendor.title}", session.token)
         url = resolve(folder(session._manager.grants.current.base_url), url)
-    order = Order(method.upper(), url, pairs, body, not no_follow, timeout)
+    order = Order(method.upper(), url, pairs, body, not no_follow, max_time or timeout)
     what = f"{order.method} {without_query(url)}"
     with contextlib.ExitStack() as stack:
         reply = desk.wait_for(what, lambda: stack.enter_context(fetch(session, order)))
@@ -98,7 +102,7 @@ def request(
             else:
                 _print(reply, sink, include=include, anything=output is not None, count=count)
             sink.flush()
-    context.exit(_code(reply.status) if fail else DONE)
+    context.exit(_code(reply.status) if fail or reply.status == UNAUTHORIZED else DONE)
 
 
 def _code(status: int) -> int:

@@ -1,24 +1,101 @@
 """`authflow new`: the files of a plugin that brings one vendor, to be filled in.
 
-They work as they stand: the vendor file verifies, and the test logs in to a vendor that is simulated from it. Pure: a
-name goes in, file names and texts come out.
+They work as they stand: the vendor file is proved, and the tests send requests to a vendor that is simulated from it.
+`VENDORS` has the vendor file for each preset. Pure: names go in, file names and texts come out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", re.ASCII)
 
 
-def files(name: str) -> Mapping[str, str]:
-    """The plugin's files by their paths below its folder. Raises ValueError for a name that a package cannot have."""
+def files(name: str, preset: str = "password") -> Mapping[str, str]:
+    """The plugin's files by their paths below its folder.
+
+    Raises ValueError for a name that a package cannot have, and for an unknown preset.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a plugin: lower-case letters, digits and -, such as acme-cloud")
-    slots = {"@name@": name, "@package@": f"authflow_{name.replace('-', '_')}"}
-    return {_filled(path, slots): _filled(text, slots) for path, text in _FILES.items()}
+    if preset not in VENDORS:
+        raise ValueError(f"{preset!r} is no preset: there are {', '.join(VENDORS)}")
+    slots = {"@name@": name, "@package@": f"authflow_{name.replace('-', '_')}", "@secret@": VENDORS[preset].secret}
+    texts = {**_FILES, "@package@/@name@.toml": vendor_file(name, preset)}
+    if not VENDORS[preset].secret:
+        texts[_TESTS] = texts[_TESTS].partition("\n\ndef test_a_wrong")[0]
+    return {_filled(path, slots): _filled(text, slots) for path, text in texts.items()}
+
+
+def vendor_file(name: str, preset: str) -> str:
+    """The shortest vendor file on a preset that is whole."""
+    return f'{_HEAD}name = "{name}"\ntitle = "{name}"\nextends = "{preset}"\n{VENDORS[preset].top}{_HOST}{VENDORS[preset].rest}'
+
+
+class _Vendor(NamedTuple):
+    """What a file on a preset must say beside its address; and the credential that the test of a refusal gets wrong."""
+
+    secret: str
+    rest: str = ""
+    top: str = ""
+
+
+_HEAD: Final = """\
+# The login as the vendor's documentation tells it. `authflow check` says what does not fit, `authflow show` draws it.
+"""
+_HOST: Final = """\
+base_url = "https://{host}/"
+
+[settings]
+host = { default = "api.example" }      # TODO: where the vendor lives
+"""
+_TOKEN_URL: Final = 'token_url = { default = "oauth/token" }  # TODO: relative to base_url, or a whole URL\n'
+_LOGIN: Final = """
+[exchanges.login]
+request = { url = "login", json = { username = "{username}", password = "{password}" } }
+answers.granted.json = { access_token = "{access}", expires_in = "{expires_in:int?}" }
+"""
+#: preset → the rest of its file
+VENDORS: Final[Mapping[str, _Vendor]] = {
+    "password": _Vendor(
+        "password",
+        _LOGIN.replace('"{access}",', '"{access}", refresh_token = "{refresh}",')
+        + """
+[exchanges.refresh]
+request = { url = "refresh", json = { refresh_token = "{refresh}" } }
+answers.granted.json = { access_token = "{access}", refresh_token = "{refresh?}", expires_in = "{expires_in:int?}" }
+""",
+    ),
+    "relogin": _Vendor("password", _LOGIN),
+    "session-cookie": _Vendor("password"),
+    "basic": _Vendor("password"),
+    "api-key": _Vendor("api_key"),
+    "bearer": _Vendor("token"),
+    "signed": _Vendor(
+        "api_secret",
+        """
+[credentials]
+user = {}
+api_secret = { secret = true }
+
+[derive]
+time = { now = "epoch" }
+signature = { hmac = { key = "{api_secret}", message = "{user}:{time}" } }
+
+[states.signed_in]
+present = { headers = { X-User = "{user}", X-Time = "{time}", X-Signature = "{signature}" } }
+""",
+        'identity = ["user"]\n',
+    ),
+    "challenge": _Vendor("password", 'token_server = { default = "https://auth.example/" }  # TODO\n'),
+    "client-credentials": _Vendor("client_secret", _TOKEN_URL),
+    "oauth2-password": _Vendor("password", _TOKEN_URL),
+    "refresh-token": _Vendor("refresh", _TOKEN_URL),
+    "token-exchange": _Vendor("subject_token", _TOKEN_URL),
+    "jwt-bearer": _Vendor("", _TOKEN_URL + 'audience = { default = "https://api.example/" }  # TODO\n'),
+}
 
 
 def _filled(text: str, slots: Mapping[str, str]) -> str:
@@ -27,6 +104,7 @@ def _filled(text: str, slots: Mapping[str, str]) -> str:
     return text
 
 
+_TESTS: Final = "tests/test_@package@.py"
 _FILES: Final[Mapping[str, str]] = {
     "pyproject.toml": """\
 [build-system]
@@ -41,7 +119,7 @@ requires-python = ">=3.11"
 dependencies = ["authflow-http"]
 
 [dependency-groups]
-dev = ["authflow-http[test]"]
+dev = ["authflow-http[httpx,test]"]
 
 [project.entry-points.authflow]
 @name@ = "@package@"
@@ -66,31 +144,15 @@ import authflow
 def authflow_vendors() -> list[Traversable]:
     return [importlib.resources.files(__name__) / "@name@.toml"]
 ''',
-    "@package@/@name@.toml": """\
-# The login as the vendor's documentation tells it. `authflow check` says what does not fit, `authflow show` draws it.
-title = "@name@"
-extends = "password"                    # log in with a password, refresh, log in again if that is refused
-base_url = "https://{host}/"
-
-[settings]
-host = { default = "api.example" }      # TODO: where the vendor lives
-
-[exchanges.login]
-request = { url = "login", json = { username = "{username}", password = "{password}" } }
-answers.granted.json = { access_token = "{access}", refresh_token = "{refresh}", expires_in = "{expires_in:int?}" }
-
-[exchanges.refresh]
-request = { url = "refresh", json = { refresh_token = "{refresh}" } }
-answers.granted.json = { access_token = "{access}", refresh_token = "{refresh?}", expires_in = "{expires_in:int?}" }
-""",
-    "tests/test_@package@.py": '''\
+    _TESTS: '''\
 """The vendor file, against a vendor that is simulated from it."""
 
 from pathlib import Path
 
 import authflow
+import httpx
 import pytest
-from authflow.testing import Clock, SimulatedSender, Simulator
+from authflow.testing import Clock, SimulatedSender, Simulator, httpx_transport
 
 VENDOR = Path(__file__).parents[1] / "@package@" / "@name@.toml"
 
@@ -100,24 +162,24 @@ def simulator() -> Simulator:
     return Simulator(VENDOR, clock=Clock())
 
 
-def test_a_login_serves_until_the_token_runs_out(simulator: Simulator) -> None:
-    session = authflow.AuthSession(VENDOR, client=SimulatedSender(simulator), clock=simulator.clock, **simulator.inputs)
-    first = session.token()
-    assert session.token() == first
-    assert first.expires_at is not None
-    simulator.clock.advance(first.expires_at - first.issued_at)
-    assert session.token() != first
-
-
-def test_a_wrong_password_is_refused(simulator: Simulator) -> None:
-    inputs = {**simulator.inputs, "password": "not-the-password"}
+def get(simulator: Simulator, **inputs: str) -> httpx.Response:
+    inputs = {**simulator.inputs, **inputs}
     session = authflow.AuthSession(VENDOR, client=SimulatedSender(simulator), clock=simulator.clock, **inputs)
+    with httpx.Client(transport=httpx_transport(simulator), auth=session.httpx) as client:
+        return client.get("https://api.example/orders/7")
+
+
+def test_a_request_is_served(simulator: Simulator) -> None:
+    assert get(simulator).status_code == 200
+
+
+def test_a_wrong_credential_is_refused(simulator: Simulator) -> None:
     with pytest.raises(authflow.CredentialsRefused):
-        session.token()
+        get(simulator, @secret@="not-the-right-one")
 ''',
     "README.md": """\
 # authflow-@name@
 
-The login of @name@ for authflow: install it, and `AuthSession("@name@", username=…, password=…)` knows the vendor.
+The login of @name@ for authflow: install it, and `AuthSession("@name@", …)` knows the vendor.
 """,
 }

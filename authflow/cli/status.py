@@ -12,6 +12,7 @@ import click
 
 from authflow.cli.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
 from authflow.cli.desk import Desk
+from authflow.cli.exits import DONE, REFUSED
 from authflow.cli.options import complete_account, json_option, pairs, store_option
 from authflow.cli.spans import bar, span
 from authflow.errors import AuthFlowError, ConfigurationError, harmless
@@ -38,9 +39,23 @@ class Line:
 @click.argument("accounts", nargs=-1, shell_complete=complete_account)
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of an account not in the file.")
 @store_option
+@click.option(
+    "--check", is_flag=True, help="For monitoring: exit code 1 if an account is refused or cannot be looked at."
+)
 @json_option
-def status(accounts: tuple[str, ...], settings: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Show ACCOUNTS (left out: all of the config file): state, time left, and where the token is kept."""
+@click.pass_context
+def status(
+    context: click.Context,
+    accounts: tuple[str, ...],
+    settings: tuple[str, ...],
+    store: str | None,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Show ACCOUNTS (left out: all of the config file): state, time left, and where the token is kept.
+
+    A login without --save is in no config file: name its vendor, with the same --set.
+    """
     if accounts:
         chosen = [find_account(name, pairs(settings), store) for name in accounts]
     else:
@@ -51,12 +66,23 @@ def status(accounts: tuple[str, ...], settings: tuple[str, ...], store: str | No
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines]))
     elif not lines:
-        click.echo(f"No accounts in {config_path()}: authflow login VENDOR --save NAME adds one.", err=True)
+        click.echo(
+            f"{config_path()} names no accounts: authflow login VENDOR --save NAME adds one; authflow status VENDOR "
+            "--set NAME=VALUE shows a login that was not saved.",
+            err=True,
+        )
     elif sys.stdout.isatty():
         _table(shown, now)
     else:
-        for line in shown:
-            click.echo("  ".join([line.account, line.vendor, _state(line, now), _left(line, now), line.store]))
+        rows = [[line.account, line.vendor, _state(line, now), _left(line, now), line.store] for line in shown]
+        for row in ([name.upper() for name in COLUMNS], *rows):
+            click.echo("  ".join(row))
+    context.exit(REFUSED if check and any(_wrong(line, now) for line in lines) else DONE)
+
+
+def _wrong(line: Line, now: float) -> bool:
+    """Does somebody have to look at it? An expired token is renewed by the next request."""
+    return bool(line.problem) or (line.refused_until is not None and line.refused_until > now)
 
 
 def look(account: Account) -> Line:

@@ -9,7 +9,8 @@
 Changes nothing of what it listens to, and keeps no secret.
 """
 
+from authflow.recording.diagram import picture
 from authflow.recording.page import html_page
 from authflow.recording.recording import Recording
 
-__all__ = ["Recording", "html_page"]
+__all__ = ["Recording", "html_page", "picture"]

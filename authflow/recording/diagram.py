@@ -12,6 +12,7 @@ import html
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from typing import Final, NamedTuple
 
 from authflow.errors import harmless
@@ -48,6 +49,15 @@ class Line(NamedTuple):
     before: str
     after: str
     events: tuple[str, ...]
+
+
+def picture(flow: Flow, live: str, label: str) -> str:
+    """The drawing as a file of its own: the page's colours and arrow heads are in it."""
+    frame = (resources.files("authflow.recording") / "page.html").read_text("utf-8")
+    style = frame.partition("<style>")[2].partition("</style>")[0]
+    tips = frame.partition('<svg id="tips" aria-hidden="true">')[2].partition("</svg>")[0]
+    start, end, drawn = diagram(flow, live, label).partition(">")
+    return f'{start} xmlns="http://www.w3.org/2000/svg"{end}<style>{style}</style>{tips}{drawn}\n'
 
 
 def diagram(flow: Flow, live: str, label: str) -> str:

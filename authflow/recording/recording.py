@@ -32,6 +32,7 @@ from authflow.manager import (
     SessionManager,
     TooLarge,
 )
+from authflow.recording.diagram import picture
 from authflow.recording.events import HOP, Asked, Edge, Renewal, Story, Wire
 from authflow.recording.masks import Masks
 from authflow.recording.page import html_page
@@ -87,9 +88,10 @@ class Recording(Story):
         return html_page([self])
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page; returns where. Raises OSError."""
+        """Write the page, or for a name that ends in `.svg` the flow alone; returns where. Raises OSError."""
         target = Path(path)
-        target.write_text(self.html(), "utf-8")
+        drawn = target.suffix.lower() == ".svg"
+        target.write_text(picture(self.vendor.flow, self.state, self.title) if drawn else self.html(), "utf-8")
         return target
 
     def _keep(self, table: list[Any], item: Any) -> None:

@@ -45,9 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     vendors = metafunc.config.getoption("--authflow-vendor")
-    if "_authflow_vendor" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker(MARKER) is not None
-        metafunc.parametrize("_authflow_vendor", [None] if marked or not vendors else vendors)
+    if vendors and "_authflow_vendor" in metafunc.fixturenames and not metafunc.definition.get_closest_marker(MARKER):
+        metafunc.parametrize("_authflow_vendor", vendors)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -86,7 +85,7 @@ class VendorTest(pytest.Item):
 
 @pytest.fixture
 def authflow_clock() -> Clock:
-    """The clock of the simulator and the session; it goes when it is told to."""
+    """The clock of the simulator and the session; you move it yourself."""
     from authflow.testing.clock import Clock
 
     return Clock()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from authflow.templates import Placeholder, Unbound, UrlTemplate, render
-from authflow.vendors import Values, Vendor, seconds
+from authflow.vendors import Values, Vendor, filled, seconds
 
 #: Where a vendor lives whose file leaves that to a setting.
 ORIGIN: Final = "https://vendor.example"
@@ -34,13 +34,13 @@ _BY_KIND: Final[Mapping[str, Any]] = {
 def inputs(vendor: Vendor) -> dict[str, Any]:
     """Settings and credentials with which a session for this vendor can be made."""
     urls = set(_url_names(vendor))
-    given: dict[str, Any] = {}
-    for name, entry in vendor.inputs.items():
-        if entry.default is not UNSET:
-            given[name] = entry.default
-        elif not entry.optional:
-            given[name] = _input(vendor, name, entry.type, urls)
-    return given
+    given = {
+        name: _input(vendor, name, entry.type, urls)
+        for name, entry in vendor.inputs.items()
+        if entry.default is UNSET and not entry.optional
+    }
+    whole = filled(vendor, given.get)  # defaults too, as a session fills them in
+    return {name: whole[name] for name in vendor.inputs if name in whole}
 
 
 def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:

@@ -13,6 +13,7 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import click
 import jsonschema
@@ -248,6 +249,7 @@ def test_no_preset_is_left_out() -> None:
     [
         ([], "supplier: Delivery status"),
         (["--format", "mermaid"], "stateDiagram-v2\n"),
+        (["--format", "svg"], "<svg "),
         (["--sequence"], "your code → authflow"),
         (["--format", "mermaid", "--sequence"], "sequenceDiagram\n"),
     ],
@@ -255,6 +257,19 @@ def test_no_preset_is_left_out() -> None:
 def test_show_draws(options: list[str], begins: str) -> None:
     done = run("show", "supplier", *options)
     assert (done.exit_code, done.stdout.startswith(begins), done.stderr) == (0, True, "")
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_is_drawn_too(preset: str) -> None:
+    done = run("show", preset)
+    assert (done.exit_code, done.stdout.partition("\n")[0]) == (0, preset)
+
+
+def test_a_drawing_is_a_file_of_its_own() -> None:
+    drawn = ElementTree.fromstring(run("show", "supplier", "--format", "svg").stdout)
+    states = [part.get("data-state") for part in drawn.iter("{http://www.w3.org/2000/svg}g") if part.get("data-state")]
+    assert states == ["signed_out", "signed_in", "refused", "stale"]
+    assert "var(--ink)" in drawn[0].text
 
 
 def test_an_unknown_vendor_is_one_line_on_standard_error() -> None:
@@ -287,6 +302,17 @@ def test_a_new_plugin_passes_check_and_its_own_tests_at_once(tmp_path: Path) -> 
     code = "import authflow_acme_cloud as plugin; print(*plugin.authflow_vendors())"
     found = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(folder / "authflow_acme_cloud" / "acme-cloud.toml")
+
+
+def test_a_new_plugin_on_each_preset_passes_check_and_its_own_tests(tmp_path: Path) -> None:
+    for preset in preset_names():
+        assert run("new", f"on-{preset}", "--preset", preset, "--into", tmp_path / preset).exit_code == 0
+        done = run("check", *(tmp_path / preset).glob("authflow_*/*.toml"))
+        assert (done.exit_code, "warning" in done.stdout) == (0, False), done.stdout
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    tested = subprocess.run([*command, *preset_names()], cwd=tmp_path, capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout
+    assert run("new", "acme", "--preset", "nope", "--into", tmp_path / "nope").exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["Acme", "acme cloud", "../acme", "1acme", "acme-", "", "acmé"])

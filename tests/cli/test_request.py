@@ -85,6 +85,27 @@ def test_with_fail_the_exit_code_tells_the_class_of_the_status(
     assert strict.err == ""
 
 
+def test_a_token_that_is_refused_ends_with_1(shell: Shell, tmp_path: Path) -> None:
+    with listening(says) as listener:
+        vendor(shell, listener, tmp_path)
+        assert shell("request", "GET", f"{listener.url}/401").code == 1
+
+
+def test_a_request_ends_after_its_time(shell: Shell, tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def late(came: Came) -> Says:
+        if came.path != "/login":
+            held.wait(30)
+        return says(came)
+
+    with listening(late) as listener:
+        vendor(shell, listener, tmp_path)
+        done = shell("request", "GET", f"{listener.url}/200", "--max-time", "0.5")
+        held.set()
+    assert (done.code, done.err.count("\n")) == (3, 1)
+
+
 @pytest.mark.parametrize(
     ("words", "body", "kind"),
     [

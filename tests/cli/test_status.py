@@ -55,7 +55,27 @@ def test_a_terminal_sees_a_table(account: Shell) -> None:
 
 def test_status_tells_of_a_refusal(account: Shell) -> None:
     account("token", "sup", SUP_PASSWORD="open-barley")
-    assert "refused, not tried again for 5" in account("status").out
+    heading, line = account("status").out.splitlines()
+    assert heading == "ACCOUNT  VENDOR  STATE  TIME LEFT  KEPT IN"
+    assert "refused, not tried again for 5" in line
+
+
+def test_monitoring_hears_of_what_a_person_must_mend(account: Shell) -> None:
+    assert account("status", "--check").code == 0, "nothing is wrong before the first login"
+    account("token", "sup", SUP_PASSWORD="open-barley")
+    assert [account("status", "--check").code, account("status").code] == [1, 0]
+
+
+def test_a_login_that_was_not_saved_can_be_shown(shell: Shell, supplier: Supplier) -> None:
+    assert "authflow status VENDOR --set" in shell("status").err
+
+
+def test_the_log_is_shown_when_it_is_asked_for(account: Shell) -> None:
+    said = account("-v", "token", "sup").err
+    assert "signed_out" in said
+    assert "signed_in" in said
+    assert PASSWORD not in said
+    assert account("token", "sup").err == ""
 
 
 def test_status_of_an_account_that_cannot_be_opened_says_why_and_shows_the_rest(account: Shell) -> None:

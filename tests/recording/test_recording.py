@@ -520,6 +520,9 @@ def test_save_writes_the_page(vendor: ScriptedVendor, tmp_path: Path) -> None:
     with session.record() as seen:
         session.token()
     assert seen.save(tmp_path / "login.html").read_text("utf-8") == seen.html()
+    drawn = seen.save(tmp_path / "login.svg").read_text("utf-8")
+    assert drawn.startswith("<svg ")
+    assert 'class="state presenting live" data-state="signed_in"' in drawn
     assert isinstance(seen, Recording)
 
 
