@@ -31,7 +31,8 @@ def files(name: str, preset: str = "password") -> Mapping[str, str]:
 
 def vendor_file(name: str, preset: str) -> str:
     """The shortest vendor file on a preset that is whole."""
-    return f'{_HEAD}name = "{name}"\ntitle = "{name}"\nextends = "{preset}"\n{VENDORS[preset].top}{_HOST}{VENDORS[preset].rest}'
+    vendor = VENDORS[preset]
+    return f'{_HEAD}name = "{name}"\ntitle = "{name}"\nextends = "{preset}"\n{vendor.top}{_HOST}{vendor.rest}'
 
 
 class _Vendor(NamedTuple):

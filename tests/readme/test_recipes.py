@@ -68,7 +68,7 @@ def test_every_recipe_is_run_and_has_its_row() -> None:
     tests = [Path(__file__), *(ROOT / "tests" / "built_on").glob("*.py")]
     told = "".join(path.read_text("utf-8") for path in tests)
     table = (ROOT / "plugins" / "recipes" / "README.md").read_text("utf-8")
-    assert len(RECIPES) >= 11
+    assert len(RECIPES) >= 12
     assert [name for name in RECIPES if f'"{name}"' not in told] == []
     assert [name for name in RECIPES if f"]({name})" not in table] == []
 
@@ -181,6 +181,12 @@ def test_aws_lambda(cook: Any, supplier: Supplier, monkeypatch: pytest.MonkeyPat
         assert aws.came == [], "a container that is started has asked nobody"
         assert [handler({"id": id}, None)["id"] for id in IDS] == list(IDS)
         assert len(aws.came) == 1
+    assert served(supplier) == {"login": 1, "refresh": 0, "data": len(IDS)}
+
+
+def test_aiohttp(cook: Any, supplier: Supplier) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp is an extra")
+    assert len(cook("aiohttp_tasks.py")["deliveries"]) == len(IDS)
     assert served(supplier) == {"login": 1, "refresh": 0, "data": len(IDS)}
 
 
