@@ -3,6 +3,7 @@
 import asyncio
 
 import aiohttp
+
 import authflow
 
 session = authflow.AuthSession("supplier", username="demo", password="open-sesame")
