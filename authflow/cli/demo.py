@@ -227,7 +227,7 @@ def run(html: Path | None = None, *, as_json: bool = False) -> int:
             _tell(show, supplier, name, fetch, 1000 * number, seen)
     if html is not None and seen is not None:
         _write(html, html_page(seen, "authflow demo"))
-        show.title(f"\n{html} shows what happened.")
+        show.title(f"\n\n{html} shows what happened.")
     return show.verdict()
 
 

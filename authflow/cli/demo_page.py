@@ -1,23 +1,30 @@
-"""How the demo looks: columns in colour on a terminal, one plain line a claim in a pipe, or JSON when all is told.
+"""How the demo looks: its story on one screen, or JSON when all is told.
 
-All show the same rows, and remember whether any claim was not so.
+    the first client      a line for each claim, with the exchanges that it took
+    the others            a line each
+    what was not so       all that is known of it
+
+Both remember whether any claim was not so.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
-from rich import box
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+import click
 
 DELIVERY = ("id", "status", "carrier", "last_seen", "eta")
+NEXT: Final = (
+    ("authflow demo --html demo.html", "draws all of this on one page"),
+    ("python -m authflow_supplier.server", "runs that supplier, and prints an example to paste"),
+    ("authflow new acme", "writes the files of a vendor of your own"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,7 @@ class Page(Protocol):
 
 
 def page(*, as_json: bool = False) -> Page:
-    if as_json:
-        return Document()
-    console = Console()
-    return Colourful(console) if console.is_terminal else Plain()
+    return Document() if as_json else Screen()
 
 
 class Tally:
@@ -61,35 +65,66 @@ class Tally:
         return f"{self.wrong} of {self.claims} claims were not so." if self.wrong else f"All {self.claims} claims hold."
 
 
-class Plain:
+class Screen:
+    """Lines, each printed at once; in colour on a terminal."""
+
     def __init__(self) -> None:
         self.tally = Tally()
+        self.clients: list[str] = []
+        self.told: Sequence[Mapping[str, Any]] = ()
 
     def title(self, text: str) -> None:
-        print(text, flush=True)
+        click.secho(text, bold=True)
 
     def chapter(self, client: str) -> None:
-        print(f"\n{client}", flush=True)
+        if self.clients:
+            click.echo("\n" if len(self.clients) == 1 else "")
+        self.clients.append(client)
+        click.echo("\n" + click.style(client, fg="cyan") if len(self.clients) == 1 else client.ljust(20), nl=False)
 
     def row(self, row: Row) -> None:
         self.tally.take(row)
-        cells = (row.claim, f"state: {row.states}", f"exchange: {row.exchange}", f"counted: {row.counted}")
-        print(f"  {'NOT SO' if row.wrong else 'ok'}  {' | '.join(cells)}")
-        for more in (row.note, row.wrong):
-            if more:
-                print(f"        {more}")
-        sys.stdout.flush()
+        mark = click.style("NOT SO", fg="red") if row.wrong else click.style("ok", fg="green")
+        if row.wrong:
+            facts = (
+                f"state: {row.states}",
+                f"exchange: {row.exchange}",
+                f"counted: {row.counted}",
+                row.note,
+                row.wrong,
+            )
+            click.echo(f"\n  {mark}  {row.claim}" + "".join(f"\n        {fact}" for fact in facts if fact))
+        elif len(self.clients) == 1:
+            click.echo(f"\n  {mark}  {row.claim.ljust(64)}  {click.style(_short(row.exchange), dim=True)}", nl=False)
+        else:
+            click.echo(f"  {mark}", nl=False)
 
     def deliveries(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
-        rows = [DELIVERY, *(tuple(str(one[name]) for name in DELIVERY) for one in deliveries)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(DELIVERY))]
-        print()
-        for row in rows:
-            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        self.told = deliveries
 
     def verdict(self) -> int:
-        print(f"\n{self.tally}")
+        rows = [DELIVERY, *(tuple(str(one[name]) for name in DELIVERY) for one in self.told)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(DELIVERY))]
+        click.echo("\n")
+        for row in rows:
+            click.echo("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.secho(f"\n{self.tally}", bold=True, fg="red" if self.tally.wrong else "green")
+        for command, what in NEXT if not self.tally.wrong else ():
+            click.echo(f"  {_as_typed(command).ljust(44)}  {what}")
         return 1 if self.tally.wrong else 0
+
+
+def _as_typed(command: str) -> str:
+    """With its folder, where the shell would not find it: in a checkout's own environment."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(command.partition(" ")[0])
+    known = found is not None and Path(found).parent == beside
+    return command if known or not beside.is_relative_to(Path.cwd()) else f"{beside.relative_to(Path.cwd())}/{command}"
+
+
+def _short(exchanges: str) -> str:
+    """What was sent, without what stood in it."""
+    return ", ".join(" ".join(one.split()[:2]) for one in exchanges.split("; ") if one != "none") or "nothing sent"
 
 
 class Document:
@@ -112,47 +147,4 @@ class Document:
 
     def verdict(self) -> int:
         print(json.dumps({"claims": self.tally.claims, "wrong": self.tally.wrong, "clients": self.told}, indent=1))
-        return 1 if self.tally.wrong else 0
-
-
-class Colourful:
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.tally = Tally()
-
-    def title(self, text: str) -> None:
-        self.console.print(Text(text, "bold"))
-
-    def chapter(self, client: str) -> None:
-        self.console.print()
-        self.console.rule(Text(client, "bold cyan"), align="left", style="cyan")
-        self._line(" ", Text("claim"), Text("state"), Text("exchange"), Text("the supplier counted"), style="dim")
-
-    def row(self, row: Row) -> None:
-        self.tally.take(row)
-        mark = Text("✗", "bold red") if row.wrong else Text("✓", "bold green")
-        states, exchanges = row.states.replace(" -", "\n-"), row.exchange.replace("; ", "\n")
-        counted = row.counted.replace(", ", "\n")
-        self._line(mark, Text(row.claim, "bold"), Text(states), Text(exchanges), Text(counted))
-        for more, style in ((row.note, "cyan"), (row.wrong, "red")):
-            if more:
-                self.console.print(Padding(Text(more, style), (0, 0, 0, 3)))
-
-    def _line(self, mark: Text | str, *cells: Text, style: str = "") -> None:
-        """Printed at once, each line a table of its own: equal widths keep the columns in line."""
-        line = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        line.add_column(width=1)
-        for ratio in (4, 3, 4, 3):
-            line.add_column(ratio=ratio, overflow="fold")
-        line.add_row(mark, *cells, style=style)
-        self.console.print(line)
-
-    def deliveries(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
-        table = Table(*(name.replace("_", " ") for name in DELIVERY), box=box.ROUNDED)
-        for one in deliveries:
-            table.add_row(*(Text(str(one[name])) for name in DELIVERY))
-        self.console.print(table)
-
-    def verdict(self) -> int:
-        self.console.print(Text(f"\n{self.tally}", "bold red" if self.tally.wrong else "bold green"))
         return 1 if self.tally.wrong else 0

@@ -208,7 +208,7 @@ def _commands() -> click.Group:
         """Show requests and httpx at work against a supplier on this machine, and check every claim."""
         _need("the demo", {"requests": "requests", "httpx": "httpx"})
         if find_spec("authflow_supplier") is None:
-            _give_up("the demo needs the supplier's plugin: pip install authflow-supplier")
+            _give_up("the demo needs the supplier's plugin, in a checkout of authflow: pip install ./plugins/supplier")
         from authflow.cli.demo import run
 
         sys.exit(run(html, as_json=as_json))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from authflow.cli.demo import CLIENTS, LIFETIME, PASSWORD, STEPS, Step
-from authflow.cli.demo_page import Document, Plain, Row
+from authflow.cli.demo_page import NEXT, Document, Row, Screen
 
 DEMO = (sys.executable, "-c", "from authflow.cli import main; main()", "demo")
 
@@ -43,11 +43,14 @@ def test_every_claim_holds_and_nothing_is_left_behind() -> None:
         out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     claims = len(CLIENTS) * (len(STEPS) + 1)
-    assert out.rstrip().endswith(f"All {claims} claims hold.")
+    assert f"All {claims} claims hold.\n" in out
+    assert out.rstrip().endswith(NEXT[-1][1])
+    assert len(out.splitlines()) <= 24, "it is to fit on one screen"
+    assert max(map(len, out.splitlines())) <= 120
     assert "NOT SO" not in out
     assert "\x1b" not in out
     for name in CLIENTS:
-        assert f"\n{name}\n" in out
+        assert f"\n{name}" in out
     first, second = addresses(out.partition("\n")[0])
     assert not answers(first)
     assert not answers(second)
@@ -69,7 +72,8 @@ def test_an_interrupt_leaves_no_process_behind() -> None:
 
 
 def test_a_claim_that_is_not_so_makes_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
-    page = Plain()
+    page = Screen()
+    page.chapter("requests")
     page.row(Row("it works", "signed_in", "none", "login 1"))
     assert page.verdict() == 0
     page.row(Row("it works too", "signed_in", "none", "login 2", wrong="expected login 1"))
