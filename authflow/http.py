@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
@@ -407,31 +408,6 @@ def header_value(name: str, value: str) -> str:
     return value.strip(" \t")
 
 
-def merge_fields(content_type: str, body: bytes, fields: Mapping[str, Any], form: Pairs) -> bytes:
-    """A caller's JSON object or form with the session's own fields laid over it. Raises ValueError if it is neither."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if fields:
-        if not (kind.endswith(("/json", "+json"))):
-            raise ValueError(f"the token travels in a JSON body, and this request's is {kind or 'of no type'}")
-        document = msgspec.json.decode(body or b"{}")
-        if not isinstance(document, dict):
-            raise ValueError("the token travels in a JSON object, and this request's body is another value")
-        body = msgspec.json.encode(_laid_over(document, fields))
-    if form:
-        if kind != "application/x-www-form-urlencoded":
-            raise ValueError(f"the token travels in a form, and this request's body is {kind or 'of no type'}")
-        ours = {name for name, _ in form}
-        kept = [pair for pair in parse_qsl(body.decode(), keep_blank_values=True) if pair[0] not in ours]
-        body = encode_form((*kept, *form))
-    return body
-
-
-def _laid_over(under: Any, over: Any) -> Any:
-    if isinstance(under, Mapping) and isinstance(over, Mapping):
-        return {**under, **{key: _laid_over(under.get(key), value) for key, value in over.items()}}
-    return over
-
-
 def encode_form(pairs: Iterable[tuple[str, str]]) -> bytes:
     return "&".join(f"{form_quote(name)}={form_quote(value)}" for name, value in pairs).encode()
 
@@ -450,11 +426,22 @@ class Presentation(Sealed):
     query: Pairs = ()
     json: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     form: Pairs = ()
+    text: Pairs = ()
 
     def __repr__(self) -> str:
-        names = [name for name, _ in (*self.headers, *self.cookies, *self.query, *self.form)]
+        names = [name for name, _ in (*self.headers, *self.cookies, *self.query, *self.form, *self.text)]
         return f"<Presentation {', '.join([*names, *self.json]) or 'of nothing'}>"
 
     @property
     def only_headers(self) -> bool:
-        return not (self.cookies or self.query or self.json or self.form)
+        return not (self.cookies or self.query or self.in_body)
+
+    @property
+    def in_body(self) -> bool:
+        return bool(self.json or self.form or self.text)
+
+
+class Left(Enum):
+    """What a presented list leaves as the caller wrote it."""
+
+    LEFT = "left"

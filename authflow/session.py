@@ -237,7 +237,7 @@ class AuthSession:
 
     def _headers(self, grant: Grant) -> dict[str, str]:
         presentation = grant.presentation
-        if presentation.query or presentation.json or presentation.form:
+        if presentation.query or presentation.in_body:
             raise ConfigurationError(
                 f"{self.vendor.title}: the token travels in the query or the body, and not in headers alone: "
                 f"use an adapter (auth=session.requests, …), or session.token()",

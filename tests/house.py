@@ -18,6 +18,7 @@ ORDER = (
     ("errors",),
     ("sealed",),
     ("http",),
+    ("merging",),
     ("masking",),
     ("templates",),
     ("vendors",),
@@ -34,7 +35,7 @@ ORDER = (
 RANK = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
 
 #: Rooms that think and do nothing else: no clock, no threads, no network, no other processes, no chance.
-PURE = ("errors", "sealed", "http", "masking", "templates", "vendors")
+PURE = ("errors", "sealed", "http", "merging", "masking", "templates", "vendors")
 WORLD = {"asyncio", "concurrent", "httpx", "multiprocessing", "random", "requests", "select", "socket", "subprocess"}
 WORLD |= {"threading", "time", "trio", "urllib.request", "http.client", "ssl"}
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +17,6 @@ from authflow.http import (
     form_quote,
     header_value,
     is_loopback,
-    merge_fields,
     origin_of,
     parse_challenges,
     without_query,
@@ -269,35 +266,6 @@ def test_what_no_header_can_hold(value: str) -> None:
 
 def test_blanks_around_a_header_go() -> None:
     assert header_value("X", " \ta b\t ") == "a b"
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "fields", "form", "merged"),
-    [
-        ("application/json", b'{"a": 1}', {"auth": "t"}, (), b'{"a":1,"auth":"t"}'),
-        ("application/json; charset=utf-8", b"", {"auth": "t"}, (), b'{"auth":"t"}'),
-        ("application/problem+json", b'{"p": {"a": 1, "b": 2}}', {"p": {"a": 3}}, (), b'{"p":{"a":3,"b":2}}'),
-        ("application/x-www-form-urlencoded", b"a=1&t=old&b=", {}, (("t", "new"),), b"a=1&b=&t=new"),
-        ("text/plain", b"x", {}, (), b"x"),
-    ],
-)
-def test_fields_are_laid_over_a_body(kind: str, body: bytes, fields: Any, form: Any, merged: bytes) -> None:
-    assert merge_fields(kind, body, fields, form) == merged
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "fields", "form"),
-    [
-        ("text/plain", b"", {"a": 1}, ()),
-        ("application/json", b"[1]", {"a": 1}, ()),
-        ("application/json", b"{", {"a": 1}, ()),
-        ("", b"", {}, (("a", "1"),)),
-        ("application/json", b"{}", {}, (("a", "1"),)),
-    ],
-)
-def test_a_body_of_another_kind_is_left_alone(kind: str, body: bytes, fields: Any, form: Any) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
-        merge_fields(kind, body, fields, form)
 
 
 # --- character sets ---------------------------------------------------------------------------------------------------

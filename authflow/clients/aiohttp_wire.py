@@ -12,13 +12,14 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import BytesPayload, hdrs
+from aiohttp import BytesPayload, MultipartWriter, hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from authflow.clients.base import MAX_PEEK, PEEK_FOR, cookie_header, merged
-from authflow.http import Pairs, Request, add_query
+from authflow.http import Pairs, Request
 from authflow.manager import ANONYMOUS, Grant
+from authflow.merging import merge_query
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -49,7 +50,7 @@ class Laid:
 
     async def look(self) -> None:
         """Have the body at hand, if it is whole."""
-        if isinstance(self._body, BytesPayload):
+        if isinstance(self._body, BytesPayload | MultipartWriter):
             self._content = await self._body.as_bytes()
 
     @property
@@ -71,11 +72,12 @@ class Laid:
         if ours.cookies:
             request.headers[hdrs.COOKIE] = cookie_header(request.headers.get(hdrs.COOKIE), ours.cookies)
         if ours.query:
-            request.url = exactly(add_query(str(self._url), ours.query))
-        if ours.json or ours.form:
-            kind, content = merged(self.manager.vendor, ours, request.headers.get(hdrs.CONTENT_TYPE), self._content)
-            request.headers[hdrs.CONTENT_TYPE] = kind
-            await request.update_body(content)
+            request.url = exactly(merge_query(str(self._url), ours.query))
+        if ours.in_body:
+            laid = merged(self.manager.vendor, ours, request.headers.get(hdrs.CONTENT_TYPE), self._content)
+            if laid is not None:
+                request.headers[hdrs.CONTENT_TYPE] = laid[0]
+                await request.update_body(laid[1])
 
     async def sent(self, handler: Any) -> Any:
         """The answer. The body is the plain one again then: a redirect's hop takes it over."""
@@ -83,7 +85,7 @@ class Laid:
         try:
             return await handler(request)
         finally:
-            if self.grant.presentation.json or self.grant.presentation.form:
+            if self.grant.presentation.in_body:
                 shown, request.headers = request.headers, request.headers.copy()
                 await request.update_body(self._body)
                 request.headers = shown

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
-from authflow.http import Pairs, Presentation, Request, add_query, is_loopback, merge_fields
+from authflow.http import Pairs, Presentation, Request, add_query, is_loopback
 from authflow.manager import NoAnswer, TooLarge
+from authflow.merging import merge_body
 from authflow.vendors import Vendor
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.
@@ -139,17 +140,17 @@ def _context(make: Callable[[], ssl.SSLContext], *told: tuple[Any, ...]) -> ssl.
     return make()
 
 
-def merged(vendor: Vendor, ours: Presentation, kind: str | None, body: bytes | None) -> tuple[str, bytes]:
-    """A caller's body with the session's fields in it, and its media type. `body`: None where it is not known before it
-    is sent. Raises ConfigurationError.
+def merged(vendor: Vendor, ours: Presentation, kind: str | None, body: bytes | None) -> tuple[str, bytes] | None:
+    """A caller's body with the session's fields in it, and its media type; None where it stays as it is. `body`: None
+    where it is not known before it is sent. Raises ConfigurationError.
     """
-    kind = kind or ("application/json" if ours.json else "application/x-www-form-urlencoded")
     try:
         if body is None:
             raise ValueError("the token travels in the body, and this request's is a stream or a file")
-        return kind, merge_fields(kind, body, ours.json, ours.form)
+        kind, content = merge_body(kind or "", body or None, ours)
     except ValueError as error:
         raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
+    return None if content is None else (kind, content)
 
 
 def cookie_header(present: str | None, ours: Pairs) -> str:

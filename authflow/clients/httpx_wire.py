@@ -19,8 +19,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
-from authflow.http import Pairs, Presentation, Request, add_query
+from authflow.http import Pairs, Presentation, Request
 from authflow.manager import ANONYMOUS, Grant
+from authflow.merging import merge_query
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -54,14 +55,19 @@ class Laid:
             request.headers.lay(self, tuple(ours))
         if presentation.query:
             plain = request.url
-            request.url = self.lib.URL(add_query(str(request.url), presentation.query))
+            request.url = self.lib.URL(merge_query(str(request.url), presentation.query))
             self._url = plain, request.url
-        if presentation.json or presentation.form:
+        if presentation.in_body:
             self._merge(presentation)
 
     def _merge(self, presentation: Presentation) -> None:
-        request, body = self.request, getattr(self.request, "_content", None)
-        kind, content = merged(self.manager.vendor, presentation, request.headers.get("Content-Type"), body)
+        request = self.request
+        whole = hasattr(request, "_content") or replayable(self.lib, request)
+        body = bytes(request.read()) if whole else None
+        laid = merged(self.manager.vendor, presentation, request.headers.get("Content-Type"), body)
+        if laid is None:
+            return
+        kind, content = laid
         self._body = request.stream, body, request.headers.get("Content-Length")
         request.headers["Content-Type"] = kind
         request.headers["Content-Length"] = str(len(content))

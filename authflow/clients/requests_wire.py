@@ -17,8 +17,9 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
-from authflow.http import Pairs, Presentation, Request, add_query
+from authflow.http import Pairs, Presentation, Request
 from authflow.manager import Grant
+from authflow.merging import merge_query
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -52,8 +53,8 @@ def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
             request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), presentation.cookies)
     if presentation.query:
         own.setdefault(URL, request.url)
-        own["url"] = own[WITH] = add_query(request.url, presentation.query)
-    if presentation.json or presentation.form:
+        own["url"] = own[WITH] = merge_query(request.url, presentation.query)
+    if presentation.in_body:
         _merge(request, presentation, manager)
 
 
@@ -61,7 +62,10 @@ def _merge(request: Any, presentation: Presentation, manager: SessionManager) ->
     before = {name: request.headers.get(name) for name in ("Content-Type", "Content-Length")}
     body = request.body.encode() if isinstance(request.body, str) else b"" if request.body is None else request.body
     whole = body if isinstance(body, bytes) else None
-    kind, content = merged(manager.vendor, presentation, before["Content-Type"], whole)
+    laid = merged(manager.vendor, presentation, before["Content-Type"], whole)
+    if laid is None:
+        return
+    kind, content = laid
     first, _, had = vars(request).get(BODY, (request.body, None, before))
     vars(request)[BODY] = first, content, had
     request.body = content

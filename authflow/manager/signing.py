@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError
-from authflow.http import Presentation, Request, add_query, header_value, merge_fields
+from authflow.http import Presentation, Request, header_value
 from authflow.manager.grants import Grant
+from authflow.merging import merge_body, merge_query
 from authflow.vendors import Values, Vendor
 
 Sign = Callable[..., "Presentation | Mapping[str, str] | None"]
@@ -60,14 +61,13 @@ def laid_over(request: Request, presentation: Presentation, vendor: Vendor) -> R
         pairs = [f"{name}={value}" for name, value in presentation.cookies]
         headers = (*headers, ("Cookie", "; ".join([*lines, *pairs])))
     body = request.body
-    if presentation.json or presentation.form:
+    if presentation.in_body:
         kind = next((value for name, value in request.headers if name.lower() == "content-type"), "")
-        kind = kind or ("application/json" if presentation.json else "application/x-www-form-urlencoded")
         try:
-            body = merge_fields(kind, body or b"", presentation.json, presentation.form)
+            body = merge_body(kind, body, presentation)[1]
         except ValueError as error:
             raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
-    url = add_query(request.url, presentation.query) if presentation.query else request.url
+    url = merge_query(request.url, presentation.query) if presentation.query else request.url
     return Request(request.method, url, headers, body)
 
 
@@ -80,4 +80,5 @@ def joined(one: Presentation, other: Presentation) -> Presentation:
         query=(*one.query, *other.query),
         json={**one.json, **other.json},
         form=(*one.form, *other.form),
+        text=(*one.text, *other.text),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
-from authflow.http import NOTHING, Answer, Pairs, Presentation, Request, add_query, form_quote, header_value
+from authflow.http import NOTHING, Answer, Left, Pairs, Presentation, Request, add_query, form_quote, header_value
 from authflow.templates import documents as t
 from authflow.templates.bodies import match_body, render_body
 from authflow.templates.converters import CONVERTERS
@@ -138,6 +138,16 @@ def _match_basic(
     pair[1].match(decode(password), found)
 
 
+class _Leaving:
+    """Values, and for `{_}` what leaves the caller's own."""
+
+    def __init__(self, values: Lookup) -> None:
+        self._values = values
+
+    def get(self, name: str, /) -> Any:
+        return Left.LEFT if name == "_" else self._values.get(name)
+
+
 # --- presentations ----------------------------------------------------------------------------------------------------
 
 
@@ -151,9 +161,11 @@ class Present:
     basic: tuple[Template, Template] | None = None
     json: Template | None = None
     form: Fields = ()
+    #: By the literal text in whose place a value stands; that is not read back.
+    text: Fields = ()
 
     def placeholders(self) -> Iterator[Placeholder]:
-        for _, item in (*self.headers, *self.cookies, *self.query, *self.form):
+        for _, item in (*self.headers, *self.cookies, *self.query, *self.form, *self.text):
             yield from item.placeholders()
         for part in (self.json, *(self.basic or ())):
             if part is not None:
@@ -169,13 +181,14 @@ class Present:
             raise Unfit("a value holds half a character, which cannot be encoded") from error
         cookies = render_fields(self.cookies, values)
         _cookie_line(cookies)
-        fields = self.json.render(values) if self.json is not None else NOTHING
+        fields = self.json.render(_Leaving(values)) if self.json is not None else NOTHING
         return Presentation(
             tuple(headers),
             cookies,
             render_fields(self.query, values),
             fields if fields is not t.ABSENT else NOTHING,
             render_fields(self.form, values),
+            render_fields(self.text, values),
         )
 
     def match(self, request: Request) -> dict[str, Any]:

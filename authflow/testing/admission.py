@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from authflow.http import Request
-from authflow.templates import Exchange
+from authflow.templates import Exchange, Mismatch, Unbound, Unfit
 from authflow.testing import derived
 from authflow.testing.answering import Answering
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Refused
@@ -20,6 +21,43 @@ class Admission(Answering):
 
     signatures: Signatures
     _presenting: list[Presenting]
+
+    def _presented(self, state: Presenting, request: Request) -> dict[str, Any]:
+        """The values that a caller's request presents as `state` does; in a text, those that are known. Raises
+        Mismatch.
+        """
+        values = state.present.match(request)
+        for _, item in state.present.text if request.body else ():
+            values |= self._within((request.body or b"").decode("utf-8", "replace"), item)
+        return derived.unfold(self.vendor, values | self._in_path(request))
+
+    def _within(self, body: str, item: Any) -> dict[str, Any]:
+        names = [placeholder.name for placeholder in item.placeholders()]
+        known = [{**self._settings, **account.values} for account in self.ledger.accounts]
+        issued = [{name: value} for name in names for value in self.ledger.all_of(name)]
+        for values in [*issued, *known]:
+            try:
+                if str(item.render({**known[0], **values})) in body:
+                    return {name: values[name] for name in names if name in values}
+            except (Unbound, Unfit):
+                continue
+        raise Mismatch("no token in the text")
+
+    def _in_path(self, request: Request) -> dict[str, Any]:
+        """What a rewrite has put into the URL. Raises Mismatch where nothing else presents a token."""
+        wanted = False
+        for rewrite in self.vendor.rewrites:
+            read = {placeholder.name for placeholder in rewrite.source.placeholders()} | {"base_url", *self._settings}
+            names = {placeholder.name for placeholder in rewrite.target.placeholders()} - read
+            found: dict[str, Any] = {}
+            wanted = wanted or bool(names)
+            with suppress(Mismatch):
+                known = {**self._settings, **self._urls, "base_url": self.base_url}
+                rewrite.target.match(request.url, self.base_url, known, found)
+                return {name: found[name] for name in names}
+        if wanted and not any(_names(state) for state in self._presenting):
+            raise Mismatch("no token in the path")
+        return {}
 
     def _read(
         self, exchange: Exchange, request: Request, values: Mapping[str, Any]

@@ -159,6 +159,10 @@ class Ledger:
 
     # --- what may happen to it ----------------------------------------------------------------------------------------
 
+    def all_of(self, name: str) -> list[str]:
+        """Every value of this name that was handed out, the youngest first."""
+        return [value for key, value in reversed(self._issued) if key == name]
+
     def each(self, name: str) -> list[Issued]:
         return [issued for issued in self._issued.values() if issued.name == name]
 

@@ -93,7 +93,7 @@ class FlowMachine(RuleBasedStateMachine):
             if entry.secret
             if name in self.simulator.inputs
         }
-        self.body = body_kind(self.vendor)
+        self.body = samples.body(self.vendor)
         self.count = self.changes = 0
         self.players = [self._player(index, 1) for index in range(PROCESSES)]
         type(self).steps["examples"] += 1
@@ -386,17 +386,6 @@ def _scripted(vendor: Vendor, cannot: tuple[str, ...]) -> list[tuple[str, str]]:
     heard = {event for state in vendor.flow.states.values() if isinstance(state, Presenting) for event in state.next}
     found += [(DATA, event) for event in dict.fromkeys(name for name, _ in vendor.answers) if event in heard]
     return found
-
-
-def body_kind(vendor: Vendor) -> str:
-    """The kind of body that a caller's request needs for the token to travel in it."""
-    for state in vendor.flow.states.values():
-        if isinstance(state, Presenting):
-            if state.present.json is not None:
-                return "json"
-            if state.present.form:
-                return "form"
-    return ""
 
 
 def _quick(password: bytes, *, salt: bytes, n: int, r: int, p: int, dklen: int = 64, **more: Any) -> bytes:

@@ -165,7 +165,7 @@ class Player:
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    def begin(self, errand: Errand, url: str, body: str) -> None:
+    def begin(self, errand: Errand, url: str, body: Mapping[str, Any]) -> None:
         """Start a request and let it take its first step."""
         grant = self.session._manager.grants.current
         now = self.clock()
@@ -180,8 +180,8 @@ class Player:
         if ready and not errand.sends and errand.result is None:
             self.watcher.breaks(6, f"{errand} waits, although its token could be used at once")
 
-    async def _run(self, errand: Errand, url: str, body: str) -> None:
-        more: dict[str, Any] = {"json": {"json": {"note": "hello"}}, "form": {"data": {"note": "hello"}}}.get(body, {})
+    async def _run(self, errand: Errand, url: str, body: Mapping[str, Any]) -> None:
+        more = dict(body)
         if errand.one_shot:
             more = {"content": _once()}
         method = "POST" if more or errand.kind == "post" else "GET"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from authflow.templates import Placeholder, Unbound, UrlTemplate, render
-from authflow.vendors import Values, Vendor, filled, seconds
+from authflow.vendors import Presenting, Values, Vendor, filled, seconds
 
 #: Where a vendor lives whose file leaves that to a setting.
 ORIGIN: Final = "https://vendor.example"
@@ -59,6 +59,29 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
     ):
         return "localhost" if vendor.base_url.literals[0].startswith("http:") else "vendor.example"
     return f"demo-{name.replace('_', '-')}"
+
+
+def body(vendor: Vendor) -> dict[str, Any]:
+    """The body of a caller's request in which the token can travel, as httpx takes it."""
+    for state in vendor.flow.states.values():
+        if isinstance(state, Presenting):
+            present = state.present
+            if present.json is not None:
+                return {"json": {"note": "hello", **_lists(vendor.raw["states"][state.name]["present"]["json"])}}
+            if present.form:
+                return {"data": {"note": "hello"}}
+            if present.text:
+                return {"content": " ".join(["hello", *(literal for literal, _ in present.text)])}
+    return {}
+
+
+def _lists(presented: Any) -> Any:
+    """The lists in which something is presented, each with elements of the caller's."""
+    if isinstance(presented, list):
+        return [_lists(item) for item in presented]
+    if isinstance(presented, dict):
+        return {name: _lists(item) for name, item in presented.items() if isinstance(item, dict | list)}
+    return "mine" if presented == "{_}" else None
 
 
 def another(vendor: Vendor, name: str, number: int) -> str:

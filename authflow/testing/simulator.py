@@ -216,7 +216,7 @@ class Simulator(Admission):
         """The values that a caller's request presents, whether they are good or not."""
         for state in self._presenting:
             try:
-                return derived.unfold(self.vendor, state.present.match(request))
+                return self._presented(state, request)
             except Mismatch:
                 continue
         return {}
@@ -324,7 +324,7 @@ class Simulator(Admission):
         else:
             for state in self._presenting:
                 try:
-                    values = derived.unfold(self.vendor, state.present.match(request))
+                    values = self._presented(state, request)
                 except Mismatch:
                     continue
                 try:
@@ -345,7 +345,7 @@ class Simulator(Admission):
         for state in self._presenting:
             if event in state.next:
                 try:
-                    return state, f"event {event}", state.present.match(request)
+                    return state, f"event {event}", self._presented(state, request)
                 except Mismatch:
                     continue
         return None, f"event {event}", {}

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from authflow import plugins
 from authflow.session import AuthSession
+from authflow.testing import samples
 from authflow.testing.clock import Clock
 from authflow.testing.simulator import Simulator
 from authflow.testing.transports import SimulatedSender, httpx_transport, requests_adapter
@@ -76,9 +77,7 @@ def signed_up(vendor: Any) -> tuple[Simulator, AuthSession]:
 
 def body_of(vendor: Vendor) -> dict[str, Any]:
     """What a caller's request needs for the token to travel in it: arguments for a client's `request`."""
-    from authflow.testing.machine import body_kind
-
-    return {"json": {"json": {"note": "hello"}}, "form": {"data": {"note": "hello"}}}.get(body_kind(vendor), {})
+    return samples.body(vendor)
 
 
 def _httpx(library: str) -> Callable[[Simulator, AuthSession], int]:
@@ -95,7 +94,7 @@ def _httpx(library: str) -> Callable[[Simulator, AuthSession], int]:
 def _requests(simulator: Simulator, session: AuthSession) -> int:
     import requests
 
-    more = body_of(simulator.vendor)
+    more = {"data" if name == "content" else name: value for name, value in body_of(simulator.vendor).items()}
     with requests.Session() as client:
         client.trust_env = False
         for scheme in ("https://", "http://"):

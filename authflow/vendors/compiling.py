@@ -305,8 +305,11 @@ class Compiler:
         return Failing(name, form.fail or "")
 
     def present(self, key: str, form: n.Presented) -> Present:
-        if form.json is not None and form.form:
-            self.finding(key, "at most one body, here are json and form", "keep one")
+        bodies = [name for name in ("json", "form", "text") if getattr(form, name)]
+        if len(bodies) > 1:
+            self.finding(key, f"at most one body, here are {' and '.join(bodies)}", "keep one")
+        if "" in form.text:
+            self.finding(f"{key}.text", "the literal text to replace is empty", '"@TOKEN@" = "{access}"')
         self.named(f"{key}.headers", form.headers)
         self.named(f"{key}.cookies", form.cookies)
         return Present(
@@ -316,6 +319,7 @@ class Compiler:
             basic=self.pair(f"{key}.basic", form.basic),
             json=self.value(f"{key}.json", form.json),
             form=self.fields(f"{key}.form", form.form),
+            text=self.fields(f"{key}.text", form.text),
         )
 
     def rewrite(self, key: str, form: n.Rewrite) -> Rewrite | None:

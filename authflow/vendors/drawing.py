@@ -125,6 +125,7 @@ def _presented(present: Present) -> str:
     names += [f"the cookie {name}" for name, _ in present.cookies]
     names += [f"?{name}" for name, _ in present.query]
     names += ["a field of the body"] if present.json or present.form else []
+    names += [f"{literal} in the body" for literal, _ in present.text]
     return ", ".join(names) or "nothing"
 
 

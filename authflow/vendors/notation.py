@@ -104,8 +104,11 @@ class Presented(Struct, forbid_unknown_fields=True, frozen=True):
     cookies: Annotated[dict[str, Text], Meta(description="Put in the place of the caller's own of that name")] = {}
     query: Annotated[Fields, Meta(description="Put in the place of the caller's own of that name")] = {}
     basic: Annotated[tuple[str, str] | None, Meta(description="User and password for HTTP Basic (RFC 7617)")] = None
-    json: Annotated[dict[str, Any] | None, Meta(description="Laid over the caller's JSON body")] = None
-    form: Annotated[Fields, Meta(description="Laid over the caller's form")] = {}
+    json: Annotated[
+        dict[str, Any] | None, Meta(description="Merged into a JSON body; {_} in a list leaves the caller's element")
+    ] = None
+    form: Annotated[Fields, Meta(description="Fields of a form, a multipart one too")] = {}
+    text: Annotated[dict[str, Text], Meta(description="What stands in the place of literal text in a body")] = {}
 
 
 class State(Struct, frozen=True):

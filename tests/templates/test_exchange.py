@@ -392,3 +392,13 @@ def test_any_answer_is_judged(status: int, headers: list[tuple[str, str]], body:
     judged_ = judged(answers, heard)
     assert judged_ is None or judged_.name in answers
     assert heard.retry_after is None or heard.retry_after >= 0
+
+
+@pytest.mark.parametrize(("known", "fits"), [({"n": "7"}, True), ({"n": 7}, True), ({"n": "8"}, False), ({}, False)])
+@pytest.mark.parametrize("value", ["7", 7])
+def test_what_an_answer_repeats_is_compared(known: dict[str, Any], fits: bool, value: Any) -> None:
+    answers = {"rejected": {"json": {"n": "{=n}", "t": "{access}"}, "headers": {"X-N": "n={=n}"}}}
+    raw = {"name": "one", "base_url": BASE, "start": "in", "settings": {"n": {}}, "answers": answers}
+    rows = load({**raw, "states": {"in": {"present": {}}}}).answers
+    outcome, _ = judge(rows, answer(200, {"n": value, "t": "a"}, x_n="n=7"), known)
+    assert (outcome and outcome.captured) == ({"access": "a"} if fits else None)

@@ -105,7 +105,11 @@ def _parts(vendor: Vendor, key: str, part: RequestTemplate | Present, own: Any) 
             shared = kind == "headers" and name not in own.get("headers", {})
             yield from _of(f"headers.{name}" if shared else f"{key}.{kind}.{name}", item)
     for kind in ("json", "text"):
-        if (template := getattr(part, kind, None)) is not None:
+        template = getattr(part, kind, None)
+        if isinstance(template, tuple):
+            for name, item in template:
+                yield from _of(f"{key}.{kind}.{name}", item)
+        elif template is not None:
             yield from _of(f"{key}.{kind}", template)
     for kind in ("basic", "client_basic"):
         for index, item in enumerate(getattr(part, kind, None) or ()):
