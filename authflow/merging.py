@@ -25,7 +25,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 def merge_query(url: str, pairs: Pairs) -> str:
     """A URL with these parameters, in the place of those of the same names."""
     parts, ours = urlsplit(url), {name for name, _ in pairs}
-    kept = [part for part in parts.query.split("&") if part and _name(part) not in ours]
+    kept = [part for part in parts.query.split("&") if _name(part) not in ours]
     if len(kept) < len(parts.query.split("&")):
         url = urlunsplit(parts._replace(query="&".join(kept)))
     return add_query(url, pairs)

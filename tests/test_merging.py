@@ -29,6 +29,7 @@ def presented(**parts: Any) -> Presentation:
         ("https://a.example/x?a=%E9&flag&b=+&t=old&c=", "https://a.example/x?a=%E9&flag&b=+&c=&t=new"),
         ("https://a.example/x?t=1&%74=2&T=3", "https://a.example/x?T=3&t=new"),
         ("https://a.example/x?t", "https://a.example/x?t=new"),
+        ("https://a.example/x?b=%2F+&&a=1;2", "https://a.example/x?b=%2F+&&a=1;2&t=new"),
     ],
 )
 def test_a_parameter_of_the_same_name_is_replaced(url: str, merged: str) -> None:

@@ -50,7 +50,7 @@ class Laid:
 
     async def look(self) -> None:
         """Have the body at hand, if it is whole."""
-        if isinstance(self._body, BytesPayload | MultipartWriter):
+        if isinstance(self._body, BytesPayload):
             self._content = await self._body.as_bytes()
 
     @property
@@ -74,6 +74,9 @@ class Laid:
         if ours.query:
             request.url = exactly(merge_query(str(self._url), ours.query))
         if ours.in_body:
+            if self._content is None and isinstance(self._body, MultipartWriter):
+                self._content = await self._body.as_bytes()
+                self._body = BytesPayload(self._content)  # a writer is spent once it was sent
             laid = merged(self.manager.vendor, ours, request.headers.get(hdrs.CONTENT_TYPE), self._content)
             if laid is not None:
                 request.headers[hdrs.CONTENT_TYPE] = laid[0]

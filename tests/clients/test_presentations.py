@@ -46,6 +46,13 @@ CASES = {
 
 def sent_by(client: Driver, sends: Mapping[str, Any]) -> dict[str, Any]:
     """The same for this client."""
+    if client.library == "aiohttp" and "files" in sends:
+        import aiohttp
+
+        form = aiohttp.FormData(sends.get("data", {}))
+        for name, (filename, content) in sends["files"].items():
+            form.add_field(name, content, filename=filename)
+        return {"data": form}
     renamed = {} if client.library.startswith("httpx") else {"content": "data"}
     return {renamed.get(name, name): value for name, value in sends.items()}
 
