@@ -21,7 +21,7 @@ from authflow.manager import (
     Environment,
     Grant,
     SessionManager,
-    Signer,
+    Signers,
     Token,
     asking,
     check_identity,
@@ -128,7 +128,7 @@ class AuthSession:
             hooks,
             clients.default_sender,
             clients.sender_for(client) if client is not None else None,
-            Signer(self.vendor, hooks.sign) if hooks.sign is not None else None,
+            Signers.of(self.vendor, hooks.sign),
             clock,
             timeout,
             on_store_failure == "degrade",
@@ -237,6 +237,11 @@ class AuthSession:
 
     def _headers(self, grant: Grant) -> dict[str, str]:
         presentation = grant.presentation
+        if grant.sign is not None:
+            raise ConfigurationError(
+                f"{self.vendor.title}: each request is signed: use an adapter (auth=session.requests, …)",
+                vendor=self.vendor.name,
+            )
         if presentation.query or presentation.in_body:
             raise ConfigurationError(
                 f"{self.vendor.title}: the token travels in the query or the body, and not in headers alone: "

@@ -23,7 +23,7 @@ from authflow.clients.aiohttp_wire import Laid, pairs, peek, replayable, view
 from authflow.clients.base import kind_of, without, wrong_adapter
 from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer
-from authflow.manager import ANONYMOUS, Grant, Sender
+from authflow.manager import ANONYMOUS, MOST_SENDS, Grant, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -107,7 +107,7 @@ class AiohttpAuth:
 
     async def _heard(self, laid: Laid, response: Any, again: bool, handler: Any) -> Any:
         """What the answer means; the one that the caller shall see."""
-        manager, request = self.manager, laid.request
+        manager, request, sends = self.manager, laid.request, 1
         while laid.grant is not ANONYMOUS and response.status in manager.statuses:
             with _raising(request):
                 body = b""
@@ -115,16 +115,22 @@ class AiohttpAuth:
                 if response.status != 101 and manager.reads_body(response.status, kind):
                     body = await peek(response)
                 answer = Answer(response.status, pairs(response), body, manager.clock())
-                if again:
-                    manager.on_second_response(laid.grant, laid.plain_url, answer)
+                more, grant = sends < MOST_SENDS and replayable(request), laid.grant
+                if manager.heard(grant, functools.partial(view, laid), answer):
+                    if not more:
+                        break
+                elif again:
+                    manager.on_second_response(grant, laid.plain_url, answer)
                     break
-                heard = manager.on_response(laid.grant, laid.plain_url, answer, replayable=replayable(request))
-                if heard is None:
-                    break
-                grant = manager.admit(await heard.wait_async(), laid.plain_url)
+                else:
+                    heard = manager.on_response(grant, laid.plain_url, answer, replayable=more)
+                    if heard is None:
+                        break
+                    grant = manager.admit(await heard.wait_async(), laid.plain_url)
+                    again = True
                 await laid.take_back(response)
                 await laid.over(manager.signed(grant, functools.partial(view, laid)))
-            again = True
+            sends += 1
             response = await laid.sent(handler)
         if response.status in REDIRECTS:
             asking = _asking()

@@ -36,7 +36,7 @@ from authflow.clients.httpx_wire import (
 )
 from authflow.errors import AuthFlowError, ConfigurationError, as_also, forget_locals
 from authflow.http import Answer
-from authflow.manager import ANONYMOUS, Flight, Grant, Sender
+from authflow.manager import ANONYMOUS, MOST_SENDS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -238,6 +238,7 @@ def _auth_class(library: str) -> type[Any]:
                 body = getattr(response, "_content", b"")
                 answer = Answer(response.status_code, pairs(response.headers), body, self.manager.clock())
                 with suppress(AuthFlowError):
+                    self.manager.heard(grant, functools.partial(view, response.request), answer)
                     self.manager.on_response(grant, url, answer, replayable=False)
 
         def _on(self, request: Any, laid: Laid, grant: Grant) -> Laid:
@@ -281,7 +282,7 @@ def _auth_class(library: str) -> type[Any]:
                 laid.grant = grant
             trail: list[Any] = []
             rejected: list[Any] = []
-            again = False
+            again, sends = False, 1
             while True:
                 request = response.request
                 laid = self._on(request, laid, grant)
@@ -298,15 +299,21 @@ def _auth_class(library: str) -> type[Any]:
                 if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
                     body = yield _Peek(response)
                 answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
-                url = laid.plain_url
-                if again:
+                url, more = laid.plain_url, sends < MOST_SENDS and replayable(lib, request)
+                if manager.heard(grant, functools.partial(view, request), answer):
+                    if not more:
+                        break
+                    new = grant
+                elif again:
                     manager.on_second_response(grant, url, answer)
                     break
-                heard = manager.on_response(grant, url, answer, replayable=replayable(lib, request))
-                if heard is None:
-                    break
-                new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
-                again = True
+                else:
+                    heard = manager.on_response(grant, url, answer, replayable=more)
+                    if heard is None:
+                        break
+                    new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
+                    again = True
+                sends += 1
                 trail += [*_new(response.history, trail, rejected), response]
                 laid.take_back()
                 response.request = plain_copy(lib, request)

@@ -36,7 +36,7 @@ from authflow.clients.requests_wire import (
 )
 from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer, Pairs
-from authflow.manager import ANONYMOUS, Flight, Grant, Sender
+from authflow.manager import ANONYMOUS, MOST_SENDS, Flight, Grant, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -116,12 +116,12 @@ class FreshHook:
 class RequestHook:
     """One request on its way: what it carries, and whether it was sent again already."""
 
-    __slots__ = ("_again", "_grant", "auth")
+    __slots__ = ("_again", "_grant", "_sends", "auth")
 
     def __init__(self, auth: Auth, grant: Grant) -> None:
         self.auth = auth
         self._grant = grant
-        self._again = False
+        self._again, self._sends = False, 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A response may be pickled with its request and hooks; it is over then.
@@ -176,7 +176,7 @@ class RequestHook:
         if URL in own:
             response.url = own[URL]
         if response.status_code not in REDIRECTS or not response.is_redirect:
-            self._again = False
+            self._again, self._sends = False, 1
         elif self._grant is not ANONYMOUS:
             follow(response.request, self)
         return response
@@ -191,12 +191,16 @@ class RequestHook:
         if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
             body = yield from peek(response, bool(kwargs.get("stream")))
         answer = Answer(response.status_code, pairs(response), body, manager.clock())
+        again = self._sends < MOST_SENDS and replayable(request)
+        if manager.heard(grant, functools.partial(view, request), answer):
+            return grant if again else None
         if self._again:
             manager.on_second_response(grant, url, answer)
             return None
-        entry = manager.on_response(grant, url, answer, replayable=replayable(request))
+        entry = manager.on_response(grant, url, answer, replayable=again)
         if entry is None:
             return None
+        self._again = True
         return entry.grant or manager.admit((yield entry.flight), url)
 
     def _send_again(self, response: Any, grant: Grant, kwargs: Mapping[str, Any]) -> Steps:
@@ -211,7 +215,7 @@ class RequestHook:
         keep_cookies(self.auth.cookies, request, response)
         yield rewound(request)
         self._grant = self.auth.manager.signed(grant, functools.partial(view, request))
-        self._again = True
+        self._sends += 1
         lay_over(request, self._grant, self.auth.manager)
         again = yield from self._resent(response, request, kwargs)
         return again

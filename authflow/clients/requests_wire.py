@@ -115,7 +115,7 @@ def keep_cookies(cookies: Any, request: Any, response: Any) -> None:
 
 
 def view(request: Any) -> Request:
-    body = request.body.encode() if isinstance(request.body, str) else request.body
+    body = request.body.encode() if isinstance(request.body, str) else b"" if request.body is None else request.body
     headers = tuple((str(name), str(value)) for name, value in request.headers.items())
     return Request(request.method, request.url, headers, body if isinstance(body, bytes) else None)
 

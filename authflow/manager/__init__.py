@@ -9,7 +9,7 @@
     grants             a record made ready to be laid over requests
     sender             what sends one request of an exchange (one for each library, in `clients`)
     jwt_verification   is the token one that the vendor's published keys have signed?
-    signing            a plugin's signature on each request
+    signing            a signature on each request, and what answers say about it
     advice             what to do about what went wrong: the end of a message
     environment        what it works with beside vendor and store: clock, senders, hooks, the time-out
     exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
@@ -37,7 +37,7 @@ from authflow.manager.identity import answered, check_identity, complete, identi
 from authflow.manager.manager import Authorization, SessionManager
 from authflow.manager.records import Record
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
-from authflow.manager.signing import Signer, laid_over
+from authflow.manager.signing import MOST_SENDS, Signers, laid_over
 from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.token import ADVISORY_PART, Token
 from authflow.manager.trust import check_settings, presents_at, sends_to
@@ -46,6 +46,7 @@ from authflow.manager.waiting import Ask, asking
 __all__ = [
     "ADVISORY_PART",
     "ANONYMOUS",
+    "MOST_SENDS",
     "NEVER_FRESH",
     "Ask",
     "Authorization",
@@ -58,7 +59,7 @@ __all__ = [
     "Record",
     "Sender",
     "SessionManager",
-    "Signer",
+    "Signers",
     "Token",
     "TooLarge",
     "answered",

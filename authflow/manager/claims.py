@@ -22,7 +22,7 @@ from authflow.manager.identity import Identity, secrets
 from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, Record, Refusals
 from authflow.manager.token import END_OF_TIME
 from authflow.templates import PLAIN, Placeholder, Unbound, Unfit
-from authflow.vendors import EXPIRED, Given, Presenting, Values, Vendor, needs
+from authflow.vendors import EXPIRED, Given, Presenting, Signer, Values, Vendor, needs
 
 log: Final = logging.getLogger("authflow")
 
@@ -57,7 +57,8 @@ class Claims:
             return None, start
         anybodys = start.replace(slots=record.slots, mark=record.mark, spent=record.spent)
         captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}
-        record = record.replace(captured=captured, signers={})
+        signers = {name: record.signers.get(name) for name in self.vendor.signers}
+        record = record.replace(captured=captured, signers={name: kept for name, kept in signers.items() if kept})
         if captured and not self.owns(record):
             return None, anybodys
         if not self._serves(record):
@@ -113,6 +114,9 @@ class Claims:
             raise ValueError("its slots are none")
         if not all(_HASH.fullmatch(one) for one in (record.mark, record.spent, record.refused_ahead, record.grant)):
             raise ValueError("its hashes are none")
+        for name, signer in self.vendor.signers.items():
+            if (stored := record.signers.get(name, {})) != {} and not _kept(signer(), stored):
+                raise ValueError(f"what {name} kept is none")
         known = captures(self.vendor)
         if any(name in known and not _fits(self.vendor, name, value) for name, value in record.captured.items()):
             raise ValueError("a value is of another type than the file captures")
@@ -122,6 +126,9 @@ class Claims:
         state = self._state(record)
         if not isinstance(state, Presenting):
             return True
+        sign = state.present.sign
+        if sign is not None and sign.name not in record.signers and self.vendor.signers[sign.name]().keeps({}):
+            return not record.captured
         values = Values(self.vendor, self.given, record.captured, record.issued_at)
         names = needs(state.present.placeholders())
         if any(record.captured.get(name) is None and name not in values.bound for name in names):
@@ -134,6 +141,13 @@ class Claims:
             except (Unbound, Unfit):
                 return not record.captured
         return True
+
+
+def _kept(signer: Signer, stored: Any) -> bool:
+    try:
+        return bool(signer.keeps(stored) == stored)
+    except Exception:  # a plugin's signer, and whatever somebody has written
+        return False
 
 
 def _unpresentable(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from authflow.manager.sender import Sender
-    from authflow.manager.signing import Signer
+    from authflow.manager.signing import Signers
     from authflow.plugins import Hooks
 
 
@@ -17,7 +17,7 @@ class Environment(NamedTuple):
     hooks           the hooks that plugins implement
     default_sender  makes a sender, preferably of the library that is named, where no client was given
     sender          sends exchanges through the client that was given, or None
-    signer          signs requests, or None
+    signers         sign requests, or None
     clock           epoch seconds
     timeout         seconds that one renewal may take
     degrade         go on without the store when it fails
@@ -28,7 +28,7 @@ class Environment(NamedTuple):
     hooks: Hooks
     default_sender: Callable[[str], Sender]
     sender: Sender | None = None
-    signer: Signer | None = None
+    signers: Signers | None = None
     clock: Callable[[], float] = time.time
     timeout: float = 30.0
     degrade: bool = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
@@ -20,7 +20,9 @@ from authflow.http import Answer, Pairs, Request, origin_of, resolve, without_qu
 from authflow.manager import advice
 from authflow.manager.environment import Environment
 from authflow.manager.jwt_verification import Verifier
+from authflow.manager.records import Record
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
+from authflow.manager.signing import MOST_SENDS, Keeps
 from authflow.manager.trust import sends_to
 from authflow.masking import SHOWN, describe, mask_document, mask_text
 from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge
@@ -56,6 +58,8 @@ class ExchangeSender:
     sender: Callable[[], Sender]
     verifier: Verifier | None
     environment: Environment
+    #: What signers keep beside the grant, by name.
+    keeps: Keeps = field(default_factory=dict)
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -117,23 +121,38 @@ class ExchangeSender:
 
         def send(request: Request) -> Answer:
             _trusted(exchange, request.url, values)
-            return self._sent(request, values, deadline)
+            return self._sent(exchange, request, values, deadline)
 
         answer = code(vendor=values.vendor, exchange=exchange.name, request=request, values=values, send=send)
         return None if answer is None else answer.replace(received=self.clock())
 
-    def _sent(self, request: Request, values: Values, deadline: float) -> Answer:
+    def begin(self, record: Record) -> None:
+        """Have at hand what signers keep beside the grant that begins, or goes on, with this record."""
+        if (signers := self.environment.signers) is not None:
+            self.keeps = signers.kept(record)
+
+    def _sent(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> Answer:
+        signers, sign = self.environment.signers, exchange.request.sign
+        if signers is None:
+            return self._once(request, deadline)
+        for sends in range(1, MOST_SENDS + 1):
+            signed = signers.request(request, sign, values, self.keeps, self.clock())
+            answer = self._once(signed, deadline)
+            again = signers.heard(answer, signed, sign, values, self.keeps, self.clock())
+            if not again or sends == MOST_SENDS:
+                break
+        return answer
+
+    def _once(self, request: Request, deadline: float) -> Answer:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
-        if self.environment.signer is not None:
-            request = self.environment.signer.request(request, values)
         return self.sender().exchange(request, remaining).replace(received=self.clock())
 
     def _send(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> Answer:
         cookies: Pairs = ()
         for _ in range(MAX_HOPS):
-            answer = self._sent(request, values, deadline)
+            answer = self._sent(exchange, request, values, deadline)
             cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
             follow = exchange.redirects and judge(exchange.answers, answer, values)[0] is None
             hop = _hop(exchange, request, answer, values) if follow else None

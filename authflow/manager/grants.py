@@ -16,7 +16,7 @@ from authflow.manager.records import Record
 from authflow.manager.token import NEVER, Windows, refresh_in
 from authflow.manager.trust import presents_at
 from authflow.sealed import Sealed, sealed_value
-from authflow.templates import Unbound, Unfit
+from authflow.templates import Sign, Unbound, Unfit
 from authflow.vendors import Given, Presenting, Values, Vendor, closure, seconds
 
 #: Scheme, host, port as far as a URL must say it, and user information.
@@ -128,6 +128,12 @@ class Grant(Sealed):
         assert isinstance(state, Presenting)
         presentation = presented(state, values)
         return self.replace(presentation=presentation)
+
+    @property
+    def sign(self) -> Sign | None:
+        """What signs the requests that carry it, as its vendor's file says."""
+        state = self.vendor.flow.states[self.record.state] if self.vendor is not None else None
+        return state.present.sign if isinstance(state, Presenting) else None
 
     @property
     def shown(self) -> set[str]:

@@ -94,7 +94,7 @@ class SessionManager:
     """
 
     __slots__ = (
-        *("_forbidden", "_passes", "_rewrite", "_signer", "_slots", "_strangers", "_uncured"),
+        *("_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_strangers", "_uncured"),
         *("grants", "noteworthy", "statuses", "tap", "vendor"),
     )
 
@@ -110,11 +110,11 @@ class SessionManager:
     ) -> None:
         self.vendor = vendor
         self._passes = passes
-        self._signer, self._rewrite = environment.signer, environment.hooks.rewrite_url
+        self._signers, self._rewrite = environment.signers, environment.hooks.rewrite_url
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
         self.statuses, self.noteworthy = statuses_of(vendor)
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
-        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signer)
+        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signers)
         self.grants = GrantCache(vendor, given, store, environment, plain=plain, said=identity)
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
@@ -176,10 +176,19 @@ class SessionManager:
         return grant if self._trusted(url, grant) else ANONYMOUS
 
     def signed(self, grant: Grant, request: Callable[[], Request]) -> Grant:
-        """The grant with the signature of this request, where a plugin signs. Raises ConfigurationError."""
-        if self._signer is None or grant is ANONYMOUS:
+        """The grant with the signature of this request, where something signs. Raises ConfigurationError."""
+        if self._signers is None or grant is ANONYMOUS:
             return grant
-        return self._signer.grant(grant, request(), self.clock())
+        return self._signers.grant(grant, request(), self.clock())
+
+    def heard(self, grant: Grant, request: Callable[[], Request], answer: Answer) -> bool:
+        """Does the answer to a signed request ask for another signature? Then it is no event yet, and the request is
+        signed anew and sent once more, if it can be. Raises ConfigurationError.
+        """
+        if self._signers is None or grant.sign is None:
+            return False
+        now = self.clock()
+        return self._signers.heard(answer, request(), grant.sign, grant.values(now), grant.record.signers, now)
 
     def trusts(self, grant: Grant, url: str) -> bool:
         """May the token be presented at this URL?"""
@@ -355,7 +364,7 @@ def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
     those with redirects.
     """
     patterns = [pattern.status for _, pattern in vendor.answers] + [pattern.status for pattern in vendor.keep]
-    if vendor.idle is not None or None in patterns:
+    if vendor.idle is not None or None in patterns or vendor.hears:
         return ANY_STATUS, ANY_STATUS
     told = frozenset().union(*filter(None, patterns))
     return told, told | REDIRECTS

@@ -128,6 +128,7 @@ class Renewal:
             name = self.vendor.on_logout
             if name is not None and kept.record.captured:
                 values = Values(self.vendor, self.given, kept.record.captured, self.clock())
+                self.sender.begin(kept.record)
                 try:
                     self.sender.send(self.vendor.flow.exchanges[name], values, deadline)
                 except Unbound:

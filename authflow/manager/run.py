@@ -112,6 +112,7 @@ class Run:
         self.grant, self.granted = kept.record.grant, kept.record.settings
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
         self.unread_end = kept.record.unread_end
+        self.sender.begin(kept.record)
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
@@ -232,6 +233,7 @@ class Run:
             mark=self.mark,
             spent=self.spent,
             refused_ahead=self.refused_ahead,
+            signers={name: kept for name, kept in self.sender.keeps.items() if kept},
             unread_end=self.unread_end,
             waits_since=self.waits_since,
         )

@@ -1,55 +1,114 @@
-"""Requests that carry a signature of themselves: what a plugin's `authflow_sign` adds, laid over them.
+"""Requests that carry a signature of themselves: what the file's signer, or a plugin's `authflow_sign`, adds to them.
 
     a caller's request    with the state's presentation on it, as it will be sent ──▶ sign ──▶ Grant, with the signature
     an exchange           rendered, once for each hop                             ──▶ sign ──▶ Request
+    the answer to either                                                          ──▶ heard ─▶ send it once more?
 
-A session has a Signer only where some plugin signs, so that all others never come here.
+A session has Signers only where something signs, so that all others never come here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from authflow.errors import ConfigurationError
-from authflow.http import Presentation, Request, header_value
-from authflow.manager.grants import Grant
+from authflow.errors import AuthFlowError, ConfigurationError
+from authflow.http import NOTHING, Answer, Presentation, Request, header_value
+from authflow.manager.grants import EMPTY, Grant
+from authflow.manager.records import Record
 from authflow.merging import merge_body, merge_query
-from authflow.vendors import Values, Vendor
+from authflow.templates import Sign, Unfit
+from authflow.vendors import Signer, Signing, Values, Vendor, hears
 
-Sign = Callable[..., "Presentation | Mapping[str, str] | None"]
-_NOTHING: Final = Presentation()
+#: How often a request is sent where a signer hears answers.
+MOST_SENDS: Final = 3
+Hook = Callable[..., "Presentation | Mapping[str, str] | None"]
+#: What signers keep beside a grant, by name.
+Keeps = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """Asks the hook for one vendor. Raises ConfigurationError for a signature that cannot be laid over a request."""
+class Signers:
+    """What signs the requests of one session. Raises ConfigurationError for what cannot be signed so."""
 
-    vendor: Vendor
-    hook: Sign
+    def __init__(self, vendor: Vendor, hook: Hook | None) -> None:
+        self._vendor, self._hook = vendor, hook
+        self._made: dict[str, Signer] = {name: signer() for name, signer in vendor.signers.items()}
+        #: Those to whom answers are shown.
+        self._hearing = frozenset(name for name, signer in vendor.signers.items() if hears(signer))
+
+    @classmethod
+    def of(cls, vendor: Vendor, hook: Hook | None) -> Signers | None:
+        return cls(vendor, hook) if vendor.signers or hook is not None else None
+
+    def kept(self, record: Record) -> Keeps:
+        """What the signers keep beside a grant that begins, or goes on, with this record."""
+        return {name: signer.keeps(record.signers.get(name, NOTHING)) for name, signer in self._made.items()}
 
     def grant(self, grant: Grant, request: Request, now: float) -> Grant:
         """The grant, with the signature of one caller's request beside what its state presents (`now`: epoch s)."""
-        own = grant.unsigned
-        signature = self._signature(laid_over(request, own, self.vendor), grant.values(now))
-        return grant if signature is _NOTHING else grant.signed(joined(own, signature))
+        own, sign = grant.unsigned, grant.sign
+        request = laid_over(request, own, self._vendor)
+        laid = own
+        for signature in self._signatures(request, sign, grant.values(now), grant.record.signers, now):
+            laid = joined(laid, signature)
+        return grant if laid is own else grant.signed(laid)
 
-    def request(self, request: Request, values: Values) -> Request:
-        """A request of an exchange, signed."""
-        signature = self._signature(request, values)
-        return request if signature is _NOTHING else laid_over(request, signature, self.vendor)
+    def request(self, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float) -> Request:
+        """A request of an exchange, signed. Raises Unbound."""
+        whole = request if request.body is not None else request.replace(body=b"")
+        for signature in self._signatures(whole, sign, values, keeps, now):
+            request = laid_over(request, signature, self._vendor)
+        return request
 
-    def _signature(self, request: Request, values: Values) -> Presentation:
-        said: Any = self.hook(vendor=self.vendor, request=request, values=values)
-        if said is None:
-            return _NOTHING
-        signature = said if isinstance(said, Presentation) else Presentation(headers=tuple(said.items()))
+    def heard(
+        self, answer: Answer, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float
+    ) -> bool:
+        """Shall a request be signed anew, and sent once more?"""
+        if sign is None or sign.name not in self._hearing:
+            return False
+        with_this = self._signing(sign, values, keeps, now)
+        return bool(self._asked(sign.name, lambda: self._made[sign.name].heard(answer, request, with_this)))
+
+    def _signatures(
+        self, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float
+    ) -> Iterator[Presentation]:
+        if sign is not None:
+            with_this = self._signing(sign, values, keeps, now)
+            signature = self._read(self._asked(sign.name, lambda: self._made[sign.name].sign(request, with_this)))
+            request = laid_over(request, signature, self._vendor)
+            yield signature
+        if self._hook is not None:
+            said = self._hook(vendor=self._vendor, request=request, values=values)
+            if (signature := self._read(said)) is not EMPTY:
+                yield signature
+
+    def _signing(self, sign: Sign, values: Values, keeps: Keeps, now: float) -> Signing:
         try:
-            headers = tuple((name, header_value(name, value)) for name, value in signature.headers)
+            parameters = sign.parameters.render(values)
+        except Unfit as error:
+            raise self._wrong(f"{sign.name}: {error}") from None
+        return Signing(parameters, {**keeps.get(sign.name, NOTHING)}, now)
+
+    def _asked(self, name: str, ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except AuthFlowError:
+            raise
+        except Exception as error:  # a plugin's signer may raise anything
+            raise self._wrong(f"{name} cannot sign with what it was given: {type(error).__name__}") from error
+
+    def _read(self, said: Any) -> Presentation:
+        if said is None:
+            return EMPTY
+        signature: Presentation = said if isinstance(said, Presentation) else Presentation(headers=tuple(said.items()))
+        try:
+            headers = tuple([(name, header_value(name, value)) for name, value in signature.headers])
         except ValueError as error:
-            raise ConfigurationError(f"{self.vendor.title}: {error}", vendor=self.vendor.name) from None
+            raise self._wrong(str(error)) from None
         return signature.replace(headers=headers)
+
+    def _wrong(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._vendor.title}: {reason}", vendor=self._vendor.name)
 
 
 def laid_over(request: Request, presentation: Presentation, vendor: Vendor) -> Request:

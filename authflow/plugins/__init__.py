@@ -3,7 +3,8 @@
     hooks        what a plugin may implement (pluggy; project name and entry-point group `authflow`)
     discovery    how installed plugins, and the vendors that they bring, are found
 
-Authors import from here: `hookimpl`, `Converter`, `Function`, `Store`, `Presentation`, and the rest of `__all__`.
+Authors import from here: `hookimpl`, `Converter`, `Function`, `Signer`, `Store`, `Presentation`, and the rest of
+`__all__`.
 """
 
 from authflow.errors import ConfigurationError, StoreError
@@ -17,13 +18,14 @@ from authflow.plugins.discovery import (
     implemented,
     manager,
     register_file,
+    signers,
     stores,
     vendors,
 )
 from authflow.plugins.hooks import hookimpl
 from authflow.stores import Conflict, LockTimeout, Store, Stored
 from authflow.templates import Converter
-from authflow.vendors import Function, Vendor
+from authflow.vendors import Function, Signer, Signing, Vendor
 
 __all__ = [
     "Answer",
@@ -35,6 +37,8 @@ __all__ = [
     "LockTimeout",
     "Presentation",
     "Request",
+    "Signer",
+    "Signing",
     "Store",
     "StoreError",
     "Stored",
@@ -47,6 +51,7 @@ __all__ = [
     "implemented",
     "manager",
     "register_file",
+    "signers",
     "stores",
     "vendors",
 ]

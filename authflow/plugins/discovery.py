@@ -20,7 +20,7 @@ from authflow.errors import ConfigurationError
 from authflow.plugins import hooks
 from authflow.stores import Store
 from authflow.templates import CONVERTERS, Converter
-from authflow.vendors import FUNCTIONS, Function, Vendor, load
+from authflow.vendors import FUNCTIONS, Function, Signer, Vendor, load
 
 log: Final = logging.getLogger("authflow")
 #: Installed plugins that could not be imported, with the reason.
@@ -103,6 +103,10 @@ def functions() -> Mapping[str, Function]:
     return {**FUNCTIONS, **_merged(manager().hook.authflow_functions())}
 
 
+def signers() -> Mapping[str, type[Signer]]:
+    return _merged(manager().hook.authflow_signers())
+
+
 def stores() -> Mapping[str, Callable[[str], Store]]:
     return _merged(manager().hook.authflow_stores())
 
@@ -148,12 +152,17 @@ def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> 
                 f"unknown vendor {vendor!r}: {hint}installed are {names}; a file is named by its path{also}"
             )
         return _installed(vendor)
-    return load(
-        Path(vendor) if isinstance(vendor, os.PathLike) else vendor,
-        converters=converters(),
-        functions=functions(),
-        installed=vendors(),
-    )
+    return load(Path(vendor) if isinstance(vendor, os.PathLike) else vendor, **_brought())
+
+
+def _brought() -> dict[str, Any]:
+    """What plugins bring that a vendor file may name."""
+    return {
+        "converters": converters(),
+        "functions": functions(),
+        "signers": signers(),
+        "installed": vendors(),
+    }
 
 
 # Where plugins are in use, a vendor that travels to another process finds their converters and functions there too.
@@ -167,5 +176,5 @@ def _installed(name: str) -> Vendor:
     if isinstance(source, Vendor):
         return source
     if name not in _loaded or _loaded[name][0] != source:
-        _loaded[name] = source, load(source, converters=converters(), functions=functions(), installed=vendors())
+        _loaded[name] = source, load(source, **_brought())
     return _loaded[name][1]

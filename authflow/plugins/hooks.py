@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from authflow.http import Answer, Presentation, Request
     from authflow.stores import Store
     from authflow.templates import Converter
-    from authflow.vendors import Function, Vendor
+    from authflow.vendors import Function, Signer, Vendor
 
 PROJECT = "authflow"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -42,6 +42,11 @@ def authflow_converters() -> Mapping[str, Converter]:  # type: ignore[empty-body
 @hookspec
 def authflow_functions() -> Mapping[str, Function]:  # type: ignore[empty-body]
     """Functions for `[derive]`, by name."""
+
+
+@hookspec
+def authflow_signers() -> Mapping[str, type[Signer]]:  # type: ignore[empty-body]
+    """Signers for `sign.NAME`, by name: each is called without arguments to make one for a session."""
 
 
 @hookspec(firstresult=True)

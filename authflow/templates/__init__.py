@@ -30,7 +30,7 @@ from authflow.templates.placeholders import (
     Unbound,
     Unfit,
 )
-from authflow.templates.requests import Present, RequestTemplate
+from authflow.templates.requests import Present, RequestTemplate, Sign
 from authflow.templates.urls import Rewrite, UrlTemplate
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Present",
     "RequestTemplate",
     "Rewrite",
+    "Sign",
     "Template",
     "TemplateError",
     "Text",

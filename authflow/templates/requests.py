@@ -23,6 +23,14 @@ from authflow.templates.urls import UrlTemplate
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """What signs a request: the name of a signer, and its parameters."""
+
+    name: str
+    parameters: Template
+
+
+@dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """What an exchange sends. `method` may be None in a pattern only, where it fits any; so may `url`."""
 
@@ -36,6 +44,7 @@ class RequestTemplate:
     text: Template | None = None
     basic: tuple[Template, Template] | None = None
     client_basic: tuple[Template, Template] | None = None
+    sign: Sign | None = None
 
     def placeholders(self) -> Iterator[Placeholder]:
         yield from self.url_placeholders()
@@ -44,6 +53,7 @@ class RequestTemplate:
         for part in (self.json, self.text, *(self.basic or ()), *(self.client_basic or ())):
             if part is not None:
                 yield from part.placeholders()
+        yield from _of_signature(self.sign)
 
     def url_placeholders(self) -> Iterator[Placeholder]:
         """The placeholders that end up in the URL."""
@@ -88,6 +98,10 @@ class RequestTemplate:
                 _match_basic(pair, seen.all("authorization"), decode, found)
         match_body(seen, self.json, self.form, self.text, found)
         return found
+
+
+def _of_signature(sign: Sign | None) -> Iterator[Placeholder]:
+    return sign.parameters.placeholders() if sign is not None else iter(())
 
 
 def render_headers(fields: Fields, values: Lookup) -> Pairs:
@@ -163,13 +177,16 @@ class Present:
     form: Fields = ()
     #: By the literal text in whose place a value stands; that is not read back.
     text: Fields = ()
+    sign: Sign | None = None
 
-    def placeholders(self) -> Iterator[Placeholder]:
+    def placeholders(self, *, signed: bool = True) -> Iterator[Placeholder]:
+        """`signed`: those that only a signature is made with, too."""
         for _, item in (*self.headers, *self.cookies, *self.query, *self.form, *self.text):
             yield from item.placeholders()
         for part in (self.json, *(self.basic or ())):
             if part is not None:
                 yield from part.placeholders()
+        yield from _of_signature(self.sign if signed else None)
 
     def render(self, values: Lookup) -> Presentation:
         """Raises Unbound, Unfit."""

@@ -8,18 +8,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authflow.http import Request
-from authflow.templates import Exchange, Mismatch, Unbound, Unfit
+from authflow.templates import Exchange, Mismatch, Sign, Unbound, Unfit
 from authflow.testing import derived
 from authflow.testing.answering import Answering
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Refused
+from authflow.testing.proving import Proving
 from authflow.testing.signatures import Signatures
-from authflow.vendors import Presenting, Vendor, spends_refresh
+from authflow.vendors import Presenting, Vendor, closure, spends_refresh
 
 
 class Admission(Answering):
     """Reads values and asks the ledger. The attributes are the simulator's."""
 
     signatures: Signatures
+    proving: Proving
     _presenting: list[Presenting]
 
     def _presented(self, state: Presenting, request: Request) -> dict[str, Any]:
@@ -68,6 +70,8 @@ class Admission(Answering):
                 raise Refused("unknown")
         family = self._family(exchange, values)
         account = family.account if family is not None else None
+        if (sign := exchange.request.sign) is not None:
+            family, account = self._proved_by(sign, request, values, family, account)
         if names := [name for name in values if name in self.vendor.credentials or name in self._proofs]:
             account, right = self._identify(names, values, family)
             self.ledger.check_password(account, right and self._signed(request, values, family, account))
@@ -75,6 +79,41 @@ class Admission(Answering):
             account = account or self.ledger.accounts[0]
             self.ledger.check_password(account, self._signed(request, values, family, account))
         return family, account
+
+    def _proved_by(
+        self,
+        sign: Sign,
+        request: Request,
+        values: Mapping[str, Any],
+        family: Family | None,
+        account: Account | None,
+    ) -> tuple[Family | None, Account | None]:
+        """Who signed a request. Raises Refused, Challenged."""
+        names = closure(self.vendor, [placeholder.name for placeholder in sign.parameters.placeholders()])
+        brought = [name for name in self._captured(names) if name not in values]
+        families: list[Family | None] = [*self.ledger.of_late()] if family is None and brought else [family]
+        signs_with_credentials = any(name in self.vendor.credentials for name in names)
+        wrong: Account | None = None
+        for one in families:
+            theirs, bound = (one.values, one.bound) if one is not None else ({}, {})
+            owner = account or (one.account if one is not None else None)
+            for who in [owner] if owner is not None else self.ledger.accounts:
+                known = {**self._settings, **who.values, **theirs, **values}
+                if not self.proving.proves(sign, request, known, bound, self.now()):
+                    wrong = wrong or who
+                    continue
+                if one is None:
+                    self.ledger.bound = bound
+                elif one.revoked and brought:
+                    raise Refused("revoked")
+                if ACCESS in brought and one is not None:
+                    self.ledger.check_access(str(theirs[ACCESS]), self.now())
+                if signs_with_credentials:
+                    self.ledger.check_password(who, right=True)
+                return one, who
+        if signs_with_credentials:
+            self.ledger.check_password(wrong, right=False)
+        raise Refused("wrong")
 
     def _signed(
         self, request: Request, values: Mapping[str, Any], family: Family | None, account: Account | None
@@ -134,7 +173,7 @@ class Admission(Answering):
             candidate = candidate or account
         return candidate, False
 
-    def _admit(self, values: Mapping[str, Any], request: Request) -> Account | None:
+    def _admit(self, state: Presenting, values: Mapping[str, Any], request: Request) -> Account | None:
         """Whose request it is that presents these values. Raises Refused."""
         for name, known in self._settings.items():
             if name in values and str(values[name]) != str(known):
@@ -161,6 +200,8 @@ class Admission(Answering):
             if account is None or not right or account.refused:
                 raise Refused("wrong")
             found = account
+        if (sign := state.present.sign) is not None:
+            family, found = self._proved_by(sign, request, values, family, found)
         if self.signatures.wanted:
             owner = found or (family.account if family is not None else None)
             if not self._signed(request, values, family, owner or self.ledger.accounts[0]):
@@ -191,4 +232,5 @@ def _secret(vendor: Vendor, name: str) -> bool:
 
 
 def _names(state: Presenting) -> list[str]:
-    return [placeholder.name for placeholder in state.present.placeholders() if placeholder.name != "_"]
+    found = state.present.placeholders(signed=False)
+    return [placeholder.name for placeholder in found if placeholder.name != "_"]

@@ -23,6 +23,7 @@ from authflow.http import Answer
 if TYPE_CHECKING:
     from authflow.testing.keys import Keys
     from authflow.testing.ledger import Ledger
+    from authflow.testing.proving import Proving
     from authflow.vendors import Vendor
 
 
@@ -56,6 +57,8 @@ class Faulty(Protocol):
     def vendor(self) -> Vendor: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def proving(self) -> Proving: ...
     def now(self) -> float: ...
     def delay(self, seconds: float) -> None: ...
 
@@ -100,6 +103,7 @@ ORDERS: Final[dict[str, _Order]] = {
     "restart": lambda simulator, value: simulator.ledger.forget(),
     "skew": _skew,
     "turn-keys": lambda simulator, value: simulator.keys.turn(),
+    "turn-nonces": lambda simulator, value: simulator.proving.turn(),
     "forge": _forge,
 }
 

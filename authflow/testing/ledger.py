@@ -49,6 +49,8 @@ class Family:
     #: How often the vendor was asked whether it is done.
     polled: int = 0
     values: dict[str, Any] = field(default_factory=dict)
+    #: What the vendor knows of the key to which the tokens are bound.
+    bound: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +85,8 @@ class Ledger:
         self._issued: dict[tuple[str, str], Issued] = {}
         #: Values shown to anybody, in challenges; they belong to no family.
         self.open: set[tuple[str, str]] = set()
+        #: What the request that founds the next family was signed with.
+        self.bound: dict[str, Any] = {}
 
     def secret(self, name: str) -> tuple[int, str]:
         """A serial number, and a value that nobody guesses: letters and digits."""
@@ -91,7 +95,8 @@ class Ledger:
         return self._serial, f"{name.replace('_', '')}{self._serial}x{mixed}"
 
     def found(self, account: Account | None) -> Family:
-        family = Family(len(self._families) + 1, account)
+        family = Family(len(self._families) + 1, account, bound=self.bound)
+        self.bound = {}
         self._families.append(family)
         return family
 
@@ -112,7 +117,10 @@ class Ledger:
         """
         if family is not None:
             return [family.values]
-        return [{}, *(late.values for late in reversed(self._families[-_OF_LATE:]))]
+        return [{}, *(late.values for late in self.of_late())]
+
+    def of_late(self) -> list[Family]:
+        return self._families[: -_OF_LATE - 1 : -1]
 
     # --- what may be asked of it --------------------------------------------------------------------------------------
 

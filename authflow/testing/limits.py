@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from authflow import plugins
 from authflow.http import Request
 from authflow.manager import laid_over
-from authflow.templates import Exchange, Unbound, Unfit, judge
+from authflow.templates import Exchange, Sign, Unbound, Unfit, judge
 from authflow.testing import derived
+from authflow.testing.proving import Proving
 from authflow.vendors import Given, Presenting, Values
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Simulated(Protocol):
     def vendor(self) -> Vendor: ...
     @property
     def parts(self) -> Mapping[str, Any]: ...
+    @property
+    def proving(self) -> Proving: ...
     def now(self) -> float: ...
     def answer(self, exchange: str, outcome: str) -> Answer: ...
 
@@ -39,6 +42,7 @@ class Simulated(Protocol):
 def found(simulator: Simulated) -> Iterator[str]:
     """The limits of a simulator, a line each; what has a hand-written part has none."""
     yield from _derived(simulator)
+    yield from _signed(simulator)
     for exchange in simulator.vendor.flow.exchanges.values():
         if exchange.name not in simulator.parts:
             yield from _in_code(simulator, exchange)
@@ -55,6 +59,18 @@ def _derived(simulator: Simulated) -> Iterator[str]:
         users = [exchange.name for exchange in vendor.flow.exchanges.values() if name in _names(exchange)]
         if not derived.provable(row) and not simulator.parts.keys() >= set(users):
             yield f"derive.{name}: {row.function_name} gives another value each time, so that any is let pass"
+
+
+def _signed(simulator: Simulated) -> Iterator[str]:
+    vendor, values = simulator.vendor, _values(simulator)
+    signed: list[Sign | None] = [exchange.request.sign for exchange in vendor.flow.exchanges.values()]
+    signed += [state.present.sign for state in vendor.flow.states.values() if isinstance(state, Presenting)]
+    signs = [sign for sign in signed if sign is not None]
+    if not signs:
+        return
+    request = Request("GET", simulator.base_url, (), b"")
+    for name in dict.fromkeys(simulator.proving.unproved(request, _known(values), signs, simulator.now())):
+        yield f"sign.{name}: signs with a time or number of its own, so that any signature is let pass"
 
 
 def _in_code(simulator: Simulated, exchange: Exchange) -> Iterator[str]:

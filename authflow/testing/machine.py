@@ -55,6 +55,7 @@ MISHAPS: dict[str, Callable[[FlowMachine, int], Any]] = {
     "records corrupted": lambda machine, who: machine._forget(corrupt=True),
     "records deleted": lambda machine, who: machine._forget(corrupt=False),
     "another signs": lambda machine, who: machine._order("forge@exchange"),
+    "new nonces": lambda machine, who: machine._order("turn-nonces"),
     "new keys": lambda machine, who: machine._order("turn-keys"),
     "kill": lambda machine, who: machine._alive(who).process.kill(),
     "login": lambda machine, who: machine._alive(who).login(),

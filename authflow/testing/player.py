@@ -18,8 +18,9 @@ from authflow.manager import NoAnswer
 from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.testing.faults import Broken
+from authflow.testing.ledger import ACCESS
 from authflow.testing.promises import Errand, Watcher, usable
-from authflow.testing.simulator import DATA, KEYS, Simulator
+from authflow.testing.simulator import CHALLENGED, DATA, KEYS, Simulator
 from authflow.testing.stage import Process, Stage, StagedFlights
 from authflow.testing.transports import httpx_response
 from authflow.vendors import Transition, closure
@@ -57,8 +58,11 @@ class WatchedSender:
         secret = {key: values.get(key, value) for key, value in player.secrets(exchange).items()}
         key = watcher.sending(process, name, values, request, secret)
         answer: Answer | None = None
+        challenges = player.simulator.counts[CHALLENGED]
+        challenged = False
         try:
             answer = player.simulator.handle(request)
+            challenged = player.simulator.counts[CHALLENGED] > challenges
             player.stage.pause(process)
         except Broken as broken:
             player.stage.pause(process)
@@ -68,7 +72,7 @@ class WatchedSender:
         finally:
             if not process.dead:
                 watcher.finished(key)
-        if exchange is not None:
+        if exchange is not None and not challenged:
             outcome, _ = judge(exchange.answers, answer, values)
             unavailable = answer.status in (408, 425, 429) or answer.status >= 500
             if outcome is not None or not unavailable:
@@ -246,21 +250,29 @@ def _transport(lib: Any, player: Player) -> Any:
             if player.process.dead:
                 raise asyncio.CancelledError
             name, values = simulator.values_in(view) if str(request.url).startswith("http") else ("", {})
-            watcher.presented(errand, view, _presented(simulator, view, values, name))
+            carried = _presented(player, view, values, name)
+            watcher.presented(errand, view, carried)
             await player.stage.breathe()
+            challenges = simulator.counts[CHALLENGED]
             response = httpx_response(lib, request, lambda asked: _answer(simulator, asked), view)
             answer = Answer(response.status_code, tuple(response.headers.multi_items()), response.read())
             response = httpx_response(lib, request, lambda asked: answer, view)
-            if judge(simulator.vendor.answers, answer)[0] is not None:
-                watcher.rejected_with(errand, _presented(simulator, view, values, name))
+            challenged = simulator.counts[CHALLENGED] > challenges
+            if not challenged and judge(simulator.vendor.answers, answer)[0] is not None:
+                watcher.rejected_with(errand, carried)
             await player.stage.breathe()
             return response
 
     return WatchedTransport()
 
 
-def _presented(simulator: Simulator, view: Request, values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return values if name != DATA else simulator.presented_by(view)
+def _presented(player: Player, view: Request, values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What a request carries. Where it is signed with a token, and does not show it, that is the session's."""
+    carried = values if name != DATA else player.simulator.presented_by(view)
+    grant = player.session._manager.grants.current
+    if ACCESS in carried or grant.sign is None or ACCESS not in grant.record.captured:
+        return carried
+    return {**carried, ACCESS: grant.record.captured[ACCESS]}
 
 
 def _answer(simulator: Simulator, request: Request) -> Answer:

@@ -146,7 +146,7 @@ class Watcher:
         self._in_flight[key] = process
         self._renewal_sends[process] += 1
         most = sum(1 for state in self.vendor.flow.states.values() if isinstance(state, Sending)) + 1
-        if self._renewal_sends[process] > most:
+        if self._renewal_sends[process] > most * (3 if self.vendor.hears else 1):
             self.breaks(5, f"{process} sends a {self._renewal_sends[process]}th exchange in one renewal")
         if exchange != self.vendor.on_logout:
             self._needless(process, exchange, key, secret)
@@ -380,8 +380,9 @@ class Watcher:
         """A caller's request goes out with these values on it."""
         errand.sends[request.url.partition("?")[0]] += 1
         self.tell(f"{errand} goes out ({errand.kind})")
-        if max(errand.sends.values()) > 2:
-            self.breaks(5, f"{errand} is sent a third time")
+        most = 3 if self.vendor.hears else 2
+        if max(errand.sends.values()) > most:
+            self.breaks(5, f"{errand} is sent {most + 1} times")
         if errand.one_shot and sum(errand.sends.values()) > 1:
             self.breaks(9, f"{errand} has a body that cannot be replayed, and is sent again")
         access = values.get(ACCESS)

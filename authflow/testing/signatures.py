@@ -65,9 +65,9 @@ class Signatures:
             if whole is None:
                 return True
             bare = without(request, whole)
-            signed = [self._sign(bare, values)]
-            if bare.body:  # of a stream the session has seen nothing
-                signed.append(self._sign(Request(bare.method, bare.url, bare.headers, None), values))
+            # of a stream the session has seen nothing
+            bodies = dict.fromkeys((bare.body or b"", None))
+            signed = [self._sign(bare.replace(body=body), values) for body in bodies]
         except (Unbound, Unfit, ValueError, KeyError, TypeError):
             return False
         return any(signature is not None and carries(request, signature) for signature in signed)

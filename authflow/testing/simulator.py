@@ -49,6 +49,7 @@ from authflow.testing.faults import Faults
 from authflow.testing.keys import Keys
 from authflow.testing.ledger import Account, Family, Ledger, Refused
 from authflow.testing.person import Person
+from authflow.testing.proving import Challenged, Proving
 from authflow.testing.signatures import Signatures
 from authflow.vendors import EXPIRED, Failing, Given, Presenting, Values
 
@@ -56,6 +57,7 @@ from authflow.vendors import EXPIRED, Failing, Given, Presenting, Values
 LIFETIME: Final = 3600.0
 DATA: Final = "data"
 KEYS: Final = "keys"
+CHALLENGED: Final = "challenged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Simulator(Admission):
         self.lifetime = lifetime if lifetime is not None else samples.lifetime(self.vendor, values, LIFETIME)
         presenting = [state for state in self.vendor.flow.states.values() if isinstance(state, Presenting)]
         self._presenting = sorted(presenting, key=lambda state: -len(list(state.present.placeholders())))
+        self.proving = Proving(self.vendor)
         self.signatures = Signatures(self.vendor, *limits.sample(self))
         keep, self.ledger = self.ledger, Ledger([account], "sample")
         self._limits = tuple(limits.found(self))
@@ -266,6 +269,8 @@ class Simulator(Admission):
             if values is None:
                 raise Refused(why)
             family, account = self._read(exchange, request, values)
+        except Challenged as challenged:
+            return self._challenge(request, exchange.name, challenged)
         except Refused as refused:
             self.counts[f"{exchange.name}_refused"] += 1
             self.counts["refresh_reused"] += refused.why == "reused"
@@ -281,6 +286,11 @@ class Simulator(Admission):
             return self._noted(request, exchange.name, "by hand", outcome)
         answer = self._render(exchange, outcome, values, family, account)
         return self._noted(request, exchange.name, outcome, answer)
+
+    def _challenge(self, request: Request, what: str, challenged: Challenged) -> Answer:
+        """The request is to be signed in another way, and is neither good nor bad yet."""
+        self.counts[CHALLENGED] += 1
+        return self._noted(request, what, CHALLENGED, challenged.answer)
 
     def _chosen(
         self, exchange: Exchange, request: Request, values: Mapping[str, Any], account: Account | None
@@ -328,8 +338,10 @@ class Simulator(Admission):
                 except Mismatch:
                     continue
                 try:
-                    account = self._admit(values, request)
+                    account = self._admit(state, values, request)
                     return self._noted(request, DATA, "served", self._served(request, account))
+                except Challenged as challenged:
+                    return self._challenge(request, DATA, challenged)
                 except Refused as no:
                     refused = state, no.why, values
                     break

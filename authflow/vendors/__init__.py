@@ -9,6 +9,7 @@
     flow        its states, the events and outcomes between them, and the run       ← the heart
     oauth       what the error codes of OAuth mean
     derive      the functions of `[derive]`
+    signers     what proves with each request that its sender holds a key
     inputs      what the user gives, with its defaults and types
     values      the named values that templates are filled from
     drawing     the flow as text and diagrams            schema   the JSON Schema of the vendor file
@@ -51,6 +52,7 @@ from authflow.vendors.loading import examine, load
 from authflow.vendors.notation import Input
 from authflow.vendors.oauth import FAULTY, classified
 from authflow.vendors.proofs import UNUSED, closure
+from authflow.vendors.signers import Signer, Signing, hears
 from authflow.vendors.values import Given, Values, ask_for, unfit
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
@@ -77,6 +79,8 @@ __all__ = [
     "Presenting",
     "Rest",
     "Sending",
+    "Signer",
+    "Signing",
     "State",
     "Step",
     "Transition",
@@ -89,6 +93,7 @@ __all__ = [
     "drawing",
     "examine",
     "filled",
+    "hears",
     "load",
     "needs",
     "needs_a_person",

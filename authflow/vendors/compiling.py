@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from authflow import templates as t
 from authflow.errors import Finding, harmless
@@ -23,6 +23,7 @@ from authflow.templates import (
     Present,
     RequestTemplate,
     Rewrite,
+    Sign,
     Template,
     TemplateError,
     UrlTemplate,
@@ -33,6 +34,7 @@ from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
 from authflow.vendors.extends import mentioned
 from authflow.vendors.flow import Failing, Flow, Presenting, Sending, State
+from authflow.vendors.signers import Signer
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
 T = TypeVar("T")
@@ -53,13 +55,17 @@ class Compiler:
         form: n.VendorFile,
         converters: Mapping[str, Converter],
         functions: Mapping[str, Function],
+        signers: Mapping[str, type[Signer]],
     ) -> None:
         self.file, self.raw, self.form = file, raw, form
-        self.converters, self.functions = converters, functions
+        self.converters, self.functions, self.signers = converters, functions, signers
+        self.signing: dict[str, type[Signer]] = {}
         self.findings: list[Finding] = []
 
     def finding(self, key: str, reason: str, hint: str = "") -> None:
-        self.findings.append(Finding(self.file, key, reason, hint))
+        found = Finding(self.file, key, reason, hint)
+        if found not in self.findings:  # what the whole file says is compiled for each of its requests
+            self.findings.append(found)
 
     def build(self, key: str, build: Callable[..., T], *arguments: Any) -> T | None:
         try:
@@ -117,6 +123,7 @@ class Compiler:
             idle=idle,
             ahead=ahead,
             derive=_whole(derive),
+            signers=self.signing,
             on_logout=form.on_logout,
             verify=form.verify,
             insecure_url=form.insecure_url,
@@ -178,11 +185,11 @@ class Compiler:
                 return None
             seen.append(answers)
             answers = self.form.exchanges[answers].answers
-        request = self.request(f"{key}.request", form.request)
+        request = self.request(f"{key}.request", form.request, self.sign(key, form.sign))
         patterns = self.answers(f"{key}.answers", answers) if len(seen) == 1 else self.answers("", answers)
         return Exchange(name, request, patterns, form.redirects)
 
-    def request(self, key: str, form: n.Request) -> RequestTemplate:
+    def request(self, key: str, form: n.Request, sign: Sign | None) -> RequestTemplate:
         bodies = [name for name in ("json", "form", "text") if getattr(form, name) not in (UNSET, None)]
         if len(bodies) > 1:
             self.finding(key, f"at most one body, here are {' and '.join(bodies)}", f"keep {bodies[0]}")
@@ -202,7 +209,25 @@ class Compiler:
             text=self.text(f"{key}.text", form.text),
             basic=self.pair(f"{key}.basic", form.basic),
             client_basic=self.pair(f"{key}.client_basic", form.client_basic),
+            sign=sign,
         )
+
+    def sign(self, key: str, own: n.Sign) -> Sign | None:
+        """What signs a request: its own table, else that of the whole file."""
+        key, given = (f"{key}.sign", own) if own is not UNSET else ("sign", self.form.sign)
+        table = {} if isinstance(given, UnsetType) else given
+        if len(table) > 1:
+            self.finding(key, f"one signer signs a request, here are {' and '.join(table)}", "keep one")
+        for name, raw in table.items():
+            if name not in self.signers:
+                hint = n.did_you_mean(name, self.signers) if self.signers else "pip install authflow-signers"
+                self.finding(f"{key}.{name}", "unknown signer", hint)
+                continue
+            self.signing[name] = self.signers[name]
+            self.options(f"{key}.{name}", self.signers[name].takes, raw)
+            parameters = self.value(f"{key}.{name}", raw)
+            return None if parameters is None else Sign(name, parameters)
+        return None
 
     def method(self, key: str, method: str | None) -> None:
         if method is not None and not _METHOD.fullmatch(method):
@@ -320,6 +345,7 @@ class Compiler:
             json=self.value(f"{key}.json", form.json),
             form=self.fields(f"{key}.form", form.form),
             text=self.fields(f"{key}.text", form.text),
+            sign=self.sign(key, form.sign),
         )
 
     def rewrite(self, key: str, form: n.Rewrite) -> Rewrite | None:

@@ -116,7 +116,8 @@ def _line(vendor: Vendor, exchange: str) -> str:
     request = vendor.flow.exchanges[exchange].request
     has_body = not (request.json is None and request.form is None and request.text is None)
     method = request.method or ("POST" if has_body else "GET")
-    return f"{method} {vendor.raw['exchanges'][exchange]['request']['url']}"
+    signed = f", signed by {request.sign.name}" if request.sign is not None else ""
+    return f"{method} {vendor.raw['exchanges'][exchange]['request']['url']}{signed}"
 
 
 def _presented(present: Present) -> str:
@@ -126,6 +127,7 @@ def _presented(present: Present) -> str:
     names += [f"?{name}" for name, _ in present.query]
     names += ["a field of the body"] if present.json or present.form else []
     names += [f"{literal} in the body" for literal, _ in present.text]
+    names += [f"a signature ({present.sign.name})"] if present.sign is not None else []
     return ", ".join(names) or "nothing"
 
 

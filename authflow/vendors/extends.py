@@ -1,7 +1,7 @@
 """`extends`: a vendor file laid over a preset, which is a vendor file too.
 
 tables                          merge key by key, the file's keys first where order matters
-request, present, an outcome    the file's replaces the preset's, whole
+request, present, sign, outcome the file's replaces the preset's, whole
 a state with send or fail       replaces the preset's state
 what the file has no use for    a preset's state that nothing leads to any more goes, and its exchange with it;
                                 a preset's setting or credential that nothing mentions any more is none; one that
@@ -19,7 +19,7 @@ from authflow.errors import Finding
 from authflow.vendors.notation import did_you_mean
 from authflow.vendors.reading import read
 
-_WHOLE: Final = ("request", "present")
+_WHOLE: Final = ("request", "present", "sign")
 _NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
 #: A placeholder that must have its value.
 _NEEDED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::\w+)?\}")
@@ -110,7 +110,7 @@ def _merges(path: tuple[str, ...], under: Any, over: Any) -> bool:
         return False
     if path[0] == "states" and len(path) == 2:
         return not ("send" in over or "fail" in over or ("present" in over and "present" not in under))
-    return (path[0], len(path)) not in (("answers", 2), ("derive", 2), ("exchanges", 4))
+    return (path[0], len(path)) not in (("answers", 2), ("derive", 2), ("exchanges", 4), ("sign", 1))
 
 
 # --- what a preset leaves over ----------------------------------------------------------------------------------------

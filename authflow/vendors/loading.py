@@ -24,6 +24,7 @@ from authflow.vendors.derive import FUNCTIONS, Function
 from authflow.vendors.extends import extended, preset_names
 from authflow.vendors.proofs import prove
 from authflow.vendors.reading import read
+from authflow.vendors.signers import Signer
 from authflow.vendors.vendor import Derived, Vendor, seconds
 
 __all__ = ["Derived", "Vendor", "examine", "load", "preset_names", "seconds"]
@@ -37,12 +38,13 @@ def load(
     *,
     converters: Mapping[str, Converter] = CONVERTERS,
     functions: Mapping[str, Function] = FUNCTIONS,
+    signers: Mapping[str, type[Signer]] = {},
     installed: Mapping[str, Any] = {},
 ) -> Vendor:
     """Read, compile and prove a vendor file, or the same mapping in Python. Raises VendorFileError with all
     findings. `installed`: vendors that it may extend, by name, as files, mappings or vendors.
     """
-    vendor, findings = examine(source, converters, functions, installed)
+    vendor, findings = examine(source, converters, functions, installed, signers)
     if vendor is not None:
         findings = [*findings, *inputs.check(vendor), *prove(vendor)]
     errors = tuple(finding for finding in findings if not finding.warning)
@@ -57,6 +59,7 @@ def examine(
     converters: Mapping[str, Converter] = CONVERTERS,
     functions: Mapping[str, Function] = FUNCTIONS,
     installed: Mapping[str, Any] = {},
+    signers: Mapping[str, type[Signer]] = {},
 ) -> tuple[Vendor | None, list[Finding]]:
     """Read and compile without the proofs: the vendor, or None and every reason why there is none."""
     file, raw, findings = read(source, named=False)
@@ -78,7 +81,7 @@ def examine(
         findings = [Finding(file, "", "nested too deeply")]
     if findings:
         return None, findings
-    compiler = Compiler(file, raw, msgspec.convert(raw, n.VendorFile, strict=True), converters, functions)
+    compiler = Compiler(file, raw, msgspec.convert(raw, n.VendorFile, strict=True), converters, functions, signers)
     vendor = compiler.vendor()
     return (None if compiler.findings else vendor), [*compiler.findings, *unwise, *unnamed]
 

@@ -17,6 +17,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Text = str | int | float | bool
 Fields = dict[str, Text | list[Text]]
+Sign = Annotated[
+    dict[str, dict[str, Any]] | UnsetType,
+    Meta(description="signer = { its parameters }; the nearest one counts, {} signs nothing"),
+]
 
 
 class Input(Struct, forbid_unknown_fields=True, frozen=True):
@@ -95,6 +99,7 @@ class Exchange(Struct, forbid_unknown_fields=True, frozen=True):
     request: Annotated[Request, Meta(description="What is sent")]
     answers: Annotated[Outcomes | str, Meta(description="Patterns by outcome, or the exchange whose answers these are")]
     redirects: Annotated[bool, Meta(description="May redirects be followed, within the declared origins?")] = False
+    sign: Sign = UNSET
 
 
 class Presented(Struct, forbid_unknown_fields=True, frozen=True):
@@ -109,6 +114,7 @@ class Presented(Struct, forbid_unknown_fields=True, frozen=True):
     ] = None
     form: Annotated[Fields, Meta(description="Fields of a form, a multipart one too")] = {}
     text: Annotated[dict[str, Text], Meta(description="What stands in the place of literal text in a body")] = {}
+    sign: Sign = UNSET
 
 
 class State(Struct, frozen=True):
@@ -176,6 +182,7 @@ class VendorFile(Struct, forbid_unknown_fields=True, frozen=True):
     settings: Annotated[dict[str, Input], Meta(description="What the user gives, by name")] = {}
     credentials: Annotated[dict[str, Input], Meta(description="What says and proves who the user is, by name")] = {}
     headers: Annotated[Fields, Meta(description="Go with every exchange and presentation")] = {}
+    sign: Sign = UNSET
     derive: Annotated[dict[str, dict[str, Any]], Meta(description="name = { function = argument }")] = {}
     origins: Annotated[Origins, Meta(description="Other servers that belong to the vendor")] = field(
         default_factory=Origins

@@ -12,6 +12,7 @@ from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
 from authflow.vendors.derive import seconds as seconds
 from authflow.vendors.flow import Flow
+from authflow.vendors.signers import Signer, hears
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Vendor:
     idle: Template | None = None
     ahead: Template | None = None
     derive: Mapping[str, Derived] = field(default_factory=dict)
+    signers: Mapping[str, type[Signer]] = field(default_factory=dict)
     on_logout: str | None = None
     verify: n.Verify | None = None
     insecure_url: bool = False
@@ -68,3 +70,8 @@ class Vendor:
     def inputs(self) -> Mapping[str, n.Input]:
         """Settings and credentials together: what the user may give."""
         return {**self.settings, **self.credentials}
+
+    @property
+    def hears(self) -> bool:
+        """Does any answer tell its signers something, so that a request may be sent once more?"""
+        return any(map(hears, self.signers.values()))

@@ -86,17 +86,19 @@ def told(state: Sending) -> Iterator[Place]:
 
 def requested(vendor: Vendor, exchange: str) -> Iterator[Place]:
     """The placeholders of an exchange's request."""
-    own = vendor.raw.get("exchanges", {}).get(exchange, {}).get("request", {})
-    yield from _parts(vendor, f"exchanges.{exchange}.request", vendor.flow.exchanges[exchange].request, own)
+    whole = vendor.raw.get("exchanges", {}).get(exchange, {})
+    key, request = f"exchanges.{exchange}", vendor.flow.exchanges[exchange].request
+    yield from _parts(f"{key}.request", request, whole.get("request", {}), f"{key}.sign" if "sign" in whole else "sign")
 
 
 def presented(vendor: Vendor, state: Presenting) -> Iterator[Place]:
     """The placeholders of what a state presents."""
     own = vendor.raw.get("states", {}).get(state.name, {}).get("present", {})
-    yield from _parts(vendor, f"states.{state.name}.present", state.present, own)
+    key = f"states.{state.name}.present"
+    yield from _parts(key, state.present, own, f"{key}.sign" if "sign" in own else "sign")
 
 
-def _parts(vendor: Vendor, key: str, part: RequestTemplate | Present, own: Any) -> Iterator[Place]:
+def _parts(key: str, part: RequestTemplate | Present, own: Any, signed: str) -> Iterator[Place]:
     url = getattr(part, "url", None)
     if url is not None:
         yield from _of_url(f"{key}.url", url)
@@ -114,6 +116,8 @@ def _parts(vendor: Vendor, key: str, part: RequestTemplate | Present, own: Any) 
     for kind in ("basic", "client_basic"):
         for index, item in enumerate(getattr(part, kind, None) or ()):
             yield from _of(f"{key}.{kind}.{index}", item)
+    if part.sign is not None:
+        yield from _of(f"{signed}.{part.sign.name}", part.sign.parameters)
 
 
 def _of_url(key: str, url: UrlTemplate) -> Iterator[Place]:
