@@ -280,6 +280,7 @@ def _auth_class(library: str) -> type[Any]:
                 response = yield from self._sent(request, grant)
             else:
                 laid.grant = grant
+            carried = [grant]
             trail: list[Any] = []
             rejected: list[Any] = []
             again, sends = False, 1
@@ -319,13 +320,14 @@ def _auth_class(library: str) -> type[Any]:
                 response.request = plain_copy(lib, request)
                 keep_cookies(lib, request, response)
                 grant = manager.signed(new, functools.partial(view, request))
+                carried.append(grant)
                 laid.over(grant)
                 if grant is not ANONYMOUS:
                     follow(laid)
                 response = yield from self._sent(request, grant)
             response.history = [*trail, *_new(response.history, trail, rejected)]
             for earlier in (*response.history, response.next_request):
-                unburden(earlier.request if isinstance(earlier, lib.Response) else earlier, grant)
+                unburden(earlier.request if isinstance(earlier, lib.Response) else earlier, carried)
 
     return HttpxAuth
 

@@ -68,7 +68,8 @@ class Laid:
         if laid is None:
             return
         kind, content = laid
-        self._body = request.stream, body, request.headers.get("Content-Length")
+        had = {name: request.headers.get(name) for name in ("Content-Type", "Content-Length")}
+        self._body = request.stream, body, had
         request.headers["Content-Type"] = kind
         request.headers["Content-Length"] = str(len(content))
         request.stream = once_class(self.lib)(content)
@@ -87,10 +88,9 @@ class Laid:
             if request.url == laid:  # else somebody gave it another one since
                 request.url = plain
         if self._body is not None:
-            request.stream, request._content, length = self._body
+            request.stream, request._content, _ = self._body
+            self.restore(request.headers)
             self._body = None
-            if length is not None:
-                request.headers["Content-Length"] = length
         self.grant = ANONYMOUS
 
     def clear(self, names: tuple[str, ...]) -> None:
@@ -113,6 +113,13 @@ class Laid:
     @property
     def plain_url(self) -> str:
         return str(self.request.url if self._url is None else self._url[0])
+
+    def restore(self, headers: Any) -> None:
+        """Let headers that say what the body is say so of the one without the token."""
+        for name, value in self._body[2].items() if self._body is not None else ():
+            if name in headers:
+                del headers[name]
+                headers.update({} if value is None else {name: value})
 
     def plain_body(self, stream: Any) -> Any:
         """The body without the token, where `stream` is the one with it."""
@@ -169,6 +176,7 @@ def _hop_class(cls: Any) -> Any:
         hop.__class__ = cls
         for laid in before:
             stream = laid.plain_body(stream)
+            laid.restore(hop.headers)
         hop.stream = stream
         for laid in before:
             _judge(hop, laid)
@@ -277,13 +285,13 @@ def once_class(lib: Any) -> Any:
     return OnceStream
 
 
-def unburden(request: Any, grant: Grant) -> None:
+def unburden(request: Any, grants: list[Grant]) -> None:
     """Take the token from a request that is history, or that was not sent."""
     if request is None:
         return
     for laid in request.extensions.laid if isinstance(request.extensions, Followed) else ():
         laid.take_back()
-    for name, value in grant.presentation.headers:
+    for name, value in (pair for grant in grants for pair in grant.presentation.headers):
         if request.headers.get(name) == value:
             del request.headers[name]
 

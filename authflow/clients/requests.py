@@ -26,6 +26,7 @@ from authflow.clients.requests_wire import (
     follow,
     following,
     keep_cookies,
+    lay_body,
     lay_over,
     pairs,
     peek,
@@ -249,6 +250,12 @@ class RequestHook:
                 lay_over(hop, self._grant, manager)
         elif self._grant is not ANONYMOUS:
             manager.goes_without(hop.url)
+
+    def lay_body(self, hop: Any) -> None:
+        manager = self.auth.manager
+        if manager.trusts(self._grant, hop.url):
+            with self._raising(hop):
+                lay_body(hop, self._grant.presentation, manager)
 
     @contextmanager
     def _raising(self, request: Any) -> Iterator[None]:

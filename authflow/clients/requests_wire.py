@@ -54,11 +54,13 @@ def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
     if presentation.query:
         own.setdefault(URL, request.url)
         own["url"] = own[WITH] = merge_query(request.url, presentation.query)
-    if presentation.in_body:
-        _merge(request, presentation, manager)
+    lay_body(request, presentation, manager)
 
 
-def _merge(request: Any, presentation: Presentation, manager: SessionManager) -> None:
+def lay_body(request: Any, presentation: Presentation, manager: SessionManager) -> None:
+    """Raises ConfigurationError."""
+    if not presentation.in_body:
+        return
     before = {name: request.headers.get(name) for name in ("Content-Type", "Content-Length")}
     body = request.body.encode() if isinstance(request.body, str) else b"" if request.body is None else request.body
     whole = body if isinstance(body, bytes) else None
@@ -183,6 +185,18 @@ class Hop(Following):
         vars(self)["url"] = url
         for hook in hooks:
             hook.judge(self)
+
+    @property
+    def body(self) -> Any:
+        return vars(self)["body"]
+
+    @body.setter
+    def body(self, body: Any) -> None:
+        """The library takes the body from a hop that becomes a GET, after its URL is set: ours goes on it again."""
+        vars(self)["body"] = body
+        if body is None and vars(self).pop(BODY, None) is not None:
+            for hook in vars(self)["_hooks"]:
+                hook.lay_body(self)
 
 
 def _restored(cls: Any, state: Mapping[str, Any]) -> Any:
