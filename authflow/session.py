@@ -237,7 +237,7 @@ class AuthSession:
 
     def _headers(self, grant: Grant) -> dict[str, str]:
         presentation = grant.presentation
-        if grant.sign is not None:
+        if grant.sign is not None or self._manager.signs:
             raise ConfigurationError(
                 f"{self.vendor.title}: each request is signed: use an adapter (auth=session.requests, …)",
                 vendor=self.vendor.name,

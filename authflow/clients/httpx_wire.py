@@ -319,7 +319,7 @@ def pairs(headers: Any) -> Pairs:
 
 
 def view(request: Any) -> Request:
-    body = getattr(request, "_content", None)
+    body = request.read() if hasattr(request.stream, "fields") else getattr(request, "_content", None)
     if body is None and type(request.stream).__name__ == "ByteStream":  # of a hop, which httpx has not read
         body = b"".join(request.stream)
     return Request(request.method, str(request.url), pairs(request.headers), body)

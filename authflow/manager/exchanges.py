@@ -166,6 +166,8 @@ class ExchangeSender:
 def _render(exchange: Exchange, values: Values) -> Request:
     try:
         request = exchange.request.render(values, _base_url(values))
+        if exchange.request.first is not None:
+            request = exchange.request.render(values.of(request), _base_url(values))
     except Unfit as error:
         message = f"{values.vendor.title}: {exchange.name}: {error}"
         raise ConfigurationError(message, vendor=values.vendor.name, exchange=exchange.name) from None

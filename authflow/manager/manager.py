@@ -30,6 +30,7 @@ from authflow.manager.environment import Environment
 from authflow.manager.exchanges import masked_reason
 from authflow.manager.grants import ANONYMOUS, Grant
 from authflow.manager.refusals import refused
+from authflow.manager.signing import of_request
 from authflow.manager.single_flight import Flight
 from authflow.manager.trust import presents_at
 from authflow.stores import Store
@@ -95,7 +96,7 @@ class SessionManager:
 
     __slots__ = (
         *("_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_strangers", "_uncured"),
-        *("grants", "noteworthy", "statuses", "tap", "vendor"),
+        *("grants", "noteworthy", "signs", "statuses", "tap", "vendor"),
     )
 
     def __init__(
@@ -114,7 +115,9 @@ class SessionManager:
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
         self.statuses, self.noteworthy = statuses_of(vendor)
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
-        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signers)
+        states = vendor.flow.states.values()
+        self.signs = any(isinstance(state, Presenting) and state.present.first is not None for state in states)
+        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signers or self.signs)
         self.grants = GrantCache(vendor, given, store, environment, plain=plain, said=identity)
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
@@ -177,7 +180,11 @@ class SessionManager:
 
     def signed(self, grant: Grant, request: Callable[[], Request]) -> Grant:
         """The grant with the signature of this request, where something signs. Raises ConfigurationError."""
-        if self._signers is None or grant is ANONYMOUS:
+        if grant is ANONYMOUS:
+            return grant
+        if self.signs:
+            grant = of_request(grant, request(), self.clock())
+        if self._signers is None:
             return grant
         return self._signers.grant(grant, request(), self.clock())
 

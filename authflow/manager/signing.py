@@ -1,6 +1,7 @@
 """Requests that carry a signature of themselves: what the file's signer, or a plugin's `authflow_sign`, adds to them.
 
     a caller's request    with the state's presentation on it, as it will be sent ──▶ sign ──▶ Grant, with the signature
+    a row of [derive]     that looks at the request     ──▶ the state's presentation, rendered once it is there
     an exchange           rendered, once for each hop                             ──▶ sign ──▶ Request
     the answer to either                                                          ──▶ heard ─▶ send it once more?
 
@@ -14,11 +15,11 @@ from typing import Any, Final
 
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.http import NOTHING, Answer, Presentation, Request, header_value
-from authflow.manager.grants import EMPTY, Grant
+from authflow.manager.grants import EMPTY, Grant, presented
 from authflow.manager.records import Record
 from authflow.merging import merge_body, merge_query
 from authflow.templates import Sign, Unfit
-from authflow.vendors import Signer, Signing, Values, Vendor, hears
+from authflow.vendors import Presenting, Signer, Signing, Values, Vendor, hears
 
 #: How often a request is sent where a signer hears answers.
 MOST_SENDS: Final = 3
@@ -109,6 +110,17 @@ class Signers:
 
     def _wrong(self, reason: str) -> ConfigurationError:
         return ConfigurationError(f"{self._vendor.title}: {reason}", vendor=self._vendor.name)
+
+
+def of_request(grant: Grant, request: Request, now: float) -> Grant:
+    """The same grant for one request, where rows of `[derive]` look at it. Raises ConfigurationError."""
+    values = grant.values(now)
+    state = values.vendor.flow.states.get(grant.record.state)
+    if not isinstance(state, Presenting) or state.present.first is None:
+        return grant
+    first = presented(state, values)
+    whole = presented(state, values.of(laid_over(request, first, values.vendor)))
+    return grant.replace(presentation=whole, travels=False, _unsigned=first)
 
 
 def laid_over(request: Request, presentation: Presentation, vendor: Vendor) -> Request:

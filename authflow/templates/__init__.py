@@ -30,7 +30,7 @@ from authflow.templates.placeholders import (
     Unbound,
     Unfit,
 )
-from authflow.templates.requests import Present, RequestTemplate, Sign
+from authflow.templates.requests import Present, RequestTemplate, Sign, apart
 from authflow.templates.urls import Rewrite, UrlTemplate
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Unfit",
     "UrlTemplate",
     "Wait",
+    "apart",
     "compile",
     "compile_fields",
     "compile_text",

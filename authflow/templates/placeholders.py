@@ -159,7 +159,9 @@ def _same(one: Any, other: Any) -> bool:
 #: What a placeholder may not be called.
 RESERVED: Final = ("null", "absent")
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]")
-_PLACEHOLDER: Final = re.compile(r"\{(=?)([A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?(\?)?\}", re.ASCII)
+_PLACEHOLDER: Final = re.compile(
+    r"\{(=?)((?:request\.)?[A-Za-z_][A-Za-z0-9_]*)(?::([A-Za-z_][A-Za-z0-9_]*))?(\?)?\}", re.ASCII
+)
 
 
 def parse(

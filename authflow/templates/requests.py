@@ -7,19 +7,22 @@ recognised as public.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from authflow.http import NOTHING, Answer, Left, Pairs, Presentation, Request, add_query, form_quote, header_value
 from authflow.templates import documents as t
 from authflow.templates.bodies import match_body, render_body
 from authflow.templates.converters import CONVERTERS
-from authflow.templates.documents import Template
+from authflow.templates.documents import Object, Template
 from authflow.templates.fields import Fields, by_name, match_fields, render_fields
 from authflow.templates.placeholders import Lookup, Mismatch, Placeholder, Unfit
 from authflow.templates.urls import UrlTemplate
+
+#: Known where a request is at hand.
+ITSELF: Final = "request.method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class RequestTemplate:
     basic: tuple[Template, Template] | None = None
     client_basic: tuple[Template, Template] | None = None
     sign: Sign | None = None
+    #: The same without what hangs on the request itself, if anything does.
+    first: RequestTemplate | None = None
 
     def placeholders(self) -> Iterator[Placeholder]:
         yield from self.url_placeholders()
@@ -63,7 +68,9 @@ class RequestTemplate:
             yield from item.placeholders()
 
     def render(self, values: Lookup, base_url: str) -> Request:
-        """The request. Raises Unbound, Unfit."""
+        """The request; as long as it is not known itself, without what hangs on it. Raises Unbound, Unfit."""
+        if self.first is not None and values.get(ITSELF) is None:
+            return self.first.render(values, base_url)
         assert self.url is not None
         try:
             headers = list(render_headers(self.headers, values))
@@ -152,6 +159,31 @@ def _match_basic(
     pair[1].match(decode(password), found)
 
 
+Part = TypeVar("Part", "RequestTemplate", "Present")
+
+
+def apart(part: Part, names: Container[str]) -> Part | None:
+    """The same without what hangs on these names; None if nothing does."""
+    kinds = ("query", "headers", "cookies", "json", "form", "text", "basic", "client_basic")
+    found = {kind: item for kind in kinds if (item := getattr(part, kind, None)) is not None}
+    left = {kind: _left(item, names) for kind, item in found.items()}
+    changed = {kind: item for kind, item in left.items() if item != found[kind]}
+    return replace(part, **changed) if changed else None
+
+
+def _left(item: Any, names: Container[str]) -> Any:
+    if isinstance(item, Object):
+        return replace(item, items=_left(item.items, names))
+    if isinstance(item, tuple) and all(isinstance(entry, tuple) for entry in item):
+        return tuple(entry for entry in item if not _hangs(entry[1], names))
+    parts = item if isinstance(item, tuple) else (item,)
+    return None if any(_hangs(one, names) for one in parts) else item
+
+
+def _hangs(item: Template, names: Container[str]) -> bool:
+    return any(placeholder.name in names for placeholder in item.placeholders())
+
+
 class _Leaving:
     """Values, and for `{_}` what leaves the caller's own."""
 
@@ -178,6 +210,8 @@ class Present:
     #: By the literal text in whose place a value stands; that is not read back.
     text: Fields = ()
     sign: Sign | None = None
+    #: The same without what hangs on the request that carries it, if anything does.
+    first: Present | None = None
 
     def placeholders(self, *, signed: bool = True) -> Iterator[Placeholder]:
         """`signed`: those that only a signature is made with, too."""
@@ -189,7 +223,9 @@ class Present:
         yield from _of_signature(self.sign if signed else None)
 
     def render(self, values: Lookup) -> Presentation:
-        """Raises Unbound, Unfit."""
+        """As long as the request is not known, without what hangs on it. Raises Unbound, Unfit."""
+        if self.first is not None and values.get(ITSELF) is None:
+            return self.first.render(values)
         headers = list(render_headers(self.headers, values))
         try:
             if self.basic is not None and (line := _basic(self.basic, values, str)) is not None:

@@ -23,6 +23,8 @@ class Admission(Answering):
     signatures: Signatures
     proving: Proving
     _presenting: list[Presenting]
+    #: The request that is looked at, without what hangs on the request itself.
+    _bare: Request | None
 
     def _presented(self, state: Presenting, request: Request) -> dict[str, Any]:
         """The values that a caller's request presents as `state` does; in a text, those that are known. Raises
@@ -166,7 +168,10 @@ class Admission(Answering):
             given = [name for name in names if name not in self.vendor.derive]
             proofs = [name for name in names if name in self.vendor.derive]
             if all(str(values[name]) == str(known.get(name)) for name in given) and any(
-                all(derived.fits(self.vendor, name, {**brought, **values}, known, self.now()) for name in proofs)
+                all(
+                    derived.fits(self.vendor, name, {**brought, **values}, known, self.now(), self._bare)
+                    for name in proofs
+                )
                 for brought in self.ledger.brought(family)
             ):
                 return account, True

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from authflow.http import Request
 from authflow.templates import ABSENT, Mismatch, Unbound, Unfit
 from authflow.vendors import Derived, Given, Values, Vendor
 
@@ -49,12 +50,22 @@ def provable(row: Derived) -> bool:
     return row.function_name in _CHECKED or row.function.inverse is not None or not row.function.volatile
 
 
-def fits(vendor: Vendor, name: str, values: Mapping[str, Any], given: Mapping[str, Any], now: float) -> bool:
-    """Is `values[name]` what the vendor would compute from the other values and from what it knows (`given`)?"""
+def fits(
+    vendor: Vendor,
+    name: str,
+    values: Mapping[str, Any],
+    given: Mapping[str, Any],
+    now: float,
+    request: Request | None = None,
+) -> bool:
+    """Is `values[name]` what the vendor would compute from the other values, from what it knows (`given`), and from the
+    request?
+    """
     row = vendor.derive[name]
     if row.function_name in _FREE or not provable(row):
         return True
     known = Values(vendor, Given(dict(given)), {key: value for key, value in values.items() if key != name}, now)
+    known.of(request)
     try:
         argument = row.argument.render(known)
         if argument is ABSENT:

@@ -17,7 +17,7 @@ import msgspec
 from authflow import plugins
 from authflow.http import Answer, Presentation, Request
 from authflow.templates import Unbound, Unfit
-from authflow.vendors import Given, Values, Vendor
+from authflow.vendors import Given, Presenting, Values, Vendor
 
 
 class Signatures:
@@ -85,6 +85,29 @@ def carries(request: Request, presentation: Presentation) -> bool:
         and all(pair in _form(request) for pair in presentation.form)
         and all(_json(request).get(name) == value for name, value in presentation.json.items())
     )
+
+
+def bare(vendor: Vendor, request: Request) -> Request | None:
+    """The request without what hangs on the request itself; None where nothing does."""
+    flow = vendor.flow
+    parts: list[Any] = [state.present for state in flow.states.values() if isinstance(state, Presenting)]
+    parts += [exchange.request for exchange in flow.exchanges.values()]
+    looking = [part for part in parts if part.first is not None]
+    if not looking:
+        return None
+    for part in looking:
+        gone = {
+            kind: _gone(getattr(part, kind), getattr(part.first, kind))
+            for kind in ("headers", "cookies", "query", "form")
+        }
+        fields = set(dict(getattr(part.json, "items", ()))) - set(dict(getattr(part.first.json, "items", ())))
+        request = without(request, Presentation(**gone, json=dict.fromkeys(fields, "")))
+    return request
+
+
+def _gone(whole: Any, first: Any) -> tuple[tuple[str, str], ...]:
+    kept = {name for name, _ in first or ()}
+    return tuple((name, "") for name, _ in whole or () if name not in kept)
 
 
 def without(request: Request, presentation: Presentation) -> Request:

@@ -50,7 +50,7 @@ from authflow.testing.keys import Keys
 from authflow.testing.ledger import Account, Family, Ledger, Refused
 from authflow.testing.person import Person
 from authflow.testing.proving import Challenged, Proving
-from authflow.testing.signatures import Signatures
+from authflow.testing.signatures import Signatures, bare
 from authflow.vendors import EXPIRED, Failing, Given, Presenting, Values
 
 #: How long a token lives where neither the file nor the caller says, in seconds.
@@ -135,6 +135,7 @@ class Simulator(Admission):
         self._settings: dict[str, Any] = {}
         self.base_url = ""
         self._urls: dict[str, str] = {}
+        self._bare = None
         self.move(self._base_url())
         values = Values(self.vendor, given, {}, self.clock())
         self.lifetime = lifetime if lifetime is not None else samples.lifetime(self.vendor, values, LIFETIME)
@@ -182,6 +183,7 @@ class Simulator(Admission):
         """The vendor's answer. Raises `faults.Broken` where a fault lets none through."""
         with self._lock:
             exchange, values, why = self._recognised(request)
+            self._bare = bare(self.vendor, request)
             label = self._label(exchange, request)
             fault = self.faults.next(label, exchange is not None) if why != "method" else None
 

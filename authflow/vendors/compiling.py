@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -28,11 +29,12 @@ from authflow.templates import (
     TemplateError,
     UrlTemplate,
     Wait,
+    apart,
     compile_fields,
 )
 from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
-from authflow.vendors.extends import mentioned
+from authflow.vendors.extends import mentioned, texts
 from authflow.vendors.flow import Failing, Flow, Presenting, Sending, State
 from authflow.vendors.signers import Signer
 from authflow.vendors.vendor import Derived, Vendor, seconds
@@ -198,7 +200,7 @@ class Compiler:
         self.method(f"{key}.method", form.method)
         self.named(f"{key}.headers", form.headers)
         self.named(f"{key}.cookies", form.cookies)
-        return RequestTemplate(
+        whole = RequestTemplate(
             method=form.method.upper() if form.method else None,
             url=self.url(f"{key}.url", form.url),
             query=self.fields(f"{key}.query", form.query),
@@ -211,6 +213,9 @@ class Compiler:
             client_basic=self.pair(f"{key}.client_basic", form.client_basic),
             sign=sign,
         )
+        first = apart(whole, self.hanging)
+        method = whole.method or ("POST" if bodies else "GET")
+        return whole if first is None else replace(whole, method=method, first=replace(first, method=method))
 
     def sign(self, key: str, own: n.Sign) -> Sign | None:
         """What signs a request: its own table, else that of the whole file."""
@@ -337,7 +342,7 @@ class Compiler:
             self.finding(f"{key}.text", "the literal text to replace is empty", '"@TOKEN@" = "{access}"')
         self.named(f"{key}.headers", form.headers)
         self.named(f"{key}.cookies", form.cookies)
-        return Present(
+        whole = Present(
             headers=self.fields(f"{key}.headers", self.headers(form.headers)),
             cookies=self.fields(f"{key}.cookies", form.cookies),
             query=self.fields(f"{key}.query", form.query),
@@ -347,6 +352,7 @@ class Compiler:
             text=self.fields(f"{key}.text", form.text),
             sign=self.sign(key, form.sign),
         )
+        return replace(whole, first=apart(whole, self.hanging))
 
     def rewrite(self, key: str, form: n.Rewrite) -> Rewrite | None:
         source, target = self.url(f"{key}.from", form.source), self.url(f"{key}.to", form.target)
@@ -368,6 +374,17 @@ class Compiler:
         adjacent = does.inverse is None
         argument = self.build(f"{key}.{function}", partial(t.compile, adjacent=adjacent), raw, self.converters)
         return None if argument is None else Derived(name, does, function, argument)
+
+    @cached_property
+    def hanging(self) -> set[str]:
+        """The rows of [derive] that look at the request in which they stand."""
+        names = set[str]()
+        while more := {name for name, row in self.form.derive.items() if self._looks(row, names)} - names:
+            names |= more
+        return names
+
+    def _looks(self, row: Any, names: set[str]) -> bool:
+        return not names.isdisjoint(mentioned(row)) or any("{request." in text for text in texts(row))
 
     def only_rows_use(self, name: str) -> bool:
         rest = {key: item for key, item in self.raw.items() if key != "derive"}

@@ -46,6 +46,11 @@ def _encoded(data: bytes, encoding: str) -> str:
     raise ValueError(f"unknown encoding {encoding!r}: there are hex, base64, base64url")
 
 
+def _bytes(text: Any) -> bytes:
+    """Text as bytes; what a request's body held that is no text goes back to what it was."""
+    return str(text).encode("utf-8", "surrogateescape")
+
+
 def _basic(argument: Any, now: float) -> str:
     user, password = argument
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -62,7 +67,7 @@ def _un_basic(line: Any) -> list[str]:
 def _digest(name: str) -> Function:
     def compute(argument: Any, now: float) -> str:
         table = argument if isinstance(argument, Mapping) else {"message": argument}
-        data = hashlib.new(name, str(table["message"]).encode(), usedforsecurity=False).digest()
+        data = hashlib.new(name, _bytes(table["message"]), usedforsecurity=False).digest()
         return _encoded(data, table.get("encoding", "hex"))
 
     return Function(compute, takes=("!message", "encoding"))
@@ -82,7 +87,7 @@ def _decoded(text: str, encoding: str) -> bytes:
 
 def _hmac_of(argument: Any, now: float) -> str:
     key = _decoded(str(argument["key"]), argument.get("key_encoding", "text"))
-    data = _hmac.new(key, str(argument["message"]).encode(), argument.get("digest", "sha256")).digest()
+    data = _hmac.new(key, _bytes(argument["message"]), argument.get("digest", "sha256")).digest()
     return _encoded(data, argument.get("encoding", "hex"))
 
 

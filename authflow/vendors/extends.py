@@ -134,7 +134,7 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
         }
     inputs = ("settings", "credentials")
     rest = {key: item for key, item in merged.items() if key not in (*inputs, "identity")}
-    names, needed = set(mentioned(rest)), set(_NEEDED.findall(" ".join(_texts(rest))))
+    names, needed = set(mentioned(rest)), set(_NEEDED.findall(" ".join(texts(rest))))
     for key in inputs:
         kept = {}
         for name, item in _table(merged, key).items():
@@ -183,11 +183,11 @@ def _reached(start: str, states: Mapping[str, Any]) -> set[str]:
     return reached
 
 
-def _texts(item: Any) -> Iterator[str]:
+def texts(item: Any) -> Iterator[str]:
     if isinstance(item, str):
         yield item
     for inner in item.values() if isinstance(item, Mapping) else item if isinstance(item, list | tuple) else ():
-        yield from _texts(inner)
+        yield from texts(inner)
 
 
 def mentioned(item: Any) -> Iterator[str]:

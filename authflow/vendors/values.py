@@ -16,8 +16,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError
+from authflow.http import Request
 from authflow.sealed import Sealed
 from authflow.templates import ABSENT, Unbound, Unfit
+from authflow.vendors.asked import ASKED
 from authflow.vendors.flow import needs
 from authflow.vendors.notation import Input
 from authflow.vendors.vendor import Derived, Vendor
@@ -97,17 +99,19 @@ def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
 class Values(Sealed):
     """`get(name)` gives a value, or None where there is none."""
 
-    __slots__ = ("_answered", "_earlier", "_now", "captured", "given", "vendor")
+    __slots__ = ("_answered", "_earlier", "_now", "_request", "captured", "given", "vendor")
     vendor: Vendor
     given: Given
     captured: Mapping[str, Any]
     _now: float
+    #: The request that rows of `[derive]` look at, while they do.
+    _request: Request | None
     _answered: dict[str, Any]
     #: What this renewal knew before an answer changed it: a server may still say it.
     _earlier: tuple[Any, ...]
 
     def __init__(self, vendor: Vendor, given: Given, captured: Mapping[str, Any], now: float) -> None:
-        for name, value in zip(self.__slots__, ({}, (), now, captured, given, vendor), strict=True):
+        for name, value in zip(self.__slots__, ({}, (), now, None, captured, given, vendor), strict=True):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
@@ -134,6 +138,11 @@ class Values(Sealed):
         object.__setattr__(self, "_now", now)
         return self
 
+    def of(self, request: Request | None) -> Values:
+        """Let derived values see this request."""
+        object.__setattr__(self, "_request", request)
+        return self
+
     def answered(self, name: str) -> bool:
         """Has a callable given this credential during this renewal?"""
         return name in self._answered
@@ -152,6 +161,8 @@ class Values(Sealed):
             value = self._answered[name] = self._derive(self.vendor.derive[name])
         if value is None and name == "base_url":
             value = self.base_url
+        if value is None and self._request is not None and name in ASKED:
+            value = ASKED[name](self._request)
         return default if value is None else value
 
     def as_given(self, name: str) -> Any:
@@ -235,7 +246,7 @@ class _Bound(Container[str]):
 
     def __contains__(self, name: object) -> bool:
         values = self._values
-        if name == "base_url" or values.given.get(str(name)) is not None:
+        if name == "base_url" or name in ASKED or values.given.get(str(name)) is not None:
             return True
         row = values.vendor.derive.get(str(name))
         return row is not None and all(

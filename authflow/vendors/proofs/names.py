@@ -12,6 +12,7 @@ from msgspec import UNSET
 from authflow.errors import Finding
 from authflow.templates import RESERVED as NO_PLACEHOLDERS
 from authflow.templates import AnswerPattern
+from authflow.vendors.asked import ASKED
 from authflow.vendors.flow import LOST, needs
 from authflow.vendors.proofs.places import closure, finding, unknown, warning, written
 from authflow.vendors.vendor import Vendor
@@ -28,6 +29,8 @@ RENEWED: Final = frozenset({"access", "refresh", "base_url"})
 _VALUE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 #: Where `{_}` may be written: in a list that is presented, and as a label of an origin.
 _MAY_BE_ANY: Final = re.compile(r"states\..*\.present\.json\..*\.\d+$|origins\.")
+#: What must be known before there is a request.
+_BEFORE_IT: Final = re.compile(r"base_url$|origins\.|expiry\.|exchanges\..*\.request\.url$")
 _WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .-]*", re.ASCII)
 
 
@@ -134,8 +137,15 @@ def _known(vendor: Vendor) -> Iterator[Finding]:
         elif placeholder.name == "_":
             if not _MAY_BE_ANY.match(key):
                 yield finding(vendor, key, "{_} keeps nothing, so nothing can be written with it", "name a value")
+        elif placeholder.name.startswith("request."):
+            if not key.startswith("derive."):
+                yield finding(vendor, key, "what a request says of itself is for [derive]", "a row, and its name here")
+            elif placeholder.name not in ASKED:
+                yield unknown(vendor, key, "value", placeholder.name, ASKED)
         elif placeholder.name not in known:
             yield unknown(vendor, key, "value", placeholder.name, known)
+        elif _BEFORE_IT.match(key) and not ASKED.keys().isdisjoint(closure(vendor, [placeholder.name])):
+            yield finding(vendor, key, f"{{{placeholder.name}}} looks at the request that goes there", "its query, say")
     for key, _, pattern in patterns(vendor):
         for name in sorted(pattern.compares - known):
             yield unknown(vendor, key, "value", name, known)
