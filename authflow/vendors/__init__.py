@@ -8,7 +8,7 @@
     vendor      the vendor as it runs
     flow        its states, the events and outcomes between them, and the run       ← the heart
     oauth       what the error codes of OAuth mean
-    derive      the functions of `[derive]`
+    derive      the functions of `[derive]`             asked    `{request.*}`, which they may look at
     signers     what proves with each request that its sender holds a key
     inputs      what the user gives, with its defaults and types
     values      the named values that templates are filled from

@@ -50,6 +50,22 @@ class Mutant(NamedTuple):
 MUTANTS: tuple[Mutant, ...] = (
     # --- the notation: values in odd places ---------------------------------------------------------------------------
     Mutant(
+        "a row that looks at the request sees the last one",
+        "vendors/values.py",
+        "            value = ASKED[name](self._request)\n",
+        '            value = self._answered.setdefault(name, "x")\n',
+        vendors=(),
+        tests=("tests/strict/test_cannot_be_done.py",),
+    ),
+    Mutant(
+        "what hangs on the request is sent without it",
+        "manager/manager.py",
+        "            grant = of_request(grant, request(), self.clock())\n",
+        "            pass\n",
+        vendors=(),
+        tests=("tests/strict/test_cannot_be_done.py",),
+    ),
+    Mutant(
         "the rest of a path climbs",
         "templates/converters.py",
         ' or ".." in [unquote(part).partition(";")[0] for part in _SLASH.split(text)]',

@@ -1,0 +1,101 @@
+"""`plugins/README.md`, "the login you were told cannot be done": each of its files against a strict server."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import authflow
+from authflow.errors import CredentialsRefused
+from authflow.vendors.loading import load
+from tests.clients.drivers import DRIVERS, Driver
+from tests.clients.test_presentations import sent_by
+from tests.scenarios.stage import Clock
+from tests.servers import listening
+from tests.strict.servers import LIFETIME, SERVERS, Strict
+
+PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text("utf-8")
+FILES = {
+    file["name"]: file
+    for text in re.findall(r"^```toml\n(.*?)^```$", PAGE.partition("cannot be done")[2], re.M | re.S)
+    if (file := tomllib.loads(text))
+}
+CLIENTS = [driver for driver in DRIVERS if driver.name in ("requests", "httpx", "aiohttp")]
+LOGINS = [name for name, server in SERVERS.items() if server.logs_in]
+
+
+class Play:
+    """A server, its clock, and a session there."""
+
+    def __init__(self, name: str, client: Driver, stack: ExitStack) -> None:
+        self.clock, self.client = Clock(), client
+        self.server: Strict = SERVERS[name](self.clock)
+        self.url = stack.enter_context(listening(self.server)).url
+        self.vendor = load(FILES[name])
+        self.session = self.signed_up()
+
+    def signed_up(self, **other: Any) -> authflow.AuthSession:
+        given = {**self.server.given, **other}
+        return authflow.AuthSession(self.vendor, base_url=self.url, clock=self.clock, timeout=60, **given)
+
+    def call(self, session: authflow.AuthSession | None = None) -> Any:
+        sends = sent_by(self.client, self.server.body)
+        method = "POST" if sends else "GET"
+        return self.client.call(session or self.session, f"{self.url}/{self.server.path}", method, **sends)
+
+
+@pytest.fixture(params=CLIENTS, ids=lambda driver: driver.name)
+def play(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with ExitStack() as stack:
+        yield lambda name: Play(name, request.param, stack)
+
+
+def test_each_file_has_its_server() -> None:
+    assert FILES.keys() == SERVERS.keys()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_it_logs_in_once_and_is_served(name: str, play: Any) -> None:
+    one = play(name)
+    for _ in range(3):
+        reply = one.call()
+        assert (reply.status, b"error" in reply.content) == (200, False), one.server.trail
+    assert (one.server.logins, one.server.refused) == (1 if one.server.logs_in else 0, 0), one.server.trail
+
+
+@pytest.mark.parametrize("name", [name for name, server in SERVERS.items() if server.ends])
+def test_it_renews_by_the_clock(name: str, play: Any) -> None:
+    one = play(name)
+    one.call()
+    one.clock.ahead += LIFETIME + 1
+    assert one.call().status == one.call().status == 200, one.server.trail
+    assert (one.server.logins, one.server.refused) == (2, 0), one.server.trail
+
+
+@pytest.mark.parametrize("name", LOGINS)
+def test_it_renews_on_the_servers_word(name: str, play: Any) -> None:
+    one = play(name)
+    one.call()
+    one.server.revoke()
+    one.clock.ahead += 60
+    reply = one.call()
+    assert (reply.status, b"error" in reply.content) == (200, False), one.server.trail
+    assert (one.server.logins, one.server.refused) == (2, 0), one.server.trail
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_wrong_secret_is_sent_once(name: str, play: Any) -> None:
+    one = play(name)
+    session = one.signed_up(**one.server.wrong)
+    for _ in range(3):
+        with pytest.raises(one.client.error) as caught:
+            one.call(session)
+        assert isinstance(caught.value, CredentialsRefused)
+    assert (one.server.logins, one.server.refused) == (0, 1), one.server.trail
+    assert one.call().status == 200
