@@ -42,6 +42,20 @@ def python_with(name: str, packages: tuple[str, ...]) -> Path:
     return home / "bin" / "python"
 
 
+def node_with(name: str, packages: tuple[str, ...]) -> tuple[Path, Path]:
+    """Node, and a folder of modules with these packages of npm; it is made if there is none. Raises Unavailable."""
+    node, npm = program("node", "nodejs"), program("npm", "npm")
+    wanted = hashlib.sha256(repr(packages).encode()).hexdigest()[:12]
+    home = cache() / f"{name}-{wanted}"
+    done = home / ".installed"
+    with FileLock(home.with_suffix(".lock")):
+        if not done.exists():
+            shutil.rmtree(home, ignore_errors=True)
+            _run([str(npm), "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(home), *packages], name)
+            done.touch()
+    return node, home / "node_modules"
+
+
 def program(name: str, package: str) -> Path:
     """A program that the system's own packages bring. Raises Unavailable."""
     found = shutil.which(name)
