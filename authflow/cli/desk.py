@@ -19,6 +19,7 @@ import click
 
 from authflow.cli.sources import variables
 from authflow.errors import ConfigurationError, harmless
+from authflow.manager import terminal, without_browser
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -31,10 +32,9 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    name: str
     title: str
-    hidden: bool
-    reply: queue.SimpleQueue[str | BaseException] = field(default_factory=queue.SimpleQueue)
+    work: Callable[[], Any]
+    reply: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
 
 
 class Desk:
@@ -45,9 +45,23 @@ class Desk:
 
     def ask(self, name: str, title: str, hidden: bool) -> str:
         """A person's answer. Raises ConfigurationError where nobody can be asked."""
+        answer: str = self._here(title, lambda: _prompt(name, title, hidden))
+        return answer
+
+    def person(self, kind: str, text: str, url: str) -> Any:
+        """`AuthSession(ask=…)`: a person at this terminal, and a browser."""
+        return self._here(text, lambda: terminal(kind, text, url))
+
+    def person_elsewhere(self, kind: str, text: str, url: str) -> Any:
+        """The same without a browser."""
+        ask = terminal if kind == "enter" else without_browser
+        return self._here(text, lambda: ask(kind, text, url))
+
+    def _here(self, title: str, work: Callable[[], Any]) -> Any:
+        """Do this work in the main thread."""
         if threading.current_thread() is threading.main_thread():
-            return _prompt(name, title, hidden)
-        question = _Question(name, title, hidden)
+            return work()
+        question = _Question(title, work)
         self._inbox.put(question)
         answer = question.reply.get()
         if isinstance(answer, BaseException):
@@ -71,7 +85,7 @@ class Desk:
             while (question := self._next(shown, what)) is not None:
                 shown.close()
                 try:
-                    question.reply.put(_prompt(question.name, question.title, question.hidden))
+                    question.reply.put(question.work())
                 except ConfigurationError as error:
                     question.reply.put(error)
                 except BaseException:

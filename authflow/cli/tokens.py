@@ -23,8 +23,9 @@ from authflow.manager import Token
 @account_argument
 @account_options
 @click.option("--save", metavar="NAME", help="Add this to the config file as an account of that name.")
+@click.option("--no-browser", is_flag=True, help="Show the address at which to sign in; open no browser.")
 @json_option
-def login(account: str, save: str | None, as_json: bool, timeout: float, **chosen: Any) -> None:
+def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeout: float, **chosen: Any) -> None:
     """Log in to ACCOUNT from the start, whatever is known, and keep the token.
 
     ACCOUNT is an account of the config file, an installed vendor, or a path to a vendor file. The config file lies
@@ -46,7 +47,7 @@ def login(account: str, save: str | None, as_json: bool, timeout: float, **chose
     if save is not None:
         check_new(save)
     one = opened(desk, account, **chosen)
-    session = one.session(timeout=timeout)
+    session = one.session(timeout=timeout, ask=desk.person_elsewhere if no_browser else desk.person)
     token = desk.wait_for(f"Logging in to {one.vendor.title}", session.login)
     kept = one.remember()
     path = str(add_account(_renamed(one.account, save))) if save is not None else None

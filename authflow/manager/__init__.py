@@ -13,7 +13,8 @@
     advice             what to do about what went wrong: the end of a message
     environment        what it works with beside vendor and store: clock, senders, hooks, the time-out
     exchanges          one exchange: rendered, sent to a trusted origin, judged              ← passwords leave here
-    waiting, people    for a vendor that is not done yet, and for a person
+    people, browser    a person is asked: at this terminal, at a browser
+    waiting            for a vendor that is not done yet, and for a person
     stored             the records in the store: locked, loaded, kept
     refusals           what was refused is not sent again                                   ← no refused password twice
     run                the flow, run once: exchange ▸ keep
@@ -35,13 +36,14 @@ from authflow.manager.fingerprints import fingerprint_for
 from authflow.manager.grants import ANONYMOUS, NEVER_FRESH, Grant
 from authflow.manager.identity import answered, check_identity, complete, identity_of, origins, servers
 from authflow.manager.manager import Authorization, SessionManager
+from authflow.manager.people import Ask, terminal, without_browser
 from authflow.manager.records import Record
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
 from authflow.manager.signing import MOST_SENDS, Signers, laid_over
 from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.token import ADVISORY_PART, Token
 from authflow.manager.trust import check_settings, presents_at, sends_to
-from authflow.manager.waiting import Ask, asking
+from authflow.manager.waiting import asking
 
 __all__ = [
     "ADVISORY_PART",
@@ -75,4 +77,6 @@ __all__ = [
     "presents_at",
     "sends_to",
     "servers",
+    "terminal",
+    "without_browser",
 ]

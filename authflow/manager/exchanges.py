@@ -69,14 +69,22 @@ class ExchangeSender:
     def timeout(self) -> float:
         return self.environment.timeout
 
-    def send(self, exchange: Exchange, values: Values, deadline: float) -> Answered:
-        """Send one exchange before `deadline` (monotonic seconds). Raises AuthFlowError, Unbound."""
+    def send(
+        self, exchange: Exchange, values: Values, deadline: float, browse: Callable[[str], Answer] | None = None
+    ) -> Answered:
+        """Send one exchange before `deadline` (monotonic seconds), or let a person `browse` its URL. Raises
+        AuthFlowError, Unbound.
+        """
         title = values.vendor.title
         where: dict[str, Any] = {"vendor": values.vendor.name, "exchange": exchange.name}
         request = _render(exchange, values)
         sent = self.clock()
         try:
-            answer = self._coded(exchange, request, values, deadline) or self._send(exchange, request, values, deadline)
+            if browse is not None:
+                answer = browse(request.url).replace(received=self.clock())
+            else:
+                found = self._coded(exchange, request, values, deadline)
+                answer = found or self._send(exchange, request, values, deadline)
         except NoAnswer as error:
             kind = AnswerLost if error.sent else VendorUnavailable
             asked = origin_of(request.url)

@@ -1,24 +1,41 @@
-"""A person at this terminal. Imported when somebody is asked, and not before."""
+"""A person is asked: `ask(kind, text, url)`.
+
+tell    show the text, and the URL                                                   → nothing
+open    open the URL in a browser     → False: there is none; text: the address to which it was sent; else: opened
+enter   let something be typed                                                       → what was typed
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
+
+Ask = Callable[[str, str, str], Any]
 
 
-def terminal(kind: str, text: str, url: str) -> str:
-    """`ask="terminal"`: shows a text, with a QR code of its URL where `segno` is installed, or lets something be typed.
-
-    It writes to standard error: what a program prints is its own.
+def terminal(kind: str, text: str, url: str) -> Any:
+    """`ask="terminal"`: a person at this terminal, and a browser if there is one here. It writes to standard error,
+    since what a program prints is its own; with a QR code for another device where `segno` is installed.
     """
-    print(text, file=sys.stderr, flush=True)
+    without_browser(kind, text, url)
     if kind == "enter":
-        return input()
-    if url:
-        if url not in text:
-            print(url, file=sys.stderr)
+        with suppress(EOFError):
+            return input()
+        return ""
+    far = "SSH_CONNECTION" in os.environ and not os.environ.get("DISPLAY")
+    return kind == "open" and not far and webbrowser.open(url)
+
+
+def without_browser(kind: str, text: str, url: str) -> Any:
+    """Shows what a person is asked: for who opens the address by hand, elsewhere perhaps."""
+    print(text if url in text or kind == "enter" else f"{text}\n{url}", file=sys.stderr, flush=True)
+    if kind == "tell" and url:
         with suppress(ImportError):
             import segno
 
             segno.make(url, micro=False).terminal(out=sys.stderr, compact=True)
-    return ""
+    return False

@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from authflow.errors import VendorAnswerError, VendorUnavailable
 from authflow.manager.exchanges import ExchangeSender
+from authflow.manager.people import Ask
 from authflow.manager.records import Record
 from authflow.manager.run import Run
 from authflow.manager.stored import Kept, Overtaken, StoredRecords
 from authflow.manager.token import Freshness, Windows
-from authflow.manager.waiting import Ask, Waiting
+from authflow.manager.waiting import Waiting
 from authflow.templates import Outcome, Unbound
 from authflow.vendors import Given, Presenting, Transition, Values, Vendor
 
@@ -74,7 +75,11 @@ class Renewal:
 
             def unlocked(work: Callable[[], Any]) -> Any:
                 lock.close()
-                done = work()
+                try:
+                    done = work()
+                except Exception:
+                    lock.enter_context(self.stored.locked(account, self.timeout))
+                    raise
                 lock.enter_context(self.stored.locked(account, self.timeout))
                 now = self.stored.load(key, None)
                 if now.revision != kept.revision:

@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from authflow.errors import (
@@ -25,7 +26,7 @@ from authflow.errors import (
 )
 from authflow.manager.advice import misread
 from authflow.manager.claims import Claims
-from authflow.manager.exchanges import AnswerLost, ExchangeSender, masked_reason
+from authflow.manager.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason
 from authflow.manager.grants import presented
 from authflow.manager.identity import secrets
 from authflow.manager.records import MOST_SLOTS, Record, spent_fingerprint
@@ -36,6 +37,7 @@ from authflow.manager.waiting import Waiting, duration
 from authflow.templates import Exchange, Outcome, Unbound
 from authflow.vendors import (
     EXPIRED,
+    FROM_BROWSER,
     LOST,
     UNAVAILABLE,
     Failing,
@@ -407,7 +409,7 @@ class Run:
         self.guard.sending(step.exchange)
         started = time.monotonic()
         try:
-            outcome, answer, sent = self.sender.send(step.exchange, self.values, self.deadline)
+            outcome, answer, sent = self._exchanged(step)
         finally:
             self.took = step.exchange.name, time.monotonic() - started
         self.status, self.reason, self.code = answer.status, masked_reason(outcome, self.values), outcome.code
@@ -431,6 +433,17 @@ class Run:
             return outcome.replace(wait=self.waiting.fill(step.exchange, outcome.wait, known))
         self._check_presentable(step, outcome)
         return outcome
+
+    def _exchanged(self, step: Step) -> Answered:
+        if not step.exchange.by:
+            return self.sender.send(step.exchange, self.values, self.deadline)
+        with self.waiting.visit(self.values) as visit:
+            values = self.values.with_captured({**step.captured, **visit.asks_with})
+            browse = partial(self.waiting.browse, visit)
+            found = self.sender.send(step.exchange, values, self.deadline, browse)
+        self.deadline = time.monotonic() + self.sender.timeout  # what a person took is not counted
+        captured = {**found.outcome.captured, **visit.brings}
+        return found._replace(outcome=found.outcome.replace(captured=captured))
 
     def _note_unread(self, exchange: Exchange, hints: tuple[str, ...]) -> None:
         """The record says what the vendor said in vain; the log says it once."""
@@ -457,7 +470,7 @@ class Run:
 
 
 #: What serves one login: a code that was brought to be exchanged, and its proof.
-CODES: Final = frozenset({"code", "code_verifier", "device_code"})
+CODES: Final = frozenset({"code", "device_code", *FROM_BROWSER})
 
 
 def _at_rest(vendor: Vendor, rest: Rest) -> dict[str, Any]:
@@ -472,6 +485,8 @@ def _at_rest(vendor: Vendor, rest: Rest) -> dict[str, Any]:
 def _needed(vendor: Vendor, name: str, state: str) -> bool:
     """Can this value be used, from this state on, before an answer brings another?"""
     flow, seen, todo = vendor.flow, set[str](), [state]
+    if name in FROM_BROWSER and any(exchange.by for exchange in flow.exchanges.values()):
+        return False  # each visit brings another
     if vendor.on_logout is not None and _uses(vendor, flow.exchanges[vendor.on_logout].request, name):
         return True
     while todo:

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from authflow.errors import ConfigurationError, VendorUnavailable, harmless
 from authflow.manager.environment import Environment
+from authflow.manager.people import Ask, terminal
 from authflow.templates import Exchange, Template, Unbound, Unfit, Wait
 from authflow.vendors import AGAIN, LONGEST, Pause, Sending, Step, Values, Vendor, needs_a_person, seconds
 
-T = TypeVar("T")
-#: `ask(kind, text, url)`: kind is "open", "tell" or "enter"; what is entered is returned.
-Ask = Callable[[str, str, str], Any]
+if TYPE_CHECKING:
+    from authflow.http import Answer
+    from authflow.manager.browser import Visit
+
 #: Does some work while the store's lock is not held.
 Unlocked = Callable[[Callable[[], Any]], Any]
 
@@ -32,8 +35,6 @@ _PLACES: Final = ("verification_uri_complete", "verification_uri", "verification
 def asking(ask: Any) -> Ask | None:
     """What `AuthSession(ask=…)` was given, checked. Raises ConfigurationError."""
     if ask == "terminal":
-        from authflow.manager.people import terminal
-
         return terminal
     if ask is not None and not callable(ask):
         raise ConfigurationError(f"ask= is a callable or 'terminal', not {ask!r}")
@@ -84,6 +85,18 @@ class Waiting:
             ask, text = self.ask, self._said(state.tell, values)
             url = next((str(place) for name in _PLACES if (place := step.captured.get(name))), "")
             self.unlocked(lambda: ask("tell", text, harmless(url)))
+
+    def visit(self, values: Values) -> Visit:
+        """A visit to the browser, which waits at the redirect URI that the vendor knows, if one was given."""
+        from authflow.manager.browser import Visit
+
+        return Visit(self.vendor.title, values.as_given("redirect_uri"))
+
+    def browse(self, visit: Visit, url: str) -> Answer:
+        """What comes back from the browser, while nobody holds the store's lock."""
+        assert self.ask is not None
+        found: Answer = self.unlocked(partial(visit.answer, url, self.ask))
+        return found
 
     def wait(self, step: Step, deadline: float) -> float:
         """Let `step.wait` seconds pass, and give the new deadline (monotonic seconds). Raises VendorUnavailable."""

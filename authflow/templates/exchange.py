@@ -10,12 +10,15 @@ from authflow.templates.requests import RequestTemplate
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and the patterns of its answers, in their order. `redirects`: may they be followed?"""
+    """A request and the patterns of its answers, in their order. `redirects`: may they be followed? `by`: who sends
+    it: a person's "browser", or, if it is empty, the session.
+    """
 
     name: str
     request: RequestTemplate
     answers: Answers
     redirects: bool = False
+    by: str = ""
 
     @property
     def outcomes(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,7 +16,7 @@ from authflow.testing.answering import Answering
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Refused
 from authflow.testing.proving import Proving
 from authflow.testing.signatures import Signatures
-from authflow.vendors import Presenting, Vendor, closure, spends_refresh
+from authflow.vendors import FROM_BROWSER, INTO_BROWSER, Presenting, Vendor, closure, spends_refresh
 
 
 class Admission(Answering):
@@ -71,6 +73,8 @@ class Admission(Answering):
             if name in values and str(values[name]) != str(known):
                 raise Refused("unknown")
         family = self._family(exchange, values)
+        if "code_verifier" in values and not _proves(values, family):
+            raise Refused("unknown")
         account = family.account if family is not None else None
         if (sign := exchange.request.sign) is not None:
             family, account = self._proved_by(sign, request, values, family, account)
@@ -152,7 +156,7 @@ class Admission(Answering):
         return family
 
     def _captured(self, values: Iterable[str]) -> list[str]:
-        given = {*self.vendor.inputs, *self.vendor.derive, "base_url"}
+        given = {*self.vendor.inputs, *self.vendor.derive, *INTO_BROWSER, *FROM_BROWSER, "base_url"}
         return [name for name in values if name not in given]
 
     def _identify(
@@ -230,6 +234,16 @@ class Admission(Answering):
         names = [name for name in values if name in self.vendor.credentials]
         account, right = self._identify(names, values, None) if names else (None, False)
         return account if right else None
+
+
+def _proves(values: Mapping[str, Any], family: Family | None) -> bool:
+    """Did whoever has this code ask for it (RFC 7636 §4.6)? And is it the first time?"""
+    digest = hashlib.sha256(str(values["code_verifier"]).encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    asked = family.values if family is not None else {}
+    if family is None or asked.pop("code_challenge", None) != challenge:
+        return False
+    return bool(asked.get("redirect_uri") == values.get("redirect_uri", asked.get("redirect_uri")))
 
 
 def _secret(vendor: Vendor, name: str) -> bool:

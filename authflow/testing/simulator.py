@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -123,7 +123,7 @@ class Simulator(Admission):
         self.keys = Keys(self.vendor, seed)
         self.faults = Faults(self)
         #: Who is asked where a login needs a person.
-        self.person = Person()
+        self.person = Person(self.handle)
         #: Called with the seconds that a slow answer takes; a simulator on a test's clock moves it.
         self.delay: Callable[[float], Any] = getattr(clock, "advance", time.sleep)
         #: Outcomes to give next, by exchange (or event, under "data"), before the simulator decides for itself.
@@ -279,6 +279,8 @@ class Simulator(Admission):
             answer = self._refusal(exchange, refused.why)
             return self._noted(request, exchange.name, f"refused: {refused.why}", answer)
         outcome = self._chosen(exchange, request, values, account)
+        if exchange.by:
+            return self._noted(request, exchange.name, self.person.does, self._redirect(exchange, values))
         if outcome == self.best(exchange) and family is not None:
             outcome = self._decided(exchange, family)
         if isinstance(outcome, str) and exchange.waits(outcome):
@@ -312,6 +314,19 @@ class Simulator(Admission):
         if pending is None or (family.polled > 1 and self.person.does == "agrees"):
             return self.best(exchange)
         return pending if family.polled == 1 or self.person.does == "leaves" else self._refusal(exchange, "wrong")
+
+    def _redirect(self, exchange: Exchange, values: dict[str, Any]) -> Answer:
+        """Where the browser of a person who has signed in, or has refused to, is sent."""
+        family = self.ledger.found(None)
+        family.values.update(values)
+        if self.person.does == "refuses":
+            said = self._refusal(exchange, "wrong")
+        else:
+            script = self.script.get(exchange.name)
+            outcome = script.popleft() if script else self.best(exchange)
+            said = self._render(exchange, outcome, values, family, None)
+        query = f"{said.text}&{urlencode({'state': values['state']})}"
+        return Answer(302, (("Location", f"{values['redirect_uri']}?{query}"),))
 
     def _by_path(self, request: Request) -> Answer | None:
         """The answer of the hand-written part of this path below the base URL."""

@@ -26,6 +26,8 @@ from authflow.vendors.derive import FUNCTIONS, Function
 from authflow.vendors.flow import (
     AGAIN,
     EXPIRED,
+    FROM_BROWSER,
+    INTO_BROWSER,
     LONGEST,
     LOST,
     UNAVAILABLE,
@@ -64,7 +66,9 @@ __all__ = [
     "AGAIN",
     "EXPIRED",
     "FAULTY",
+    "FROM_BROWSER",
     "FUNCTIONS",
+    "INTO_BROWSER",
     "LONGEST",
     "LOST",
     "UNAVAILABLE",

@@ -130,7 +130,7 @@ class Compiler:
             verify=form.verify,
             insecure_url=form.insecure_url,
             insecure_http=form.insecure_http,
-            identity=tuple(_all_but_once(form.credentials) if form.identity is None else form.identity),
+            identity=tuple(_all_but_once(form) if form.identity is None else form.identity),
             raw=self.raw,
         )
 
@@ -189,7 +189,7 @@ class Compiler:
             answers = self.form.exchanges[answers].answers
         request = self.request(f"{key}.request", form.request, self.sign(key, form.sign))
         patterns = self.answers(f"{key}.answers", answers) if len(seen) == 1 else self.answers("", answers)
-        return Exchange(name, request, patterns, form.redirects)
+        return Exchange(name, request, patterns, form.redirects, form.by or "")
 
     def request(self, key: str, form: n.Request, sign: Sign | None) -> RequestTemplate:
         bodies = [name for name in ("json", "form", "text") if getattr(form, name) not in (UNSET, None)]
@@ -405,8 +405,11 @@ class Compiler:
                 self.finding(f"{key}.{name[1:]}", "missing", f'{name[1:]} = "…"')
 
 
-def _all_but_once(credentials: Mapping[str, n.Input]) -> list[str]:
-    return [name for name, entry in credentials.items() if not entry.once]
+def _all_but_once(form: n.VendorFile) -> list[str]:
+    """The credentials that say whose login it is; none where a person signs in, whose the client's are not."""
+    if any(item.by for item in form.exchanges.values()) or any(item.tell for item in form.states.values()):
+        return []
+    return [name for name, entry in form.credentials.items() if not entry.once]
 
 
 def _kind(key: str) -> str:

@@ -134,7 +134,9 @@ def _drop_leftovers(merged: dict[str, Any], own: Mapping[str, Any]) -> None:
         }
     inputs = ("settings", "credentials")
     rest = {key: item for key, item in merged.items() if key not in (*inputs, "identity")}
-    names, needed = set(mentioned(rest)), set(_NEEDED.findall(" ".join(texts(rest))))
+    told = _table(rest, "exchanges").get(str(merged.get("on_logout")))  # of what it lacks, a vendor is just not told
+    uses = {**rest, "exchanges": [item for item in _table(rest, "exchanges").values() if item is not told]}
+    names, needed = set(mentioned(rest)), set(_NEEDED.findall(" ".join(texts(uses))))
     for key in inputs:
         kept = {}
         for name, item in _table(merged, key).items():
@@ -151,7 +153,7 @@ def _add_to_identity(merged: dict[str, Any], own: Mapping[str, Any], below: set[
     the preset's identity, marked `name?`: not where it is a callable, which would have to be asked first.
     """
     identity = merged.get("identity")
-    if "identity" in own or not isinstance(identity, list):
+    if "identity" in own or not isinstance(identity, list) or not identity:
         return
     left = {*_table(merged, "settings"), *_table(merged, "credentials")}
     identity = [name for name in identity if name in left]

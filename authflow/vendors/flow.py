@@ -54,6 +54,10 @@ class Presenting:
     next: Mapping[str, str]
 
 
+#: What a browser brings into its exchange's request, and what is known after it.
+INTO_BROWSER: Final = frozenset({"redirect_uri", "state", "code_challenge"})
+FROM_BROWSER: Final = frozenset({"redirect_uri", "code_verifier"})
+
 _OPTIONAL: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\?\}")
 
 
@@ -154,8 +158,11 @@ def run(
         if not isinstance(here, Sending):
             return Rest(here, values)
         exchange = flow.exchanges[here.send]
+        brought = INTO_BROWSER if exchange.by else ()
         absent = [
-            name for name in needs(exchange.request.placeholders()) if values.get(name) is None and name not in bound
+            name
+            for name in needs(exchange.request.placeholders())
+            if values.get(name) is None and name not in bound and name not in brought
         ]
         if absent and (here.missing is not None or (absent == ["refresh"] and refusals(exchange))):
             event, after = "missing", next_step(here, exchange)
@@ -232,10 +239,14 @@ def needs_a_person(flow: Flow, state: str) -> bool:
         here = flow.states[todo.pop()]
         if isinstance(here, Presenting):
             return False
-        if isinstance(here, Sending) and here.name not in seen and here.tell is None:
+        if isinstance(here, Sending) and here.name not in seen and not _asks(flow, here):
             seen.add(here.name)
             todo += [*here.next.values(), *filter(None, [here.missing])]
-    return any(isinstance(one, Sending) and one.tell is not None for one in flow.states.values())
+    return any(_asks(flow, one) for one in flow.states.values())
+
+
+def _asks(flow: Flow, state: State) -> bool:
+    return isinstance(state, Sending) and (state.tell is not None or flow.exchanges[state.send].by != "")
 
 
 def next_step(state: Sending, exchange: Exchange) -> str:

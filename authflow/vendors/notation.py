@@ -98,6 +98,9 @@ class Exchange(Struct, forbid_unknown_fields=True, frozen=True):
 
     request: Annotated[Request, Meta(description="What is sent")]
     answers: Annotated[Outcomes | str, Meta(description="Patterns by outcome, or the exchange whose answers these are")]
+    by: Annotated[
+        Literal["browser"] | None, Meta(description="A person's browser opens it, and its redirect is read as a form")
+    ] = None
     redirects: Annotated[bool, Meta(description="May redirects be followed, within the declared origins?")] = False
     sign: Sign = UNSET
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import authflow
+from authflow.http import Answer
 from authflow.vendors import load
 from tests.clients.drivers import Driver
 from tests.servers import Came, Listener, Says
@@ -136,6 +137,28 @@ def test_it_is_stored_behind_and_at_most_once_a_second(
         settled(own)
     assert 2 <= len(saves) <= 4
     assert (server.logins, server.refused) == (1, 0)
+
+
+def test_a_session_that_died_is_renewed_whatever_was_kept_meanwhile(listen: Callable[..., Listener]) -> None:
+    """A kept value makes no other grant: who had the older one is not told to try the newer, which is as dead."""
+    own = session(listener := listen(Server()))
+    manager, url = own._manager, f"{listener.url}/data"
+    own.token()
+    first = manager.grants.current
+    assert manager.on_response(first, url, Answer(200, (("X-CSRF-Token", "c9"),))) is None
+    assert manager.grants.current.record.captured["csrf"] == "c9"
+    again = manager.on_response(first, url, Answer(401))
+    assert again is not None
+    assert again.wait().record.captured["access"] == "s2"
+
+
+def test_what_another_grant_brought_is_not_kept(listen: Callable[..., Listener]) -> None:
+    own = session(listener := listen(Server()))
+    own.token()
+    first = own._manager.grants.current
+    own.login()
+    own._manager.on_response(first, f"{listener.url}/data", Answer(200, (("X-CSRF-Token", "of-the-old-one"),)))
+    assert own._manager.grants.current.record.captured["csrf"] == "c2"
 
 
 def settled(own: authflow.AuthSession) -> None:

@@ -927,7 +927,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        and not exchange.waits(name)\n",
         "",
         vendors=(),
-        tests=("tests/scenarios/test_waiting.py",),
+        tests=("tests/vendors/test_waits.py",),
     ),
     Mutant(
         "wait: the store is locked while a person thinks",
@@ -1000,6 +1000,38 @@ MUTANTS: tuple[Mutant, ...] = (
         "        for slot in ():\n",
         vendors=(),
         tests=("tests/clients/test_keep.py",),
+    ),
+    Mutant(
+        "browser: a stranger's redirect is taken",
+        "manager/browser.py",
+        "return len(found) == 1 and hmac.compare_digest(found[0].encode(), self._state.encode())",
+        "return len(found) == 1",
+        vendors=(),
+        tests=("tests/scenarios/test_browser.py",),
+    ),
+    Mutant(
+        "browser: the challenge is not the verifier's",
+        "manager/browser.py",
+        "hashlib.sha256(self._verifier.encode())",
+        "hashlib.sha256(self._state.encode())",
+        vendors=(),
+        tests=("tests/scenarios/test_browser.py",),
+    ),
+    Mutant(
+        "browser: the verifier is kept at rest",
+        "manager/run.py",
+        "return False  # each visit brings another",
+        "return True",
+        vendors=(),
+        tests=("tests/scenarios/test_browser.py",),
+    ),
+    Mutant(
+        "browser: a second redirect is taken too",
+        "manager/browser.py",
+        "if not self.server.taken.acquire(blocking=False):",
+        "if self.server.taken.locked() is None:",
+        vendors=(),
+        tests=("tests/scenarios/test_browser.py",),
     ),
     # --- nothing shows ------------------------------------------------------------------------------------------------
     Mutant(

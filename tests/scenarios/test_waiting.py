@@ -112,10 +112,23 @@ def load_device(stage: Stage, server: DeviceServer, **given: Any) -> Stage:
     )
 
 
-def test_a_device_is_told_once_and_polls_as_it_is_told(stage: Stage) -> None:
+#: The same as `DEVICE`, on its preset.
+PRESET = """
+name = "device"
+extends = "oauth2-device"
+base_url = "%URL%/api/"
+settings.client_id = { default = "tv" }
+settings.device_url = { default = "device/auth" }
+settings.token_url = { default = "token" }
+"""
+
+
+@pytest.mark.parametrize("file", [DEVICE, PRESET], ids=["written out", "preset"])
+def test_a_device_is_told_once_and_polls_as_it_is_told(stage: Stage, file: str) -> None:
     person = Person()
     server = device(stage)
-    load_device(stage, server, ask=person)
+    given = {"issuer": stage.url, "client_id": "tv"} if file is DEVICE else {}
+    stage.load(file, {"device/auth": server.begin, "token": server.token}, ask=person, **given)
     assert stage.call().status_code == 200
     assert person.told == [
         ("tell", "Go to https://acme.example/device and enter WDJB-MJHT.", "https://acme.example/device")

@@ -193,6 +193,10 @@ CASES = [
 ]
 
 
+#: Those that need a person: `tests/scenarios/test_browser.py` and `test_waiting.py` have their cases.
+PERSONS = ("oauth2-code", "oauth2-device")
+
+
 @dataclass
 class Told:
     session: authflow.AuthSession
@@ -273,7 +277,7 @@ def test_a_refused_key_is_presented_again_after_the_cool_down_or_when_it_changes
 
 
 def test_every_preset_has_its_case() -> None:
-    assert sorted(case.preset for case in CASES) == preset_names()
+    assert sorted([*(case.preset for case in CASES), *PERSONS]) == preset_names()
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.challenge], ids=lambda case: case.preset)
@@ -286,7 +290,7 @@ def test_a_token_server_elsewhere_gets_no_password(case: Case) -> None:
         assert thief.seen() == []
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.preset)
+@pytest.mark.parametrize("case", [*CASES, *(Case(name, "", {}, {}) for name in PERSONS)], ids=lambda case: case.preset)
 def test_a_preset_gives_no_cause_for_a_warning(case: Case) -> None:
     file = f'name = "case"\nextends = "{case.preset}"\nbase_url = "https://vendor.example/"\n{case.file}'
     assert authflow.vendors.load(tomllib.loads(file)).warnings == ()

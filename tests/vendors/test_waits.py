@@ -9,7 +9,7 @@ import pytest
 
 from authflow.errors import VendorFileError
 from authflow.templates.answers import Outcome
-from authflow.vendors.flow import Pause, Rest, Transition, needs_a_person, run
+from authflow.vendors.flow import Pause, Rest, Transition, needs_a_person, refusals, run
 from authflow.vendors.loading import load
 from authflow.vendors.vendor import Vendor
 
@@ -111,6 +111,11 @@ def test_a_value_that_is_taken_only_to_send_again_is_warned_of() -> None:
         "<slow>:answers.next: the request of an answer that was good is sent once more "
         "([[keep]] reads the value, and sends nothing again)"
     ]
+
+
+def test_what_is_repeated_is_no_refusal() -> None:
+    flow = vendor().flow
+    assert refusals(flow.exchanges["poll"]) == ("denied",)
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------

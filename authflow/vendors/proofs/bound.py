@@ -12,7 +12,17 @@ from msgspec import UNSET
 
 from authflow.errors import Finding
 from authflow.templates import Exchange
-from authflow.vendors.flow import EXPIRED, UNAVAILABLE, Presenting, Sending, needs, next_step, refusals
+from authflow.vendors.flow import (
+    EXPIRED,
+    FROM_BROWSER,
+    INTO_BROWSER,
+    UNAVAILABLE,
+    Presenting,
+    Sending,
+    needs,
+    next_step,
+    refusals,
+)
 from authflow.vendors.flow import spends_refresh as spends
 from authflow.vendors.proofs.names import known_names
 from authflow.vendors.proofs.places import Place, finding, presented, requested, told
@@ -33,11 +43,13 @@ def check(vendor: Vendor) -> Iterator[Finding]:
     """Needs a flow whose names all exist."""
     known, there = known_names(vendor), _there(vendor)
     for name, state in vendor.flow.states.items():
+        here = there[name]
         if isinstance(state, Presenting):
             places, excused = [*presented(vendor, state), *_base(vendor)], False
         elif isinstance(state, Sending):
             exchange = vendor.flow.exchanges[state.send]
             places, excused = [*requested(vendor, state.send)], state.missing is not None
+            here |= INTO_BROWSER if exchange.by else NONE
             if _is_relative(exchange):
                 places += _base(vendor)
             for key, placeholder in told(state):
@@ -49,7 +61,7 @@ def check(vendor: Vendor) -> Iterator[Finding]:
         for key, placeholder in places:
             if placeholder.optional or (excused and key != "base_url"):
                 continue
-            for need in sorted(_unbound(vendor, [placeholder.name], there[name]) & known):
+            for need in sorted(_unbound(vendor, [placeholder.name], here) & known):
                 via = "" if need == placeholder.name else f", which {placeholder.name} is derived from,"
                 reason = f"{{{need}}}{via} is not bound on every path to the state {name}"
                 yield finding(vendor, key, reason, f'{{{need}?}}, or missing = "…" in the state {name}')
@@ -97,6 +109,7 @@ def _edges(vendor: Vendor) -> Iterator[_Edge]:
             for outcome, after in state.next.items():
                 found = [pattern.captures for pattern in exchange.patterns(outcome)]
                 gains = frozenset.intersection(*found) if found and outcome != UNAVAILABLE else NONE
+                gains |= FROM_BROWSER if exchange.by and found else NONE
                 lost = spends(exchange) and "access" not in gains and outcome != UNAVAILABLE
                 yield _Edge(name, after, gains | had, frozenset({"refresh"}) - gains if lost else NONE)
             if state.missing is not None:

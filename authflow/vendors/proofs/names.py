@@ -13,7 +13,7 @@ from authflow.errors import Finding
 from authflow.templates import RESERVED as NO_PLACEHOLDERS
 from authflow.templates import AnswerPattern
 from authflow.vendors.asked import ASKED
-from authflow.vendors.flow import LOST, needs
+from authflow.vendors.flow import FROM_BROWSER, INTO_BROWSER, LOST, needs
 from authflow.vendors.proofs.places import closure, finding, unknown, warning, written
 from authflow.vendors.vendor import Vendor
 
@@ -62,7 +62,9 @@ def captured_at(vendor: Vendor) -> Iterator[tuple[str, str]]:
 
 def known_names(vendor: Vendor) -> set[str]:
     """The names that have a value somewhere."""
-    return {*vendor.inputs, *vendor.derive, *(name for _, name in captured_at(vendor)), "base_url"}
+    browsers = any(exchange.by for exchange in vendor.flow.exchanges.values())
+    brought = INTO_BROWSER | FROM_BROWSER if browsers else ()
+    return {*vendor.inputs, *vendor.derive, *(name for _, name in captured_at(vendor)), *brought, "base_url"}
 
 
 def _spelled(vendor: Vendor) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from authflow.errors import Finding
-from authflow.templates import AnswerPattern, Missing, Object, Placeholder, Text, Wait
+from authflow.templates import AnswerPattern, Exchange, Missing, Object, Placeholder, Text, Wait
 from authflow.vendors.flow import LONGEST, SOONEST, Presenting, spends_refresh
 from authflow.vendors.proofs.places import finding, warning
 from authflow.vendors.proofs.unwise import literal_seconds
@@ -24,6 +24,8 @@ def check(vendor: Vendor) -> Iterator[Finding]:
                     yield finding(vendor, f"{key}.again", reason, "drop it: the outcome unavailable says when")
                 if "access" in pattern.may_capture:
                     yield finding(vendor, f"{key}.again", "what brings a token is not repeated", "drop it")
+        if exchange.by:
+            yield from _browser(vendor, exchange)
     for index, pattern in enumerate(vendor.keep):
         taken = {"refresh"} | ({"access"} if vendor.verify is not None else set())
         for name in sorted(taken & pattern.may_capture):
@@ -38,7 +40,13 @@ def check(vendor: Vendor) -> Iterator[Finding]:
 
 
 def unwise(vendor: Vendor) -> Iterator[Finding]:
-    """An event that takes a value out of a good answer, only to send the same request again."""
+    """An event that takes a value out of a good answer, only to send the same request again; a code without PKCE."""
+    for exchange in vendor.flow.exchanges.values():
+        names = {placeholder.name for placeholder in exchange.request.url_placeholders()}
+        if exchange.by and "code_challenge" not in names:
+            reason = "whoever sees the code can use it (RFC 7636)"
+            hint = 'code_challenge = "{code_challenge}", code_challenge_method = "S256"'
+            yield warning(vendor, f"exchanges.{exchange.name}.request.query", reason, hint)
     for event, pattern in vendor.answers:
         after = [vendor.flow.states[state.next[event]] for state in _heard(vendor, event)]
         if pattern.may_capture and _good(pattern) and any(isinstance(state, Presenting) for state in after):
@@ -52,6 +60,22 @@ def _wait(vendor: Vendor, key: str, wait: Wait) -> Iterator[Finding]:
         yield finding(vendor, f"{key}.again", "sooner than after a second", 'again = "5s"')
     if patience is not None and patience > LONGEST:
         yield finding(vendor, f"{key}.for", "longer than half an hour", 'for = "30m"')
+
+
+def _browser(vendor: Vendor, exchange: Exchange) -> Iterator[Finding]:
+    """What a browser opens is a URL, and what comes back is the query of another."""
+    key, request = f"exchanges.{exchange.name}", exchange.request
+    others = (request.headers, request.cookies, request.basic, request.client_basic, request.form, request.text)
+    if request.method not in (None, "GET") or any(others) or request.json is not None:
+        yield finding(vendor, f"{key}.request", "a browser opens a URL, with a query", "url and query")
+    names = {placeholder.name for placeholder in request.url_placeholders()}
+    for name, why in (("state", "whose redirect comes back"), ("redirect_uri", "where the browser is to go back")):
+        if name not in names:
+            yield finding(vendor, f"{key}.request.query", f"nothing says {why}", f'{name} = "{{{name}}}"')
+    for outcome, pattern in exchange.answers:
+        if pattern.form is None or pattern.status or pattern.headers or pattern.cookies or pattern.wait:
+            reason = "what comes back from a browser is a form, the query of its redirect"
+            yield finding(vendor, f"{key}.answers.{outcome}", reason, 'form = { code = "{code}" }')
 
 
 def _heard(vendor: Vendor, event: str) -> list[Presenting]:
