@@ -569,7 +569,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'name = "acme"',
         'name = "acme"\nextends = 7',
         [
-            "extends: the name of a preset is wanted (there are api-key, basic, bearer, challenge, client-credentials, jwt-bearer, oauth2-password, password, refresh-token, relogin, session-cookie, signed, token-exchange)"
+            "extends: the name of a preset is wanted (there are api-key, basic, bearer, challenge, client-credentials, jwt-bearer, oauth2-code, oauth2-device, oauth2-password, password, refresh-token, relogin, session-cookie, signed, token-exchange)"
         ],
     ),
     (

@@ -90,6 +90,7 @@ EXAMPLES: Mapping[str, str] = {
     "Exchange.request": 'exchanges.login.request = { url = "login", json = { user = "{username}", pass = "{password}" } }',
     "Exchange.answers": "exchanges.login.answers.denied = { status = 422 }",
     "Exchange.sign": "exchanges.login.sign = {}",
+    "Exchange.by": 'exchanges.authorize = { by = "browser", request = { url = "authorize", query = { redirect_uri = "{redirect_uri}", state = "{state}", code_challenge = "{code_challenge}" } }, answers = { came = { form = { code = "{code}" } } } }',
     "Exchange.redirects": "exchanges.login.redirects = true",
     "Request.url": 'exchanges.login.request = { url = "v2/login", json = { user = "{username}", pass = "{password}" } }',
     "Request.method": _LOGIN % 'method = "PUT"',

@@ -17,6 +17,7 @@
     waiting            for a vendor that is not done yet, and for a person
     stored             the records in the store: locked, loaded, kept
     refusals           what was refused is not sent again                                   ← no refused password twice
+    at_rest            what is kept where a renewal ends
     run                the flow, run once: exchange ▸ keep
     renewal            one renewal, under the store's lock                                   ← no refresh token twice
     single_flight      of many who want the same work done, one does it

@@ -819,7 +819,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a code is kept at rest",
         "manager/run.py",
-        "self._keep(rest.state.name, _at_rest(self.vendor, rest))",
+        "self._keep(rest.state.name, at_rest(self.vendor, rest))",
         "self._keep(rest.state.name, rest.captured)",
         vendors=(),
         tests=("tests/manager/test_claims.py",),
@@ -1019,7 +1019,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "browser: the verifier is kept at rest",
-        "manager/run.py",
+        "manager/at_rest.py",
         "return False  # each visit brings another",
         "return True",
         vendors=(),

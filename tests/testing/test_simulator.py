@@ -47,7 +47,7 @@ PROVING = [
     name
     for name in VENDORS
     if (found := plugins.find_vendor(VENDORS[name])).flow.exchanges
-    if any(entry.secret for entry in found.credentials.values())
+    if any(entry.secret and not entry.optional for entry in found.credentials.values())
 ]
 
 
