@@ -135,13 +135,8 @@ class Answer(Sealed):
     @property
     def retry_after(self) -> float | None:
         """Seconds to wait, from `Retry-After` as seconds or as a date (RFC 9110 §10.2.3)."""
-        for value in self.all("retry-after"):
-            if seconds := re.fullmatch(r"[ \t]*([0-9]{1,9})[ \t]*", value):
-                return float(seconds[1])
-            when = _epoch(value)
-            if when is not None:
-                return max(0.0, when - (self.date or self.received))
-        return None
+        told = (seconds_from(value, self.date or self.received) for value in self.all("retry-after"))
+        return next((wait for wait in told if wait is not None), None)
 
 
 _MARKS: Final = (
@@ -193,6 +188,14 @@ def read_http_date(value: Any) -> int | float:
         return instant(parsedate_to_datetime(value))
     except (TypeError, IndexError, OverflowError) as error:
         raise ValueError("an HTTP date is wanted") from error
+
+
+def seconds_from(text: str, now: float) -> float | None:
+    """A wait as seconds, with a fraction or not, or as an HTTP date; None where it is neither."""
+    if seconds := re.fullmatch(r"[ \t]*([0-9]{1,10}(?:\.[0-9]{1,9})?)[ \t]*s?[ \t]*", text):
+        return float(seconds[1])
+    when = _epoch(text)
+    return None if when is None else max(0.0, when - now)
 
 
 def _epoch(text: str) -> float | None:

@@ -29,7 +29,7 @@ from authflow.manager import (
     complete,
 )
 from authflow.sealed import Held, sealed_call
-from authflow.stores import MemoryStore, open_store
+from authflow.stores import PROCESS_REFUSALS, MemoryStore, open_store
 from authflow.vendors import Given
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class AuthSession:
             asking(ask),
             getattr(clock, "advance", time.sleep),
         )
-        kept = MemoryStore() if store == "memory" else open_store(store, factories=plugins.stores())
+        kept = MemoryStore(PROCESS_REFUSALS) if store == "memory" else open_store(store, factories=plugins.stores())
         check_identity(self.vendor, identity, shared=getattr(kept, "shared", False))
         passes = untrusted == "pass"
         self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=passes, identity=identity)

@@ -10,6 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from authflow.stores import PROCESS_REFUSALS
+
 # How long an example takes says how busy the machine is, and nothing else.
 hypothesis.settings.register_profile("authflow", deadline=None)
 hypothesis.settings.load_profile("authflow")
@@ -41,3 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if PROGRAMS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.program)
+
+
+@pytest.fixture(autouse=True)
+def _no_refusals() -> None:
+    """What was refused to an account of one test is a matter of the process, and none of the next test's."""
+    PROCESS_REFUSALS._records.clear()

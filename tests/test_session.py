@@ -797,6 +797,28 @@ def test_forbidden_paths_are_no_reason_to_log_in_again_and_again(vendor: Scripte
     assert 5 <= len(vendor.names) <= 11
 
 
+def test_forbidden_paths_cost_all_processes_together_no_more(vendor: ScriptedVendor) -> None:
+    store = MemoryStore()
+    sessions = [vendor.session(store=store) for _ in range(3)]
+    for second in range(60):
+        visited(sessions[second % 3], f"object/{second}", 401, 401)
+        assert not visited(sessions[second % 3], "open", 200)
+        vendor.clock.now += 1
+    assert len(vendor.names) <= 7
+    vendor.clock.now += 600
+    assert visited(sessions[0], "object", 401, 200)
+
+
+def test_forbidden_paths_that_cannot_be_sent_again_cost_no_more(vendor: ScriptedVendor) -> None:
+    session = vendor.session()
+    for second in range(60):
+        grant = served(session._manager.authorize(URL))
+        assert session._manager.on_response(grant, f"{URL}/{second}", answered(401), replayable=False) is None
+        finished()
+        vendor.clock.now += 1
+    assert len(vendor.names) <= 7
+
+
 def test_a_token_that_is_really_revoked_is_renewed_at_once_again_and_again(vendor: ScriptedVendor) -> None:
     session = vendor.session()
     session.token()

@@ -104,8 +104,7 @@ def _read(line: Line, one: Opened) -> Line:
         refused = one.store.load(claims.identity.refusals)
     except AuthFlowError as error:
         return Line(**{**facts, "state": "", "problem": str(error)})
-    untils = [refusal.until for refusal in claims.refusals(refused.data).refused] if refused is not None else []
-    facts["refused_until"] = max(untils, default=None)
+    facts["refused_until"] = claims.refusals(refused.data).until if refused is not None else None
     if stored is None:
         return Line(**facts)
     record, _ = claims.record(claims.identity.key, stored.data)

@@ -1,9 +1,20 @@
-"""How long to leave a vendor alone that did not answer: one probe per step, and the steps grow.
+"""How long to leave a vendor alone: that did not answer, or whose tokens are rejected however often they are renewed.
 
     Backoff ── failed, begun ──▶ another Backoff         a plain value: whoever keeps one replaces it in one assignment
 
 Closed for `first` seconds after a failure, twice as long after the next, `most` at most. What the vendor asks for
 (`retry_after`, seconds) counts instead where it is longer. All instants are epoch seconds.
+
+A *rejected* token may be revoked, or the path be forbidden: both say 401. The cure tells which, and costs an exchange:
+
+    revoked     401 ▸ renew ▸ 200                              at once, whenever it happens
+    forbidden   401 ▸ renew ▸ 401                              the second 401 is the caller's
+    forty more  401 ▸ renew ▸ 401, six times in a minute   then each 401 is the caller's, unsent again, but for
+                                                           one a minute, until ten minutes pass without
+    a path that has just rejected a token which was a moment old rejects it for a minute, and costs nothing
+
+When it was last renewed for that lies in the grant's record: so this holds for all who share the store, and for a token
+that other paths accept. A new token, however it came (expiry, another process), does not begin the count anew.
 """
 
 from __future__ import annotations
@@ -16,6 +27,27 @@ from authflow.errors import AuthFlowError, VendorUnavailable
 #: By so many seconds two readings of the clock may come in the wrong order, without its having been set back.
 SLACK: Final = 30.0
 _NEVER: Final = float("-inf")
+
+
+#: So many renewals for rejections within the first minute (seven exchanges, with the login before them); then one a
+#: minute, until so many seconds pass without.
+CURES: Final = 6
+MINUTE: Final = 60.0
+UNCURED_FOR: Final = 600.0
+
+
+def may_cure(cures: tuple[float, ...], now: float) -> bool:
+    """Is there another renewal for a rejection, after those (epoch seconds)?"""
+    if not cures:
+        return True
+    # A last one that is far ahead was told by another clock.
+    passed = now - cures[-1] if now > cures[-1] - MINUTE else UNCURED_FOR
+    return passed >= MINUTE or (len(cures) < CURES and now - cures[0] < MINUTE)
+
+
+def with_cure(cures: tuple[float, ...], now: float) -> tuple[float, ...]:
+    """After one more."""
+    return (*(cures if cures and now - cures[-1] < UNCURED_FOR else ()), now)[-CURES:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from authflow.manager.grants import ANONYMOUS, Grant
 from authflow.manager.identity import Identity, answered, identified, identity_of, secrets, slot_key, unasked
 from authflow.manager.jwt_verification import Verifier
 from authflow.manager.observers import LOGIN, START, Listener, Watch
-from authflow.manager.records import COOL_DOWN_MOST, Record, same_grant
+from authflow.manager.records import Record, same_grant
 from authflow.manager.renewal import Renewal
 from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.stored import Kept, StoredRecords
@@ -59,6 +59,8 @@ MOST_GRANTS: Final = 64
 #: How a vendor is left alone that does not answer: when somebody waits for it, and when a good token is renewed ahead.
 OPEN: Final = Backoff()
 OPEN_AHEAD: Final = Backoff(first=30.0, most=300.0)
+#: For how long a session heeds a refusal without asking the store whether it still holds, in seconds.
+BELIEVED: Final = 60.0
 Slot = tuple[str, ...]
 
 
@@ -69,7 +71,7 @@ class GrantCache:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_refusal", "_verifier"),
+        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_memory", "_refusal", "_verifier"),
         *(
             "by_slot",
             "current",
@@ -105,6 +107,7 @@ class GrantCache:
         self.plain = plain
         self._backoff, self._ahead = OPEN, OPEN_AHEAD
         self._refusal: tuple[CredentialsRefused, float] | None = None
+        self._memory: dict[str, Any] | None = None
         self._identity: Identity | None = None
         self._labels: bytes | None = None
         self._logouts = 0
@@ -129,19 +132,19 @@ class GrantCache:
         """The key of this session's record. Asks the callables that say whose login it is."""
         return self.identity_now()[1].key
 
-    def identity_now(self) -> tuple[Given, Identity]:
+    def identity_now(self, asked: Mapping[str, Any] = NOTHING) -> tuple[Given, Identity]:
         """Whose login it is, and what was given, with all answered that says so: a user's name is asked once, a key or
-        a subject's token each time, since it may be another.
+        a subject's token each time, since it may be another; but for what was `asked` just now.
         """
         if unasked(self.vendor, self.given, self.said):
             self.given = identified(self.vendor, self.given, self.said)
-            given = answered(self.vendor, self.given, self.said)
+            given = answered(self.vendor, self.given.changed(asked), self.said)
             if given is not self.given:
                 found = self._identity = identity_of(self.vendor, given, self.said, fingerprint_for(self.store))
                 return given, found
         if self._identity is None:
             self._identity = identity_of(self.vendor, self.given, self.said, fingerprint_for(self.store))
-        return self.given, self._identity
+        return self.given.changed(asked), self._identity
 
     @property
     def account(self) -> str:
@@ -307,11 +310,12 @@ class GrantCache:
 
     def _blocked(self, now: float) -> AuthFlowError | None:
         """Why nothing may be sent now: the password was refused a moment ago, or the vendor is down."""
-        refused = self._refusal
-        if refused is not None and 0 < refused[1] - now <= COOL_DOWN_MOST and not self.given.asks:
-            error = refused[0].copy()
-            error.retry_after = refused[1] - now
-            return error
+        if self._refusal is not None and not self.given.asks:
+            error, passed = self._refusal[0].copy(), now - self._refusal[1]
+            wait = error.retry_after or 0.0
+            if 0 <= passed < min(wait, BELIEVED):
+                error.retry_after = wait - passed
+                return error
         return None if self._backoff.open(now) else self._backoff.error(now)
 
     def _late(self) -> AuthFlowError:
@@ -340,7 +344,9 @@ class GrantCache:
         """What carries one renewal out."""
         sender = ExchangeSender(self._exchange_sender, self._verifier, self.environment)
         claims = Claims(self.vendor, given, identity, fingerprint_for(self.store))
-        stored = StoredRecords(self.vendor, self.store, claims, self.clock, self.environment.degrade, Unsaved(self))
+        self._memory = {} if self._memory is None else self._memory
+        degrade = self.environment.degrade
+        stored = StoredRecords(self.vendor, self.store, claims, self.clock, degrade, self._memory, Unsaved(self))
         return Renewal(self.vendor, given, stored, sender, watch.moved, self.environment.ask)
 
     def _renew(self, slot: Slot, grant: Grant | None, event: Outcome | None, *, restart: bool = False) -> Grant:
@@ -350,15 +356,15 @@ class GrantCache:
             presented = self._of(slot).record
         if presented is None and event is None and slot == () and self.current is not ANONYMOUS:
             presented = self.current.record
-        if (
-            event is not None
-            and not event.captured
-            and grant is not None
-            and (changed := self._asked_anew(grant)) is not None
-        ):
-            self._publish(slot, changed)
-            return changed
-        given, identity = self.identity_now()
+        asked: Mapping[str, Any] = NOTHING
+        if event is not None and not event.captured and grant is not None:
+            names = [name for name in grant.shown if callable(self.given.get(name))]
+            asked = {name: grant.asked.get(name, grant.given.get(name)) for name in names}
+            anew = self.ready(grant.record.replace(issued_at=self.clock())) if names else grant
+            if anew.presentation != grant.presentation:  # a key that nobody refused
+                self._publish(slot, anew)
+                return anew
+        given, identity = self.identity_now(asked)
         key = slot_key(identity.key, slot) if slot else identity.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
@@ -374,7 +380,7 @@ class GrantCache:
             ahead = grant is not None and grant is not ANONYMOUS and event is None and not restart and grant.valid(now)
             good = grant if ahead else None
             if isinstance(error, CredentialsRefused) and error.retry_after is not None:
-                self._refusal = error, now + error.retry_after
+                self._refusal = error, now
                 if event is not None:
                     self._withdraw(slot)
             elif isinstance(error, VendorUnavailable | VendorAnswerError) or error.status or good is not None:
@@ -403,13 +409,6 @@ class GrantCache:
                 remember(self.by_slot, slot, grant, MOST_GRANTS)
             else:
                 self.current = grant
-
-    def _asked_anew(self, grant: Grant) -> Grant | None:
-        """A rejected key that a callable gave may be another by now: then the new one, which nobody refused."""
-        if not any(callable(self.given.get(name)) for name in grant.shown):
-            return None
-        anew = self.ready(grant.record.replace(issued_at=self.clock()))
-        return anew if anew.presentation != grant.presentation else None
 
 
 class Unsaved(MutableMapping[str, Kept]):

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from authflow.manager.backoff import CURES
 from authflow.manager.fingerprints import Fingerprint
 from authflow.manager.identity import Identity, secrets
-from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, Record, Refusals
+from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Record, Refusals
 from authflow.manager.token import END_OF_TIME
 from authflow.templates import PLAIN, Placeholder, Unbound, Unfit
 from authflow.vendors import EXPIRED, Given, Presenting, Signer, Values, Vendor, needs
@@ -77,10 +78,14 @@ class Claims:
             found = Refusals.from_bytes(data)
         except ValueError:
             return Refusals()
-        times = [refusal.until for refusal in found.refused] + [found.changed or 0.0, found.until or 0.0]
-        fine = len(found.refused) <= MOST_REFUSALS and all(0 <= time <= END_OF_TIME for time in times)
-        fine = fine and all(refusal.count > 0 and set(refusal.names) <= self._known for refusal in found.refused)
-        return found if fine else Refusals()
+        times = (found.changed or 0.0, *found.since, *found.recent, *found.failed)
+        steps = range(len(WAITS) + 1)
+        fine = found.count in steps and found.failures in steps and bool(found.count) is bool(found.since)
+        fine = fine and all(0 <= time <= END_OF_TIME for time in times)
+        fine = fine and all(0 <= wait <= WAITS[-1] for wait in (found.wait, found.pause))
+        fine = fine and max(len(found.refused), len(found.since), len(found.recent), len(found.failed)) <= MOST_REFUSALS
+        fine = fine and all({*secrets} <= {*self.vendor.inputs} for secrets in (*found.refused, found.accepted))
+        return found if fine and len(found.users) <= MOST_SLOTS else Refusals()
 
     def owns(self, record: Record) -> bool:
         """Did the secrets of this session get it, as far as they are known?"""
@@ -91,10 +96,6 @@ class Claims:
             if record.owner.get(name) != self.fingerprint(value, self.identity.salt):
                 return False
         return True
-
-    @property
-    def _known(self) -> set[str]:
-        return set(self.vendor.inputs)
 
     def _state(self, record: Record) -> Any:
         return self.vendor.flow.states[record.state]
@@ -107,8 +108,8 @@ class Claims:
             raise ValueError("it was granted for other servers")
         if record.state not in self.vendor.flow.states:
             raise ValueError("its state is no more")
-        times = (record.issued_at, record.expires_at or 0.0, record.waits_since or 0.0)
-        if not all(0 <= time <= END_OF_TIME for time in times):
+        times = (record.issued_at, record.expires_at or 0.0, record.waits_since or 0.0, *record.cures)
+        if not all(0 <= time <= END_OF_TIME for time in times) or len(record.cures) > CURES:
             raise ValueError("its times are none")
         if not all(_SLOT.fullmatch(slot) for slot in record.slots) or len(record.slots) > MOST_SLOTS:
             raise ValueError("its slots are none")

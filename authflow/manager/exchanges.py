@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
-from authflow.http import Answer, Pairs, Request, origin_of, resolve, without_query
+from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
 from authflow.manager import advice
 from authflow.manager.environment import Environment
 from authflow.manager.jwt_verification import Verifier
@@ -31,6 +31,8 @@ from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, closure
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
 LONGEST_PAUSE: Final = 3600.0
+#: Nobody asks for thirty years: such a number of seconds is an instant.
+AN_INSTANT: Final = 1e9
 MAX_HOPS: Final = 5
 
 
@@ -107,11 +109,12 @@ class ExchangeSender:
         where["reason"] = reason = masked_reason(outcome, values)
         says = f": {with_code(reason, outcome.code)}" if reason else ""
         if outcome.name == UNAVAILABLE and outcome.wait is None:
-            where["retry_after"] = _pause(outcome.captured.get("retry_after"), answer.retry_after)
+            where["retry_after"] = pause(outcome, answer)
             says += f"; {advice.PROXY}" if answer.status == PROXY_REFUSES else ""
             raise VendorUnavailable(f"{title}: {exchange.name} is unavailable (status {answer.status}){says}", **where)
         if outcome.name == FAULTY:
             mend = "check the settings, the scope above all, and the request in the vendor file"
+            where["retry_after"] = pause(outcome, answer)
             raise ConfigurationError(f"{title}: the server refuses the request {exchange.name}{says}: {mend}", **where)
         where.pop("reason")
         if self.verifier is not None and "access" in outcome.captured:
@@ -205,13 +208,14 @@ def _may_go(exchange: Exchange, url: str, values: Values) -> bool:
     return sends_to(values.vendor, values.given, values.captured, url, carries=carries)
 
 
-def _trusted(exchange: Exchange, url: str, values: Values) -> None:
+def _trusted(exchange: Exchange, url: str, values: Values, status: int | None = None) -> None:
     if not _may_go(exchange, url, values):
         allow = advice.declared(url)
         raise UntrustedOrigin(
             f"{values.vendor.title}: {exchange.name} may not be sent to {without_query(url)} ({allow} allows it)",
             vendor=values.vendor.name,
             exchange=exchange.name,
+            status=status,
         )
 
 
@@ -221,7 +225,7 @@ def _hop(exchange: Exchange, request: Request, answer: Answer, values: Values) -
     if answer.status not in (301, 302, 303, 307, 308) or not locations:
         return None
     url = resolve(request.url, locations[0])
-    _trusted(exchange, url, values)
+    _trusted(exchange, url, values, answer.status)
     if answer.status in (307, 308):
         return request.replace(url=url)
     return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
@@ -269,9 +273,12 @@ def keys_read(exchange: Exchange) -> frozenset[str]:
     return frozenset(found)
 
 
-def _pause(captured: Any, said: float | None) -> float | None:
-    try:
-        pause = said if captured is None else float(captured)
-    except (TypeError, ValueError):
-        pause = said
-    return None if pause is None else min(max(0.0, pause), LONGEST_PAUSE)
+def pause(outcome: Outcome, answer: Answer) -> float | None:
+    """For how many seconds the vendor asks to be left alone: as its file reads it, else as the header says; either may
+    be an instant.
+    """
+    told = outcome.captured.get("retry_after")
+    wait = answer.retry_after if told is None else seconds_from(str(told), answer.date or answer.received)
+    if wait is not None and wait > AN_INSTANT:
+        wait -= answer.date or answer.received
+    return None if wait is None else min(max(0.0, wait), LONGEST_PAUSE)

@@ -7,11 +7,13 @@ clock with `fresh_until` and the URL with `prefixes` or `places`, and lays the h
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import field
 from functools import lru_cache
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError
-from authflow.http import Origins, Pairs, Presentation
+from authflow.http import NOTHING, Origins, Pairs, Presentation
 from authflow.manager.records import Record
 from authflow.manager.token import NEVER, Windows, refresh_in
 from authflow.manager.trust import presents_at
@@ -52,6 +54,8 @@ class Grant(Sealed):
     _volatile: bool = False
     _token_id: int | None = None
     _unsigned: Presentation | None = None
+    #: What callables gave for it, by name.
+    asked: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
     def __repr__(self) -> str:
         return f"<Grant in {self.record!r}>"
@@ -98,6 +102,7 @@ class Grant(Sealed):
             _travels(origins, presentation),
             _idle=idle if record.expires_at is None else None,
             _volatile=volatile,
+            asked=values.asked or NOTHING,
         )
 
     def values(self, now: float) -> Values:

@@ -34,13 +34,16 @@ DEFAULT: Final = "default"
 
 @sealed_value
 class Identity(Sealed):
-    """`servers`: the URLs to which exchanges go; `settings`: all settings, as a hash; `salt`: for its fingerprints."""
+    """`servers`: the URLs to which exchanges go; `settings`: all settings, as a hash; `salt`: for its fingerprints;
+    `user`: whose it is among all who share the refusals, where one client serves many.
+    """
 
     key: str
     refusals: str
     servers: tuple[str, ...]
     settings: str
     salt: bytes
+    user: str = ""
 
 
 def complete(vendor: Vendor, given: Given) -> Given:
@@ -214,9 +217,17 @@ def identity_of(vendor: Vendor, given: Given, said: str | None, fingerprint: Fin
     fine: list[Any] = [vendor.name, given.get("base_url"), at, sorted((name, settings[name]) for name in kept)]
     fine.append([said] if said is not None else who or [DEFAULT])
     name = vendor.name.lower()
-    return Identity(
-        f"{name}-{_digest(fine)}", f"{name}-refusals-{_digest(coarse)}", at, _digest(sorted(settings.items())), salt
-    )
+    user = _digest(fine[-1]) if _serves_many(vendor) else ""
+    keys = f"{name}-{_digest(fine)}", f"{name}-refusals-{_digest(coarse)}"
+    return Identity(*keys, at, _digest(sorted(settings.items())), salt, user)
+
+
+def _serves_many(vendor: Vendor) -> bool:
+    """Does a public name stand for a client, and a secret (or nothing but `identity=`) for its user? A user's name
+    stands for both. Where no file says `identity` all credentials do, and of those a password is no name.
+    """
+    secret = [_secret(vendor, name) for name in vendor.identity if name in vendor.credentials]
+    return any(secret) if "identity" in vendor.raw else all(secret)
 
 
 def _digest(parts: Any) -> str:

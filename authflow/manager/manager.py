@@ -22,9 +22,9 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from authflow.errors import ConfigurationError, UntrustedOrigin, VendorUnavailable
+from authflow.errors import ConfigurationError, UntrustedOrigin
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
-from authflow.manager.backoff import Backoff
+from authflow.manager.backoff import may_cure, with_cure
 from authflow.manager.cache import GrantCache, Slot, remember
 from authflow.manager.environment import Environment
 from authflow.manager.exchanges import masked_reason
@@ -46,11 +46,6 @@ STREAMS: Final = (
     *("text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"),
     *("application/stream+json", "multipart/x-mixed-replace", "application/octet-stream", "audio/", "video/"),
 )
-#: How renewals back off that did not cure a rejection: forbidden paths are no reason to log in again and again. The
-#: first is cured at once; then 2, 4, 8, 16, 32, 60 s pass, and the rejections in between are the caller's.
-CURABLE: Final = Backoff(first=2.0, most=60.0)
-#: Seconds after which that is forgotten.
-UNCURED_FOR: Final = 600.0
 #: How many paths a session remembers: where a token was rejected, and which grant `vary` wants there.
 MOST_PATHS: Final = 1024
 
@@ -95,7 +90,7 @@ class SessionManager:
     """
 
     __slots__ = (
-        *("_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_strangers", "_uncured"),
+        *("_cured", "_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_strangers", "_uncured"),
         *("grants", "noteworthy", "signs", "statuses", "tap", "vendor"),
     )
 
@@ -122,7 +117,10 @@ class SessionManager:
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
         self._strangers: set[str] | None = None
-        self._uncured = CURABLE
+        #: The last grant with which a request was served that had been rejected: whatever rejects it has revoked it.
+        self._cured = ""
+        #: When the last grants were rejected that a challenge had asked for.
+        self._uncured: tuple[float, ...] = ()
         #: A recording that listens in, or None.
         self.tap: Tap | None = None
 
@@ -241,7 +239,10 @@ class SessionManager:
         if now < forbidden.get((grant.token_id, _path(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
             return None
         slot = self.grants.slot_of(grant, event)
-        if not event.captured and not self._uncured.open(now) and self.grants.holds(slot, grant):
+        cures = self._uncured if event.captured else grant.record.cures
+        if not event.captured and self._cured == grant.record.grant:
+            cures = ()
+        if not may_cure(cures, now) and self.grants.holds(slot, grant):
             return None
         if self.vendor.vary:
             if self._slots is None:
@@ -257,6 +258,7 @@ class SessionManager:
         event = self._event(grant, answer)
         now = self.clock()
         if event is None:
+            self._cured, self._uncured = grant.record.grant, self._uncured[:-1]
             self._good(grant, answer, now)
             return
         state = self.vendor.flow.states[grant.record.state]
@@ -265,10 +267,10 @@ class SessionManager:
             values = grant.values(now)
             sent = closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
             names = [name for name in self.vendor.credentials if name in sent]
+            self.grants.renewed(self.grants.slot_of(grant, event), grant, event, replayable=False)
             raise refused(values, after, names, reason=masked_reason(event, values), status=answer.status)
-        if now > self._uncured.until + UNCURED_FOR:
-            self._uncured = CURABLE
-        self._uncured = self._uncured.failed(now, None, VendorUnavailable(), 0.0)
+        if event.captured:
+            self._uncured = with_cure(self._uncured, now)
         forbidden = self._forbidden or {}
         if len(forbidden) > MOST_PATHS:
             forbidden = {key: until for key, until in forbidden.items() if until > now}

@@ -10,7 +10,6 @@ claim, which `claims` judges.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Final, TypeVar
@@ -21,9 +20,12 @@ from authflow.manager.token import Token
 from authflow.sealed import Sealed, sealed_value
 
 FORM: Final = 2
-COOL_DOWN: Final = 60.0
-COOL_DOWN_MOST: Final = 3600.0
-#: How many refused secrets of an account are remembered.
+#: How long nothing is sent after the first refusal in a row, the second, and each one from the third on, in seconds.
+WAITS: Final = (60.0, 600.0, 3600.0)
+#: So many seconds without a refusal end the row.
+FORGOTTEN_AFTER: Final = 86400.0
+#: How many attempts an hour may be refused, and how many refused secrets of an account are remembered.
+MOST_AN_HOUR: Final = 4
 MOST_REFUSALS: Final = 8
 #: How many grants `vary` may give to an account, in every store.
 MOST_SLOTS: Final = 64
@@ -50,6 +52,7 @@ class Record(Sealed):
     signers      what signers remember, by name
     slots        the other grants of the account, where `vary` tells several apart; the youngest is last
     unread_end   what the vendor said about its end and could not be read: `expires_in`, say
+    cures        when it was renewed for being rejected, and those before it: the last six times
     """
 
     state: str
@@ -68,6 +71,7 @@ class Record(Sealed):
     unread_end: str = ""
     spent: str = ""
     refused_ahead: str = ""
+    cures: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Record {self.state}, expires {self.expires_at}>"
@@ -93,46 +97,68 @@ def same_grant(one: Record, other: Record) -> bool:
 
 
 @sealed_value
-class Refusal(Sealed):
-    """The vendor refused these credentials; they are not sent again before `until` (epoch seconds)."""
-
-    names: tuple[str, ...]
-    fingerprint: str
-    until: float
-    count: int = 1
-
-    def __repr__(self) -> str:
-        return f"<Refusal until {self.until:.0f}>"
-
-    def fits(self, fingerprint: str) -> bool:
-        """Are these the credentials that were refused?"""
-        return hmac.compare_digest(self.fingerprint, fingerprint)
-
-
-@sealed_value
 class Refusals(Sealed):
-    """An account's; the youngest is last.
+    """An account's; secrets are fingerprints by the name of the credential, the youngest is last. Times are epoch
+    seconds, and belong to the clock that told them; what is waited for is a duration, counted from there.
 
-    accepted   the fingerprint of what the vendor accepted last      failures   in a row, and until when the vendor is
-    changed    when a secret that was new was last sent at once      until      left alone for them
+    refused    secrets                               count    of refusals in a row, three at most
+    accepted   the last of them, or none             since    of the last refusal, once for each clock that has met it
+    users      refused ones, where a client serves   wait     how long from there nothing is sent
+               many                                  recent   when the last four were refused
+    changed    when a secret was sent meanwhile, since it was new
+    failures, failed, pause   the same three for answers that could not be used, and for what the vendor asks for
     """
 
-    refused: tuple[Refusal, ...] = ()
-    accepted: str = ""
+    refused: tuple[Mapping[str, str], ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
     changed: float | None = None
+    count: int = 0
+    since: tuple[float, ...] = ()
+    wait: float = 0.0
+    recent: tuple[float, ...] = ()
     failures: int = 0
-    until: float | None = None
+    failed: tuple[float, ...] = ()
+    pause: float = 0.0
 
-    def with_refused(self, names: tuple[str, ...], fingerprint: str, now: float) -> Refusals:
-        """Remember a refusal. The cool-down doubles each time the same credentials are refused again."""
-        before = next((refusal for refusal in self.refused if refusal.fits(fingerprint)), None)
-        count = before.count + 1 if before is not None else 1
-        until = now + min(COOL_DOWN * 2 ** min(count - 1, 30), COOL_DOWN_MOST)
-        others = tuple(refusal for refusal in self.refused if refusal is not before)
-        return self.replace(refused=(*others, Refusal(names, fingerprint, until, count))[-MOST_REFUSALS:])
+    def with_refused(
+        self, secrets: Mapping[str, str], user: str, now: float, *, exception: bool = False, longer: float = 0.0
+    ) -> Refusals:
+        """One more. `exception`: it was sent while all others waited; `longer`: the vendor asks for so many seconds."""
+        count = 1 if self.forgotten(now) else min(self.count + 1, len(WAITS))
+        return self.replace(
+            refused=(*(other for other in self.refused if other != secrets), secrets)[-MOST_REFUSALS:],
+            accepted={} if self.accepted.items() <= secrets.items() else self.accepted,
+            users=(*(other for other in self.users if other != user), user)[-MOST_SLOTS:],
+            changed=now if exception else self.changed,
+            count=count,
+            since=(now,),
+            wait=max(WAITS[count - 1], min(longer, WAITS[-1])),
+            recent=(*self.recent, now)[-MOST_AN_HOUR:],
+            failures=0,
+            failed=(),
+        )
 
-    def without(self, refusal: Refusal) -> Refusals:
-        return self.replace(refused=tuple(other for other in self.refused if other is not refusal))
+    def with_failed(self, now: float, asks: float, *, unread: bool) -> Refusals:
+        """The vendor asks to be left alone for so many seconds, or gave an answer that could not be used."""
+        failures = min(self.failures + 1, len(WAITS)) if unread else 0
+        wait = WAITS[failures - 1] if unread else 0.0
+        return self.replace(failures=failures, failed=(now,), pause=min(max(wait, asks), WAITS[-1]))
+
+    @property
+    def until(self) -> float | None:
+        """When nothing waits any more, by the clock that is ahead."""
+        return max(self.since) + self.wait if self.since else None
+
+    def forgotten(self, now: float) -> bool:
+        """Has nothing been refused for a day?"""
+        return not self.since or now - max(self.since) >= FORGOTTEN_AFTER
+
+    def may_change(self, now: float) -> bool:
+        """May a secret that is new be sent before its time? One an hour, and one try is left for what was accepted."""
+        late = sum(now - when < WAITS[-1] for when in self.recent)
+        free = self.changed is None or now - self.changed >= WAITS[-1]
+        return free and late + bool(self.accepted) < MOST_AN_HOUR
 
     def to_bytes(self) -> bytes:
         return _encoded(self)
@@ -141,9 +167,7 @@ class Refusals(Sealed):
     def from_bytes(cls, data: bytes) -> Refusals:
         """Raises ValueError if this is nothing of ours."""
         found: Refusals = _decoded(cls, _StoredRefusals, data)
-        return found.replace(
-            refused=tuple(Refusal(*(getattr(entry, name) for name in Refusal._fields)) for entry in found.refused)
-        )
+        return found
 
 
 # --- at rest ----------------------------------------------------------------------------------------------------------
@@ -168,31 +192,25 @@ class _Stored(msgspec.Struct):
     unread_end: str = ""
     spent: str = ""
     refused_ahead: str = ""
-
-
-class _StoredRefusal(msgspec.Struct):
-    names: tuple[str, ...]
-    fingerprint: str
-    until: float
-    count: int = 1
+    cures: tuple[float, ...] = ()
 
 
 class _StoredRefusals(msgspec.Struct):
-    refused: tuple[_StoredRefusal, ...]
-    accepted: str = ""
+    refused: tuple[dict[str, str], ...] = ()
+    accepted: dict[str, str] = {}
+    users: tuple[str, ...] = ()
     changed: float | None = None
+    count: int = 0
+    since: tuple[float, ...] = ()
+    wait: float = 0.0
+    recent: tuple[float, ...] = ()
     failures: int = 0
-    until: float | None = None
+    failed: tuple[float, ...] = ()
+    pause: float = 0.0
 
 
 def _encoded(value: Sealed) -> bytes:
-    return msgspec.json.encode({"form": FORM, **_plain(value)})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Sealed):
-        return {name: _plain(getattr(value, name)) for name in value._fields}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return msgspec.json.encode({"form": FORM, **{name: getattr(value, name) for name in value._fields}})
 
 
 def _decoded(kind: type[Any], stored: type[S], data: bytes) -> Any:

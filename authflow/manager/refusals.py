@@ -1,35 +1,52 @@
-"""What the vendor refused is not sent again: neither until it changes nor before its cool-down has passed.
+"""What the vendor refused is not sent again, by whomever (DESIGN §4, *Refused*). Per account, whatever is sent:
 
-check      before an exchange: may these credentials be sent?
-refused    the vendor refused them: remembered in the store, for all who use the account
-accepted   the vendor took them: they are refused no more
+    after the first refusal in a row 60 s, after the second 10 min, from the third on 1 h; a day without ends the row
+    at once goes, all the same    what the vendor accepted last
+                                  a secret that was not refused yet: one such change an hour
+                                  another user's first attempt, where one client serves many
+                                  a person's `login()`
+
+    check      before an exchange: may these credentials be sent?
+    refused    the vendor refused them: remembered in the store, for all who use the account
+    accepted   the vendor took them; that shortens nobody else's wait
+    failed     an answer that could not be used is waited for likewise; one that says for how long, so long
+
+Whoever sends when a wait is over, or as an exception, says so in the store before: of many, one tries. A wait is a
+duration. Whose clock runs ahead believes the others' stamps once; from its next look on it counts by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
-from functools import cached_property
-from hashlib import sha256
-from typing import Any
+import math
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, Final
 
-import msgspec
-
-from authflow.errors import CredentialsRefused
-from authflow.manager.exchanges import with_code
+from authflow.errors import AuthFlowError, CredentialsRefused, StoreError, VendorAnswerError, VendorUnavailable
+from authflow.manager.backoff import SLACK
+from authflow.manager.exchanges import AnswerLost, with_code
 from authflow.manager.identity import secrets
-from authflow.manager.records import COOL_DOWN_MOST, Refusal, Refusals
-from authflow.manager.stored import StoredRecords
+from authflow.manager.records import FORGOTTEN_AFTER, MOST_AN_HOUR, Record, Refusals
+from authflow.manager.stored import KEPT_FOR, StoredRecords
+from authflow.stores import Conflict
 from authflow.templates import Exchange
-from authflow.vendors import Failing, Given, Presenting, State, Values, Vendor, closure
+from authflow.vendors import Failing, Given, Presenting, State, Step, Values, Vendor, ask_for, closure, spends_refresh
+
+#: How often a change of the refusals is tried while others change them too.
+TRIES: Final = 8
 
 
 class Guard:
-    """Stands before the exchanges of one renewal."""
+    """Stands before the exchanges of one renewal. Raises StoreError wherever it looks into the store."""
 
     def __init__(self, vendor: Vendor, given: Given, stored: StoredRecords, clock: Callable[[], float]) -> None:
         self.vendor, self.given, self.stored, self.clock = vendor, given, stored, clock
         #: Which credentials stood in the exchanges that were sent?
         self.used: set[str] = set()
+        self._read: Refusals | None = None
+        #: What it said before it sent, and the same before that; and was it an exception?
+        self._claimed: tuple[Refusals, Refusals] | None = None
+        self._exception = False
+        self._varying: dict[str, bool] = {}
 
     def __repr__(self) -> str:
         return f"<Guard of {self.vendor.name}>"
@@ -37,72 +54,170 @@ class Guard:
     def sending(self, exchange: Exchange) -> None:
         self.used |= closure(self.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
 
-    def check(self, names: Container[str], values: Values, rested: State) -> None:
-        """Raises CredentialsRefused if some of these credentials were refused, have not changed, and must wait."""
-        if not any(name in names for name in self.vendor.credentials) or not self._known.refused:
+    # --- before an exchange -------------------------------------------------------------------------------------------
+
+    def check(self, names: Container[str], values: Values, record: Record) -> None:
+        """Raises CredentialsRefused where these credentials must wait, VendorUnavailable and VendorAnswerError where
+        the vendor must be left alone. `record`: where the account stands.
+        """
+        if self._claimed is not None:
             return
-        states = (rested, *self.vendor.flow.states.values())
-        state = next(state for state in states if isinstance(state, Failing))
-        for refusal in self._known.refused:
-            wait = refusal.until - self.clock()
-            # A longer wait than there is means that a clock was set back.
-            waits = 0 < wait <= COOL_DOWN_MOST and any(name in names for name in refusal.names)
-            if waits and self._fits(refusal, values):
-                told = [name for name in self.vendor.credentials if name in refusal.names]
-                raise refused(values, state, told, retry_after=wait)
+        known, now = self._known, self.clock()
+        carries = any(name in names for name in self.vendor.credentials)
+        left = known.pause - self._elapsed("failed", known.failed, now)
+        if left > 0 and (carries or not known.failures):
+            raise self._left_alone(known, left)
+        passed = self._elapsed("since", known.since, now)
+        self.stored.memory["looked"] = now
+        if not carries or passed >= FORGOTTEN_AFTER:
+            return
+        left = known.wait - passed
+        if left <= 0:
+            if not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):
+                self.check(names, values, record)
+        elif not self._excepted(known, values, record, now):
+            states = (self.vendor.flow.states[record.state], *self.vendor.flow.states.values())
+            state = next(state for state in states if isinstance(state, Failing))
+            raise refused(values, state, self._names(known), retry_after=left)
+
+    def _excepted(self, known: Refusals, values: Values, record: Record, now: float) -> bool:
+        """May it be sent although the others wait?"""
+        got = record.grant and not isinstance(self.vendor.flow.states[record.state], Failing)
+        owner = record.owner if got else {}
+        new = not any(self._fits(secrets, values) for secrets in known.refused)
+        if any(secrets and self._fits(secrets, values) for secrets in (known.accepted, owner if new else {})):
+            self._exception = True
+            return True
+        user = self.stored.claims.identity.user
+        if user and user not in known.users and "refused" not in self.stored.memory:
+            return True
+        self._exception = new and self._claims(lambda now_known: now_known.may_change(now), changed=now)
+        return self._exception
+
+    def _claims(self, still: Callable[[Refusals], bool], **changes: Any) -> bool:
+        """Say in the store what is sent, before it is; False where another was faster."""
+        won = False
+
+        def claim(known: Refusals) -> Refusals:
+            nonlocal won
+            won = still(known)
+            claimed = known.replace(**changes) if won else known
+            self._claimed = (claimed, known) if won else None
+            return claimed
+
+        self._change(claim)
+        return won
+
+    def _unclaim(self, known: Refusals) -> Refusals:
+        """As if it had not been sent, since nothing was refused."""
+        claimed, before = self._claimed or (known, known)
+        self._claimed = None
+        return known.replace(
+            since=before.since if known.since == claimed.since else known.since,
+            changed=before.changed if known.changed == claimed.changed else known.changed,
+        )
+
+    def _left_alone(self, known: Refusals, left: float) -> AuthFlowError:
+        kind, why = (
+            (VendorAnswerError, "the last answer could not be used, and the login is not sent again at once")
+            if known.failures
+            else (VendorUnavailable, "the server asks to be left alone")
+        )
+        return kind(f"{self.vendor.title}: {why}", vendor=self.vendor.name, retry_after=left)
+
+    def _elapsed(self, kind: str, stamps: tuple[float, ...], now: float) -> float:
+        """Seconds since then, by this session's clock: what has been seen before is counted from there."""
+        if not stamps:
+            return math.inf
+        memory = self.stored.memory
+        first, since = memory.get(kind, (None, now))
+        if first != stamps[0]:
+            past = [stamp for stamp in stamps if stamp <= now + SLACK]
+            since = max(max(past, default=now), memory.get("looked", 0.0))
+            if not past and len(stamps) < MOST_AN_HOUR:  # whose clock is behind leaves a stamp of its own
+                self._change(lambda known: known.replace(**{kind: (*getattr(known, kind), now)}))
+        since = min(since, now)
+        memory[kind] = stamps[0], since
+        return float(now - since)
+
+    # --- after it -----------------------------------------------------------------------------------------------------
 
     def accepted(self, values: Values) -> None:
-        """What the vendor has accepted is refused no more; a password that waits for its time goes on waiting."""
-        if "_known" not in vars(self):
+        """The vendor took what was sent: it is refused no more."""
+        if self.used.isdisjoint(self.vendor.credentials) or not (self._known.since or self._known.failures):
             return
-        known = self.told(self.vendor.credentials, values)
-        fits = [
-            refusal
-            for refusal in self._known.refused
-            if self.used.intersection(secrets(self.vendor)) >= set(refusal.names).intersection(secrets(self.vendor))
-            and set(refusal.names) <= known.keys()
-            and self._fits(refusal, values)
-        ]
-        if fits:
-            left = {refusal.fingerprint for refusal in fits}
-            self.stored.refuse(
-                lambda known: known.replace(
-                    refused=tuple(item for item in known.refused if item.fingerprint not in left)
-                )
+        told = self.fingerprints(self.used.intersection(secrets(self.vendor)), values)
+        self.stored.memory.pop("refused", None)
+
+        def change(known: Refusals) -> Refusals:
+            proved = all(told.keys() >= entry.keys() for entry in known.refused)
+            return self._unclaim(known).replace(
+                refused=tuple(entry for entry in known.refused if not proved or not self._fits(entry, values)),
+                accepted=told if proved and known.since else known.accepted,
+                failures=0,
+                failed=() if known.failures else known.failed,
             )
 
-    def refused(self, values: Values, presenting: State | None) -> tuple[tuple[str, ...], float]:
-        """Remember a refusal: what was refused, and for how many seconds it is not sent again. `presenting`: the state
-        whose presentation was refused, where that was the caller's own request.
+        self._change(change)
+
+    def refused(self, values: Values, presenting: State | None, longer: float) -> tuple[tuple[str, ...], float]:
+        """Remember a refusal: what was refused, and for how many seconds nothing is sent, `longer` at least.
+        `presenting`: the state whose presentation was refused, where that was the caller's own request.
         """
         names = tuple(sorted(self._presented(values, presenting)))
-        fingerprint, now = self._fingerprint(names, values), self.clock()
-        refusals = self.stored.refuse(lambda known: known.with_refused(names, fingerprint, now))
-        return names, refusals.refused[-1].until - now
+        told, now = self.fingerprints(set(names).intersection(secrets(self.vendor)), values), self.clock()
+        user, exception = self.stored.claims.identity.user, self._exception
+        known = self._change(lambda known: known.with_refused(told, user, now, exception=exception, longer=longer))
+        self._claimed = None
+        self.stored.memory.update(refused=True, looked=now, since=(now, now))
+        return names, known.wait
+
+    def failed(self, error: AuthFlowError, names: Container[str]) -> None:
+        """An exchange ended with an error: after the vendor was asked, that is waited for too."""
+        now, asks = self.clock(), error.retry_after or 0.0
+        asked = error.status is not None or isinstance(error, VendorAnswerError)
+        if isinstance(error, VendorUnavailable):
+            if self._claimed is not None and not isinstance(error, AnswerLost):
+                self._change(self._unclaim)
+            if asks:
+                self._change(lambda known: known.with_failed(now, asks, unread=False))
+        elif asked and any(name in names for name in self.vendor.credentials):
+            error.retry_after = self._change(lambda known: known.with_failed(now, asks, unread=True)).pause
+        elif self._claimed is not None and not asked:
+            self._change(self._unclaim)
+
+    # --- which secrets ------------------------------------------------------------------------------------------------
 
     def told(self, names: Iterable[str], values: Values) -> dict[str, Any]:
         """Those of these credentials that are known without anybody's being asked."""
         known = (name for name in names if not callable(self.given.get(name)) or values.answered(name))
         return {name: values.as_given(name) for name in known}
 
-    @cached_property
-    def _known(self) -> Refusals:
-        return self.stored.refusals()
+    def fingerprints(self, names: Iterable[str], values: Values) -> dict[str, str]:
+        """Slow ones of those that are known."""
+        salt, known = self.stored.claims.identity.salt, self.told(sorted(names), values)
+        return {name: self.stored.claims.fingerprint(value, salt) for name, value in known.items() if value is not None}
 
-    def _fits(self, refusal: Refusal, values: Values) -> bool:
-        return refusal.fits(self._fingerprint(refusal.names, values))
+    def _fits(self, entry: Mapping[str, str], values: Values) -> bool:
+        """Are these the session's secrets? What differs whenever it is asked for, a one-time code, is no part of it."""
+        claims = self.stored.claims
 
-    def _fingerprint(self, names: Iterable[str], values: Values) -> str:
-        """Of several credentials, secret ones hashed slowly."""
-        claims, secret = self.stored.claims, set(secrets(self.vendor))
-        given = [(name, values.as_given(name)) for name in sorted(names)]
-        told = [
-            (name, claims.fingerprint(value, claims.identity.salt))
-            if name in secret and value is not None
-            else (name, str(value))
-            for name, value in given
-        ]
-        return sha256(msgspec.json.encode(told)).hexdigest()[:32]
+        def fits(name: str) -> bool:
+            value = values.as_given(name)
+            same = value is not None and claims.fingerprint(value, claims.identity.salt) == entry[name]
+            return same or (len(entry) > 1 and self._varies(name, value))
+
+        return all(map(fits, sorted(entry, key=lambda name: callable(self.given.get(name)))))
+
+    def _varies(self, name: str, value: Any) -> bool:
+        ask = self.given.get(name)
+        if name not in self._varying:
+            self._varying[name] = callable(ask) and str(ask_for(self.vendor, name, ask)) != str(value)
+        return self._varying[name]
+
+    def _names(self, known: Refusals) -> list[str]:
+        refused = {name for entry in known.refused[-1:] for name in entry}
+        return [name for name, entry in self.vendor.credentials.items() if name in refused or not entry.secret]
 
     def _presented(self, values: Values, presenting: State | None) -> list[str]:
         """Those that stood in the caller's own request, where the answer to that refused them; else all that are
@@ -113,6 +228,49 @@ class Guard:
             if stood := [name for name in self.vendor.credentials if name in used]:
                 return stood
         return list(self.told(self.vendor.credentials, values))
+
+    # --- in the store -------------------------------------------------------------------------------------------------
+
+    @property
+    def _known(self) -> Refusals:
+        if self._read is None:
+            self._read = self._load()[0]
+        return self._read
+
+    def _load(self) -> tuple[Refusals, str | None]:
+        try:
+            stored = self.stored.refusals.load(self.stored.claims.identity.refusals)
+        except StoreError as error:
+            self.stored.degrades(error)
+            return self._read or Refusals(), None
+        return (Refusals(), None) if stored is None else (self.stored.claims.refusals(stored.data), stored.revision)
+
+    def _change(self, change: Callable[[Refusals], Refusals]) -> Refusals:
+        """Change what is remembered, whoever else does so too: no lock guards it."""
+        for _ in range(TRIES):
+            known, revision = self._load()
+            self._read = change(known)
+            if self._read == known:
+                break
+            try:
+                key = self.stored.claims.identity.refusals
+                self.stored.refusals.save(key, self._read.to_bytes(), revision, lifetime=KEPT_FOR)
+            except Conflict:
+                continue
+            except StoreError as error:
+                self.stored.degrades(error)
+            break
+        return self._known
+
+
+def credentials_in(step: Step, vendor: Vendor) -> set[str]:
+    """The names of those that an exchange proves; none where it spends a refresh token that the vendor gave, which
+    proves itself, and is refused once at most.
+    """
+    if step.captured.get("refresh") is not None and spends_refresh(step.exchange):
+        return set()
+    names = closure(vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
+    return {name for name in names if name in vendor.credentials and step.captured.get(name) is None}
 
 
 def sent_by(exchange: Exchange, values: Values) -> list[str]:

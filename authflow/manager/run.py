@@ -26,12 +26,13 @@ from authflow.errors import (
 )
 from authflow.manager.advice import misread
 from authflow.manager.at_rest import at_rest
+from authflow.manager.backoff import with_cure
 from authflow.manager.claims import Claims
-from authflow.manager.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason
+from authflow.manager.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason, pause
 from authflow.manager.grants import presented
 from authflow.manager.identity import secrets
 from authflow.manager.records import MOST_SLOTS, Record, spent_fingerprint
-from authflow.manager.refusals import Guard, refused, sent_by
+from authflow.manager.refusals import Guard, credentials_in, refused, sent_by
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import expiry
 from authflow.manager.waiting import Waiting, duration
@@ -81,6 +82,8 @@ class Run:
         self.reason = self.code = ""
         self.took: tuple[str, float | None] = ("", None)
         self.timed = False
+        #: For how many seconds the last answer asks to be left alone.
+        self.asks: float | None = None
         #: Has an exchange brought a grant?
         self.began = False
         self.guard = Guard(vendor, given, stored, sender.clock)
@@ -113,7 +116,7 @@ class Run:
         self.good_for = ends - now if ahead and ends is not None else 0.0
         self.grant, self.granted = kept.record.grant, kept.record.settings
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
-        self.unread_end = kept.record.unread_end
+        self.unread_end, self.cures = kept.record.unread_end, kept.record.cures
         self.sender.begin(kept.record)
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         #: Has somebody said `login()`, whatever was refused before?
@@ -144,7 +147,7 @@ class Run:
 
     def _refused(self, state: Failing, captured: Mapping[str, Any]) -> CredentialsRefused:
         here, last = self.vendor.flow.states[self.kept.record.state], self.last
-        names, wait = self.guard.refused(self.values, here if last is None else None)
+        names, wait = self.guard.refused(self.values, here if last is None else None, self.asks or 0.0)
         if self.began or not self.insists:  # else a grant that lives is left alone
             self._keep(state.name, captured)
         values = self.values.with_captured(captured)
@@ -199,7 +202,8 @@ class Run:
             return flow.start, {}
         here = flow.states[record.state]
         if isinstance(here, Failing):
-            self.guard.check(self.vendor.credentials, self.values, here)
+            if not self.insists:
+                self.guard.check(self.vendor.credentials, self.values, record)
             return flow.start, record.captured
         if not isinstance(here, Presenting):
             since = record.waits_since
@@ -213,6 +217,8 @@ class Run:
         if after is None:
             return None, record.captured
         self._moved(Transition(record.state, name, after))
+        if event is not None and not event.captured:
+            self.cures = with_cure(record.cures, self.clock())
         if event is not None and "access" in event.captured:
             self._begin_grant()
         return after, absorb(record.captured, event) if event is not None else record.captured
@@ -238,6 +244,7 @@ class Run:
             signers={name: kept for name, kept in self.sender.keeps.items() if kept},
             unread_end=self.unread_end,
             waits_since=self.waits_since,
+            cures=self.cures,
         )
         if (self.kept.foreign or self.shared.foreign) and not self.began:
             self.kept.record = record  # what another secret got stays there until this one has got something too
@@ -271,11 +278,8 @@ class Run:
         state = self.vendor.flow.states[step.state]
         assert isinstance(state, Sending)
         if not self.insists:
-            names = [placeholder.name for placeholder in step.exchange.request.placeholders()]
             self.values = self.values.with_captured(step.captured)
-            known = {name for name in step.captured if step.captured[name] is not None}
-            rested = self.vendor.flow.states[self.kept.record.state]
-            self.guard.check(closure(self.vendor, names) - known, self.values, rested)
+            self.guard.check(credentials_in(step, self.vendor), self.values, self.kept.record)
         return self._refreshed(step, state, origin) if rotates(step.exchange) else self._sent(step, state)
 
     def _refreshed(self, step: Step, state: Sending, origin: str) -> Outcome:
@@ -377,6 +381,8 @@ class Run:
         try:
             return self._tried(step)
         except VendorUnavailable as error:
+            if UNAVAILABLE not in state.next:
+                self.guard.failed(error, ())
             if isinstance(error, AnswerLost) and rotates(step.exchange):
                 raise
             if UNAVAILABLE in state.next:
@@ -385,6 +391,9 @@ class Run:
             raise
         except Unbound as missing:
             raise self._needs(step.exchange, str(missing)) from None
+        except AuthFlowError as error:
+            self.guard.failed(error, credentials_in(step, self.vendor))
+            raise
 
     def _tried(self, step: Step) -> Outcome:
         """One exchange; tried once more after a 500, where nothing that it sends can be used up."""
@@ -412,6 +421,7 @@ class Run:
             outcome, answer, sent = self._exchanged(step)
         finally:
             self.took = step.exchange.name, time.monotonic() - started
+        self.asks = pause(outcome, answer)
         self.status, self.reason, self.code = answer.status, masked_reason(outcome, self.values), outcome.code
         begins = "access" in outcome.captured
         if begins or {"expires_in", "expires_at"} & set(outcome.captured):

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from authflow.errors import StoreError
 from authflow.manager.claims import Claims
-from authflow.manager.records import Record, Refusals
+from authflow.manager.records import Record
 from authflow.stores import Conflict, Store
 from authflow.vendors import Vendor
 
@@ -24,8 +24,6 @@ log: Final = logging.getLogger("authflow")
 KEPT_FOR: Final = 90 * 86400.0
 #: A holder of the lock is passed over only so many seconds after the longest time that its renewal can take.
 LOCK_MARGIN = 10.0
-#: How often a change of the refusals is tried while others change them too.
-REFUSAL_TRIES: Final = 8
 
 
 @dataclass(slots=True)
@@ -54,11 +52,18 @@ class StoredRecords:
     claims: Claims
     clock: Callable[[], float]
     degrade: bool = False
+    #: What the session remembers of its account's refusals.
+    memory: dict[str, Any] = field(default_factory=dict)
     #: What a failing store did not take, by key: once it works again, its older record is not gone back to.
     unsaved: MutableMapping[str, Kept] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<StoredRecords of {self.vendor.name}>"
+
+    @property
+    def refusals(self) -> Store:
+        """Where refusals lie: where grants are the session's own, they are the process's."""
+        return getattr(self.store, "refusals", None) or self.store
 
     @contextmanager
     def locked(self, key: str, timeout: float) -> Iterator[None]:
@@ -67,7 +72,7 @@ class StoredRecords:
             lock = self.store.lock(key, limit=limit, wait=limit + LOCK_MARGIN)
             lock.__enter__()
         except StoreError as error:
-            self._degrade(error)
+            self.degrades(error)
             yield
             return
         try:
@@ -82,7 +87,7 @@ class StoredRecords:
         try:
             stored = self.store.load(key)
         except StoreError as error:
-            self._degrade(error)
+            self.degrades(error)
             return Kept(own.record if own is not None else presented or blank, None, unread=True)
         revision = stored.revision if stored is not None else None
         record, blank = self.claims.record(key, stored.data) if stored is not None else (None, blank)
@@ -103,7 +108,7 @@ class StoredRecords:
             self._save(key, kept, record, lifetime)
         except StoreError as error:
             self.unsaved[key] = Kept(record, kept.revision, kept.unread)
-            self._degrade(error)
+            self.degrades(error)
         else:
             self.unsaved.pop(key, None)
         kept.record = record
@@ -121,39 +126,8 @@ class StoredRecords:
             raise Overtaken
         kept.revision = self.store.save(key, record.to_bytes(), stored.revision if stored else None, lifetime=lifetime)
 
-    # --- what was refused ---------------------------------------------------------------------------------------------
-
-    def refusals(self) -> Refusals:
-        """What was refused to this account. Raises StoreError."""
-        return self._refusals()[0]
-
-    def refuse(self, change: Callable[[Refusals], Refusals]) -> Refusals:
-        """Change what is remembered of refusals, whoever else does so too: no lock guards it. Raises StoreError."""
-        changed = Refusals()
-        for _ in range(REFUSAL_TRIES):
-            known, revision = self._refusals()
-            changed = change(known)
-            if changed == known:
-                return changed
-            try:
-                key = self.claims.identity.refusals
-                self.store.save(key, changed.to_bytes(), revision, lifetime=KEPT_FOR)
-            except Conflict:
-                continue
-            except StoreError as error:
-                self._degrade(error)
-            return changed
-        return changed
-
-    def _refusals(self) -> tuple[Refusals, str | None]:
-        try:
-            stored = self.store.load(self.claims.identity.refusals)
-        except StoreError as error:
-            self._degrade(error)
-            return Refusals(), None
-        return (Refusals(), None) if stored is None else (self.claims.refusals(stored.data), stored.revision)
-
-    def _degrade(self, error: StoreError) -> None:
+    def degrades(self, error: StoreError) -> None:
+        """Raises the error, unless the session goes on without its store."""
         if not self.degrade:
             raise error
         log.warning("going on without the store, for this process alone: %s", error)
@@ -163,7 +137,7 @@ class StoredRecords:
         try:
             self.delete(keys)
         except StoreError as error:
-            self._degrade(error)
+            self.degrades(error)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Raises StoreError."""

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from authflow.stores.encrypted import EncryptedStore, new_key
     from authflow.stores.file import FileStore
     from authflow.stores.keyring import KeyringStore, plain_backend
-    from authflow.stores.memory import MemoryStore
+    from authflow.stores.memory import PROCESS_REFUSALS, MemoryStore
     from authflow.stores.redis import RedisStore
 
 __all__ = [
+    "PROCESS_REFUSALS",
     "Conflict",
     "EncryptedStore",
     "FileStore",
@@ -55,6 +56,7 @@ _HOMES = {
     "FileStore": "file",
     "KeyringStore": "keyring",
     "MemoryStore": "memory",
+    "PROCESS_REFUSALS": "memory",
     "RedisStore": "redis",
     "new_key": "encrypted",
     "plain_backend": "keyring",

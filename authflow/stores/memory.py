@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from authflow.stores.base import Conflict, LockTimeout, Stored
 
-__all__ = ["MemoryStore"]
+__all__ = ["PROCESS_REFUSALS", "MemoryStore"]
 
 
 class _Hold(NamedTuple):
@@ -29,21 +29,23 @@ class _Hold(NamedTuple):
 
 
 def open_url(url: str) -> MemoryStore:
-    """The store that `store="memory"`, or a URL with that scheme, stands for."""
-    return MemoryStore()
+    """The store that `store="memory"`, or a URL with that scheme, stands for: one of the session's own."""
+    return MemoryStore(PROCESS_REFUSALS)
 
 
 class MemoryStore:
     """Keeps records in a dictionary. `lifetime` is ignored: the records end with the process.
 
     There may be one for each of very many sessions, so it is small: what it needs in order to wait belongs to all.
+    `refusals` is where these keep what was refused; None: here.
     """
 
-    __slots__ = ("_holders", "_records", "_saved")
+    __slots__ = ("_holders", "_records", "_saved", "refusals")
     _changed = threading.Condition(threading.Lock())
     _nobody: Mapping[str, _Hold] = MappingProxyType({})
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: MemoryStore | None = None) -> None:
+        self.refusals = refusals
         self._records: dict[str, Stored] = {}
         self._saved = 0
         self._holders = self._nobody
@@ -95,13 +97,32 @@ class MemoryStore:
 
     def __getstate__(self) -> dict[str, Any]:
         with self._changed:
-            return {"records": dict(self._records), "saved": self._saved}
+            return {"records": dict(self._records), "saved": self._saved, "own": self.refusals is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._records, self._saved, self._holders = state["records"], state["saved"], self._nobody
+        self.refusals = PROCESS_REFUSALS if state["own"] else None
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._records)} records)"
+
+
+class _Refusals(MemoryStore):
+    """The oldest records go."""
+
+    __slots__ = ()
+    MOST: ClassVar[int] = 4096
+
+    def save(self, key: str, data: bytes, revision: str | None, *, lifetime: float | None = None) -> str:
+        saved = super().save(key, data, revision, lifetime=lifetime)
+        with self._changed:
+            while len(self._records) > self.MOST:
+                del self._records[next(iter(self._records))]
+        return saved
+
+
+#: What was refused to an account concerns all sessions of the process, whose grants are each one's own.
+PROCESS_REFUSALS: Final = _Refusals()
 
 
 def _after_fork() -> None:

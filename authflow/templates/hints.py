@@ -1,6 +1,6 @@
 """Hints: what an answer says beside the point. A hint is no verdict, and never refuses a grant.
 
-    expires_in, refresh_in, retry_after     seconds
+    expires_in, refresh_in, retry_after     seconds (`retry_after` may be an HTTP date)
     expires_at, a token's own `exp`         epoch seconds
 
 An answer is judged strictly first: a hint that cannot be read, is negative, zero, past, not finite, or lies over a
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from authflow.http import seconds_from
 from authflow.templates.converters import jwt_claims, number
 
 HINTS: Final = frozenset({"expires_in", "expires_at", "refresh_in", "retry_after"})
@@ -60,6 +61,8 @@ def token_exp(token: Any) -> Any:
 
 
 def _usable(name: str, value: Any, now: float) -> bool:
+    if name == "retry_after" and isinstance(value, str) and seconds_from(value, now) is not None:
+        return True
     try:
         seconds = float(number(value))
     except (ValueError, OverflowError):

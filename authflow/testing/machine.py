@@ -33,13 +33,17 @@ from authflow.testing.shared_store import SharedStore
 from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Stage
 from authflow.testing.story import numbered
-from authflow.vendors import Presenting, Vendor
+from authflow.vendors import Failing, Presenting, Vendor
 
 PROCESSES = 3
 WHO = st.integers(0, PROCESSES - 1)
+#: The part of the data that nobody may see, whatever they present.
+FORBIDDEN = "forbidden"
 #: The script: mostly nobody cuts in, now and then one of the first few does.
 PLANS = st.lists(st.sampled_from([0, 0, 1, 1, 2, 3, 4]), max_size=16)
-KINDS = st.sampled_from(["get", "get", "get", "post", "once", "elsewhere", "moved"])
+KINDS = st.sampled_from(["get", "get", "get", "post", "once", "elsewhere", "moved", "forbidden"])
+#: How far the clock of each process is from the vendor's, in seconds.
+SKEWS = (0.0, -25.0, 0.0)
 ORDERS = ["expire", "revoke-access", "revoke-refresh", "revoke-family", "refuse-password", "unlock", "restart"]
 WIRE = [*BROKEN, *ANSWERS, "503", "500", "429=30", "429", "slow=3"]
 PLACES = st.sampled_from(["exchange", "exchange", DATA, KEYS])
@@ -95,6 +99,11 @@ class FlowMachine(RuleBasedStateMachine):
             if name in self.simulator.inputs
         }
         self.body = samples.body(self.vendor)
+        self.simulator.forbidden = {FORBIDDEN}
+        states = self.vendor.flow.states
+        presenting = [state for state in states.values() if isinstance(state, Presenting)]
+        #: Does a rejection never fail at once, as that of a key does?
+        self.can_forbid = not any(isinstance(states[to], Failing) for state in presenting for to in state.next.values())
         self.count = self.changes = 0
         self.players = [self._player(index, 1) for index in range(PROCESSES)]
         type(self).steps["examples"] += 1
@@ -106,9 +115,11 @@ class FlowMachine(RuleBasedStateMachine):
         inputs = {**self.simulator.inputs, **self.passwords}
         if index == PROCESSES - 1:
             inputs |= {secret: lambda secret=secret: self.passwords[secret] for secret in self.passwords}
-        return Player(
-            name, self.stage, self.simulator, self.store, self.watcher, self.clock, inputs, self.coverage.note
-        )
+
+        def clock() -> float:
+            return self.clock() + SKEWS[index]
+
+        return Player(name, self.stage, self.simulator, self.store, self.watcher, clock, inputs, self.coverage.note)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -119,6 +130,8 @@ class FlowMachine(RuleBasedStateMachine):
         errand = Errand(self.count, player.process, kind, one_shot=once)
         self.watcher.tell(f"{errand} begins")
         paths = {"elsewhere": f"{ELSEWHERE}/data", "moved": MOVED}
+        if kind == "forbidden" and self.can_forbid:
+            paths["forbidden"] = f"{FORBIDDEN}/item-{self.count}"
         url = resolve(self.simulator.base_url, paths.get(kind, f"data-{self.count % 2}/item"))
         player.begin(errand, url, self.body)
 
@@ -142,6 +155,16 @@ class FlowMachine(RuleBasedStateMachine):
         if gives_up:
             self._cancel(who[0])
         self._settle(plan)
+
+    @rule(who=WHO, again=WHO, times=st.integers(3, 12), seconds=st.sampled_from([0.0, 0.5, 7.0]))
+    def forbidden_paths(self, who: int, again: int, times: int, seconds: float) -> None:
+        """A walk over paths that the account may not see, with a token that serves others."""
+        for number in range(times):
+            self._begin(again if number % 2 else who, "forbidden")
+            self._settle([])
+            self._begin(who, "get")
+            self._settle([])
+            self._pass(seconds)
 
     @rule(who=WHO, plan=PLANS)
     def request(self, who: int, plan: list[int]) -> None:

@@ -26,7 +26,6 @@ from authflow.testing.transports import httpx_response
 from authflow.vendors import Transition, closure
 
 if TYPE_CHECKING:
-    from authflow.testing.clock import Clock
     from authflow.testing.shared_store import SharedStore
 
 #: An origin that no vendor file declares, and the path of the data that redirects there.
@@ -105,7 +104,7 @@ class Player:
         simulator: Simulator,
         store: SharedStore,
         watcher: Watcher,
-        clock: Clock,
+        clock: Callable[[], float],
         inputs: Mapping[str, Any],
         walked: Callable[[str, str], None],
     ) -> None:

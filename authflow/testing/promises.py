@@ -9,7 +9,8 @@ It reads what went over the wire and what was stored, never what a session think
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -41,8 +42,14 @@ PROMISES: Final = {
 }
 
 # What was promised in figures stands here once more: the code's own constants may be wrong.
-#: A refused password rests this long, in seconds: twice as long each time, up to an hour.
-COOL_DOWN, COOL_DOWN_MOST = 60.0, 3600.0
+#: After refusals in a row nothing is sent to the account for so long, in seconds; an exception is, once an hour. A day
+#: without a refusal ends the row.
+WAITS, HOUR, DAY = (60.0, 600.0, 3600.0), 3600.0, 86400.0
+MOST_REFUSED = 4
+#: So many exchanges a minute for a token that is good and rejected all the same.
+MOST_CURES = 7
+#: By so much do the clocks of processes differ at most, in seconds.
+SKEW_MOST = 30.0
 #: Only so shortly before its end does a token make anybody wait: seconds, or a part of its life.
 MANDATORY, MANDATORY_PART = 10.0, 0.05
 #: Earlier than this part of its life before its end, nobody renews a token.
@@ -81,11 +88,30 @@ class Errand:
 
 
 @dataclass(slots=True)
-class _Refusal:
-    credentials: Mapping[str, Any]
-    until: float
-    count: int = 1
-    asked: bool = False
+class _Refusals:
+    """An account's: which credentials, and when by the true clock; what was accepted last, and the hour's exception."""
+
+    credentials: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    count: int = 0
+    accepted: dict[str, Any] = field(default_factory=dict)
+    changed: float = -math.inf
+
+    @property
+    def until(self) -> float:
+        return self.times[-1] + WAITS[self.count - 1] if self.times else 0.0
+
+    def excepted(self, credentials: dict[str, Any], now: float) -> bool:
+        new = credentials not in self.credentials and now - self.changed >= HOUR
+        return credentials == self.accepted or new
+
+    def note(self, credentials: dict[str, Any], now: float) -> None:
+        if now < self.until:
+            self.changed = now
+        self.count = 1 if not self.times or now - self.times[-1] >= DAY else min(self.count + 1, len(WAITS))
+        self.times.append(now)
+        self.credentials.append(credentials)
+        self.accepted = {} if credentials == self.accepted else self.accepted
 
 
 class Watcher:
@@ -101,14 +127,15 @@ class Watcher:
         self.unsaved: dict[Process, set[str]] = {}
         self.saved_access: set[str] = set()
         self.rejected: set[str] = set()
-        self.refusals: dict[str, _Refusal] = {}
+        self.refusals: dict[str, _Refusals] = defaultdict(_Refusals)
         self._in_flight: dict[str, Process] = {}
         self._sent_credentials: dict[Process, dict[str, Any]] = {}
         self._granted: dict[Process, str] = {}
         self._last: dict[str, Record] = {}
         self._omitted: dict[Process, str] = {}
         self._owner: dict[str, dict[str, Any]] = {}
-        self._failed: dict[Process, _Refusal] = {}
+        self._failed: dict[Process, tuple[dict[str, Any], float]] = {}
+        self._cures: dict[str, list[float]] = defaultdict(list)
         self._forced: set[Process] = set()
         #: What users gave for a refresh token: a password, whatever it is called.
         self._given = {self.simulator.inputs.get(REFRESH)}
@@ -161,15 +188,11 @@ class Watcher:
             self._sent[process] = str(refresh)
         if secret:
             self._sent_credentials[process] = secret
-            before = self.refusals.get(key)
-            if (
-                before is not None
-                and process not in self._forced
-                and before.credentials == secret
-                and self.clock() < before.until
-            ):
-                wait = before.until - self.clock()
-                self.breaks(3, f"{process} sends {exchange} with what was refused, {wait:.0f} s too early")
+            before, now = self.refusals[key], self.clock()
+            excused = process in self._forced or refresh is not None or before.excepted(secret, now)
+            if now < before.until - SKEW_MOST and not excused:
+                wait = before.until - now
+                self.breaks(3, f"{process} sends {exchange} after a refusal, {wait:.0f} s too early")
         given, captured = Given(self.simulator.inputs), self._captured_urls()
         if not sends_to(self.vendor, given, captured, request.url, carries=bool(secret)):
             self.breaks(4, f"{process} sends {exchange} to {origin_of(request.url)}")
@@ -193,6 +216,11 @@ class Watcher:
         if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
         access = str(record.captured.get(ACCESS, ""))
+        if access in self.rejected and self._good(access) and not self.vendor.vary:
+            cures = self._cures[key] = [when for when in self._cures[key] if when > self.clock() - 60.0]
+            cures.append(self.clock())
+            if len(cures) > MOST_CURES:
+                self.breaks(1, f"{process} sends {exchange}, the {len(cures)}th within a minute, for a good token")
         if access in self.rejected or not isinstance(self.vendor.flow.states.get(record.state), Presenting):
             return
         if fresh(record, self.clock()) and self._good(access) and self.simulator.keys.proves(access):
@@ -255,7 +283,9 @@ class Watcher:
                 self.unsaved.setdefault(process, set()).add(str(refresh))
         if outcome is not None and ACCESS in outcome.captured:
             if process in self._sent_credentials:
-                self._owner[key] = self._sent_credentials[process]
+                sent = self._owner[key] = self._sent_credentials[process]
+                known = self.refusals[key]
+                known.accepted, known.credentials = sent, [other for other in known.credentials if other != sent]
             if outcome.captured[ACCESS] not in self.simulator.keys.forged:
                 self._granted[process] = str(outcome.captured[ACCESS])
             if outcome.captured.get(REFRESH) is not None:
@@ -278,18 +308,7 @@ class Watcher:
         if isinstance(self.vendor.flow.states[before], Presenting):
             self._cause[process] = event
         if isinstance(self.vendor.flow.states[after], Failing) and process in self._sent_credentials:
-            now, credentials = self.clock(), self._sent_credentials[process]
-            before_it = self.refusals.get(self._key(process))
-            count = 1
-            if before_it is not None and before_it.credentials == credentials and self._alike(process, before_it):
-                count = before_it.count + 1
-            until = now + min(COOL_DOWN * 2 ** (count - 1), COOL_DOWN_MOST)
-            self._failed[process] = _Refusal(credentials, until, count, process.asks)
-
-    def _alike(self, process: Process, before: _Refusal) -> bool:
-        """Were the credentials given in the same way? Of several, a callable may not have been asked for all."""
-        several = sum(entry.secret for entry in self.vendor.credentials.values()) > 1
-        return not several or not (before.asked or process.asks)
+            self._failed[process] = self._sent_credentials[process], self.clock()
 
     def _key(self, process: Process) -> str:
         assert self.store is not None
@@ -304,7 +323,11 @@ class Watcher:
         except ValueError:
             self._keeps_no_credential(process, data, set())
             if process in self._failed:
-                self.refusals[self._key(process)] = self._failed.pop(process)
+                known = self.refusals[self._key(process)]
+                known.note(*self._failed.pop(process))
+                late = [when for when in known.times if when > self.clock() - HOUR]
+                if len(late) > MOST_REFUSED and process not in self._forced:
+                    self.breaks(3, f"{process} is refused, the {len(late)}th within an hour")
             return
         self.spent |= self.unsaved.pop(process, set())
         self.saved_access.add(str(record.captured.get(ACCESS, "")))
@@ -317,9 +340,6 @@ class Watcher:
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
-        if isinstance(self.vendor.flow.states.get(record.state), Presenting):
-            for accepted in (key, self._key(process)):  # where a grant varies, it lies beside what was refused
-                self.refusals.pop(accepted, None)
 
     def _keeps_no_credential(self, process: Process, data: bytes, brought: set[str]) -> None:
         for value in self.secrets():
@@ -350,6 +370,7 @@ class Watcher:
     def renewed(self, process: Process, error: BaseException | None) -> None:
         """A renewal of a living process is over."""
         granted = self._granted.pop(process, None)
+        self._sent_credentials.pop(process, None)
         if error is None and granted is not None and granted not in self.saved_access:
             self.breaks(7, f"{process} was granted a token and did not keep it")
         if error is not None and not isinstance(error, AuthFlowError):

@@ -128,6 +128,8 @@ class Simulator(Admission):
         self.delay: Callable[[float], Any] = getattr(clock, "advance", time.sleep)
         #: Outcomes to give next, by exchange (or event, under "data"), before the simulator decides for itself.
         self.script: dict[str, deque[str]] = {}
+        #: The parts of the data (the first segments of their paths) that are rejected whatever they are asked with.
+        self.forbidden: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.log: deque[Seen] = deque(maxlen=10_000)
         self._lock = threading.RLock()
@@ -356,6 +358,8 @@ class Simulator(Admission):
                     continue
                 try:
                     account = self._admit(state, values, request)
+                    if self._part_of(request) in self.forbidden:
+                        raise Refused("forbidden")
                     return self._noted(request, DATA, "served", self._served(request, account))
                 except Challenged as challenged:
                     return self._challenge(request, DATA, challenged)

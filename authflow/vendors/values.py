@@ -88,7 +88,7 @@ class Given(Sealed):
 
     def changed(self, more: Mapping[str, Any]) -> Given:
         """The same, with other values for some names."""
-        return Given({**dict(self.items()), **more})
+        return Given({**dict(self.items()), **more}) if more else self
 
 
 @lru_cache(maxsize=1024)
@@ -146,6 +146,11 @@ class Values(Sealed):
     def answered(self, name: str) -> bool:
         """Has a callable given this credential during this renewal?"""
         return name in self._answered
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What callables have given during this renewal."""
+        return {name: value for name, value in self._answered.items() if callable(self.given.get(name))}
 
     def __getitem__(self, name: str) -> Any:
         value = self.get(name)

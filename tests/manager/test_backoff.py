@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authflow.errors import AuthFlowError, VendorUnavailable
-from authflow.manager.backoff import Backoff
+from authflow.manager.backoff import Backoff, may_cure, with_cure
 
 ERROR = VendorUnavailable("down", vendor="v", status=503)
 
@@ -57,3 +57,23 @@ def test_everybody_gets_an_error_of_their_own() -> None:
     assert one is not other
     assert isinstance(one, AuthFlowError)
     assert (one.args[0], one.status, other.retry_after, ERROR.retry_after) == ("down", 503, 0.5, None)
+
+
+def test_six_cures_in_a_minute_then_one_a_minute_until_ten_pass() -> None:
+    cures: tuple[float, ...] = ()
+    cured = []
+    for second in range(300):
+        if may_cure(cures, second):
+            cures = with_cure(cures, second)
+            cured.append(second)
+    assert cured == [0, 1, 2, 3, 4, 5, 65, 125, 185, 245]
+    assert (may_cure(cures, 304), may_cure(cures, 305)) == (False, True)
+    assert with_cure(cures, 845) == (845,)
+
+
+def test_another_clock_stops_no_cure() -> None:
+    assert (may_cure((1000.0,), 0.0), may_cure((1000.0,), 990.0), may_cure(tuple([1000.0] * 6), 990.0)) == (
+        True,
+        True,
+        False,
+    )

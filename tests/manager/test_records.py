@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authflow.manager.records import COOL_DOWN, COOL_DOWN_MOST, MOST_REFUSALS, Record, Refusals
+from authflow.manager.records import Record, Refusals
 
 SCALARS = (
     st.none()
@@ -35,9 +35,9 @@ def test_a_record_comes_back_whole(
 
 @given(st.lists(st.tuples(st.text("abc", max_size=2), st.floats(0, 1e11)), max_size=5))
 def test_refusals_come_back_whole(refused: list[tuple[str, float]]) -> None:
-    refusals = Refusals(accepted="ff", changed=1.0, failures=2, until=3.0)
+    refusals = Refusals(accepted={"password": "ff"}, changed=1.0).with_failed(3.0, 4.0, unread=True)
     for fingerprint, now in refused:
-        refusals = refusals.with_refused(("password",), fingerprint, now)
+        refusals = refusals.with_refused({"password": fingerprint}, "a1", now)
     assert Refusals.from_bytes(refusals.to_bytes()) == refusals
 
 
@@ -69,26 +69,6 @@ def test_a_record_cut_short_is_none() -> None:
     for end in range(len(data)):
         with pytest.raises(ValueError, match="record"):
             Record.from_bytes(data[:end])
-
-
-def test_the_cool_down_doubles_while_the_same_password_is_refused() -> None:
-    refusals, waits = Refusals(), []
-    for _ in range(9):
-        refusals = refusals.with_refused(("password",), "a1", 1000.0)
-        waits.append(refusals.refused[-1].until - 1000.0)
-    assert waits[:3] == [COOL_DOWN, 2 * COOL_DOWN, 4 * COOL_DOWN]
-    assert waits[-1] == COOL_DOWN_MOST
-    refusals = refusals.with_refused(("password",), "b2", 1000.0)
-    assert [(refusal.fingerprint, refusal.count) for refusal in refusals.refused] == [("a1", 9), ("b2", 1)]
-    assert refusals.without(refusals.refused[1]).refused == refusals.refused[:1]
-    assert refusals.refused[1].until == 1000.0 + COOL_DOWN
-
-
-def test_a_store_is_not_filled_with_refusals() -> None:
-    refusals = Refusals()
-    for number in range(3 * MOST_REFUSALS):
-        refusals = refusals.with_refused(("password",), f"{number:x}", 1000.0)
-    assert len(refusals.refused) == MOST_REFUSALS
 
 
 def test_nothing_secret_is_shown() -> None:

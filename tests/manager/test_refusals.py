@@ -1,0 +1,458 @@
+"""What is sent, and what is not, after a refusal: DESIGN §4, *Refused*, sentence by sentence."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import authflow
+from authflow.http import Answer, Request
+from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Refusals
+from authflow.stores import FileStore, MemoryStore
+from authflow.stores.base import Store
+from tests.scripted import URL, Clock, answered, body_of, served
+
+START = 1_800_000_000.0
+LOGIN: dict[str, Any] = {
+    "extends": "relogin",
+    "name": "acme",
+    "base_url": "https://vendor.example/",
+    "exchanges": {
+        "login": {
+            "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
+            "answers": {"granted": {"status": 200, "json": {"token": "{access}", "in": "{expires_in:int}"}}},
+        }
+    },
+}
+WITH_CODE: dict[str, Any] = {
+    **LOGIN,
+    "credentials": {"otp": {"secret": True}},
+    "exchanges": {
+        "login": {
+            "request": {"url": "login", "json": {"u": "{username}", "p": "{password}", "otp": "{otp}"}},
+            "answers": LOGIN["exchanges"]["login"]["answers"],
+        }
+    },
+}
+
+
+class Bank:
+    """A server that knows which password is right, and what was sent to it when, by the true clock."""
+
+    def __init__(self, right: str = "right", clock: Clock | None = None) -> None:
+        self.right, self.clock, self.numbers = right, clock or Clock(START), itertools.count(1)
+        self.sent: list[tuple[float, str]] = []
+        self.says: Callable[[], Answer] | None = None
+
+    def exchange(self, request: Request, timeout: float) -> Answer:
+        password = body_of(request)["p"]
+        self.sent.append((self.clock.now - START, password))
+        if self.says is not None:
+            return self.says()
+        if password != self.right:
+            return answered(401, {})
+        return answered(200, {"token": f"t{next(self.numbers)}", "in": 1})
+
+    def refused(self) -> list[float]:
+        return [when for when, password in self.sent if password != self.right]
+
+    def session(self, password: Any, store: Store, file: Any = LOGIN, **more: Any) -> authflow.AuthSession:
+        own = {"username": "demo", "client": self, "clock": self.clock, **more}
+        return authflow.AuthSession(file, password=password, store=store, **own)
+
+    def tries(self, password: Any, store: Store, **more: Any) -> float:
+        """A new process: for how long it has to wait, in seconds; 0 if it got a token."""
+        try:
+            self.session(password, store, **more).token()
+        except authflow.AuthFlowError as error:
+            return round(error.retry_after or -1.0, 3)
+        return 0.0
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return Bank()
+
+
+@pytest.fixture(params=["memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return MemoryStore() if request.param == "memory" else FileStore(tmp_path)
+
+
+# --- the schedule -----------------------------------------------------------------------------------------------------
+
+
+def test_the_waits_are_a_minute_ten_minutes_and_an_hour(bank: Bank, store: Store) -> None:
+    told = []
+    for _ in range(5):
+        wait = bank.tries("wrong", store)
+        told.append(wait)
+        bank.clock.now += wait - 1
+        assert bank.tries("wrong", store) == 1
+        bank.clock.now += 1
+    assert told == [60, 600, 3600, 3600, 3600]
+    assert len(bank.sent) == 5
+
+
+def test_the_wait_is_the_accounts_whatever_is_sent(bank: Bank, store: Store) -> None:
+    assert [bank.tries(f"wrong-{number}", store) for number in range(6)] == [60, 600, 600, 600, 600, 600]
+    assert len(bank.sent) == 2  # the first, and the hour's change
+
+
+def test_a_good_login_shortens_nothing(bank: Bank, store: Store) -> None:
+    assert bank.tries("wrong", store) == 60
+    assert bank.tries("right", store) == 0
+    bank.clock.now += 30
+    assert bank.tries("wrong", store) == 30
+    bank.clock.now += 31
+    assert bank.tries("wrong", store) == 600
+    assert bank.tries("right", store) == 0
+
+
+def test_a_day_without_a_refusal_ends_the_count(bank: Bank, store: Store) -> None:
+    for wait in (60, 600, 3600):
+        assert bank.tries("wrong", store) == wait
+        bank.clock.now += wait
+    bank.clock.now += 86400 - 3601
+    assert bank.tries("wrong", store) == 3600
+    bank.clock.now += 86400
+    assert bank.tries("wrong", store) == 60
+
+
+def test_a_thousand_refusals_are_waited_for_like_three(bank: Bank) -> None:
+    refusals = Refusals()
+    for number in range(1100):
+        refusals = refusals.with_refused({"password": f"{number:x}"}, f"{number:x}", START + number)
+    assert (refusals.wait, refusals.count) == (WAITS[-1], len(WAITS))
+    assert (len(refusals.refused), len(refusals.users)) == (MOST_REFUSALS, MOST_SLOTS)
+    assert len(refusals.to_bytes()) < 4096
+    store = MemoryStore()
+    for _ in range(1100):
+        bank.clock.now += max(bank.tries("wrong", store), 1)
+    assert len(bank.sent) == 1100
+
+
+# --- the exceptions ---------------------------------------------------------------------------------------------------
+
+
+def test_what_was_accepted_last_is_always_sent(bank: Bank, store: Store) -> None:
+    assert bank.tries("right", store) == 0
+    for minute in range(90):
+        bank.tries("wrong", store)
+        bank.tries(f"wrong-{minute}", store)
+        bank.clock.now += 61
+        assert bank.tries("right", store) == 0
+
+
+def test_what_was_accepted_is_known_before_anything_is_refused(bank: Bank, store: Store) -> None:
+    """The grant tells which secret got it."""
+    assert bank.tries("right", store) == 0
+    bank.clock.now += 2
+    assert [bank.tries("wrong", store), bank.tries("wrong-2", store)] == [60, 600]
+    assert bank.tries("right", store) == 0
+
+
+def test_accepted_and_then_refused_it_is_the_hours_change(bank: Bank, store: Store) -> None:
+    assert bank.tries("right", store) == 0
+    assert bank.tries("wrong", store) == 60
+    bank.clock.now += 2
+    bank.right = "newer"
+    assert bank.tries("right", store) == 600
+    assert bank.tries("right", store) == 600  # it is accepted no more
+    assert bank.tries("newest", store) == 600  # nor is there another change
+    assert len(bank.sent) == 3
+
+
+def test_a_new_secret_is_sent_at_once_and_one_an_hour(bank: Bank, store: Store) -> None:
+    bank.right = "third"
+    assert bank.tries("first", store) == 60
+    assert bank.tries("second", store) == 600
+    bank.clock.now += 599
+    assert bank.tries("third", store) == 1
+    bank.clock.now += 1
+    assert bank.tries("first", store) == 3600
+    bank.clock.now += 3000
+    assert bank.tries("third", store) == 0  # another hour's change
+    assert len(bank.sent) == 4
+
+
+def test_a_change_that_nobody_could_answer_is_none(bank: Bank, store: Store) -> None:
+    assert bank.tries("wrong", store) == 60
+    bank.says = lambda: answered(503, {})
+    bank.tries("right", store)
+    bank.says = None
+    assert bank.tries("right", store) == 0
+
+
+def test_a_one_time_code_makes_no_new_secret(bank: Bank, store: Store) -> None:
+    """The file need not call it `once`: whatever differs each time is."""
+    codes = itertools.count(100)
+    for password in ("wrong", lambda: "wrong"):
+        for _ in range(6):
+            bank.tries(password, store, file=WITH_CODE, otp=lambda: str(next(codes)))
+    assert len(bank.sent) == 1
+    once = {**WITH_CODE, "name": "other", "credentials": {"otp": {"secret": True, "once": True}}}
+    for code in range(6):
+        bank.tries("wrong", store, file=once, otp=f"{code}")
+    assert len(bank.sent) == 2
+
+
+def test_a_password_that_changed_beside_a_static_secret_is_new(bank: Bank, store: Store) -> None:
+    passwords = ["wrong"]
+    again = {"file": WITH_CODE, "otp": "static"}
+    assert bank.tries(lambda: passwords[-1], store, **again) == 60
+    passwords.append("right")
+    assert bank.tries(lambda: passwords[-1], store, **again) == 0
+
+
+EXCHANGED: dict[str, Any] = {
+    "extends": "token-exchange",
+    "name": "exchanged",
+    "base_url": "https://vendor.example/",
+}
+
+
+class Exchanger:
+    """Accepts one subject's token."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def exchange(self, request: Request, timeout: float) -> Answer:
+        self.sent.append(dict(pair.split("=") for pair in (request.body or b"").decode().split("&"))["subject_token"])
+        if self.sent[-1] == "bob":
+            return answered(200, {"access_token": "t", "expires_in": 1})
+        return answered(400, {"error": "invalid_grant"})
+
+
+def test_one_users_refusals_delay_no_other_users_first_attempt(store: Store) -> None:
+    server, clock = Exchanger(), Clock(START)
+
+    def tries(user: str, **more: Any) -> bool:
+        given = {"token_url": "https://vendor.example/token", "client_id": "c", "client_secret": "s"}
+        own = {"store": store, "client": server, "clock": clock, **given, **more}
+        try:
+            authflow.AuthSession(EXCHANGED, subject_token=user, **own).token()
+        except authflow.CredentialsRefused:
+            return False
+        return True
+
+    for wait in (60, 600, 3600):
+        assert not tries("alice")
+        assert not tries("alice")
+        clock.now += wait
+    assert server.sent == ["alice"] * 3
+    assert not tries("alice")
+    assert tries("bob")
+    assert not tries("carol")
+    assert not tries("carol")
+    assert server.sent == [*["alice"] * 4, "bob", "carol"]
+    clock.now += 2
+    assert tries("bob")
+
+
+def test_a_person_who_logs_in_is_always_sent(bank: Bank, store: Store) -> None:
+    session = bank.session("wrong", store)
+    for _ in range(5):
+        with pytest.raises(authflow.CredentialsRefused):
+            session.login()
+    assert len(bank.sent) == 5
+    bank.right = "wrong"
+    assert session.login().access
+    bank.clock.now += 61
+    assert bank.tries("wrong", store) == 0  # what a person was granted with is accepted
+
+
+# --- where and by whom ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_store_the_refusals_are_the_processs_and_the_grants_the_sessions(bank: Bank) -> None:
+    for _ in range(3):
+        assert bank.tries("wrong", "memory") == 60  # type: ignore[arg-type]
+    assert len(bank.sent) == 1
+    one, other = bank.session("right", "memory"), bank.session("right", "memory")  # type: ignore[arg-type]
+    assert one.token().access != other.token().access
+
+
+def test_of_many_who_wait_one_tries_when_the_time_has_come(bank: Bank, store: Store) -> None:
+    """They differ in what the grant hangs on, so that no lock of the grant's keeps them apart."""
+    sessions = [bank.session(f"wrong-{number}", store, identity=f"{number}") for number in range(6)]
+    assert bank.tries("wrong", store) == bank.tries("wrong-9", store) / 10 == 60
+    bank.clock.now += 601
+    start = threading.Barrier(len(sessions))
+
+    def ask(session: authflow.AuthSession) -> None:
+        start.wait(10)
+        with pytest.raises(authflow.CredentialsRefused):
+            session.token()
+
+    crowd = [threading.Thread(target=ask, args=(session,)) for session in sessions]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join(30)
+    assert len(bank.sent) == 3
+
+
+@pytest.mark.parametrize("skew", [-7200.0, -300.0, 300.0, 7200.0])
+def test_hosts_whose_clocks_differ_wait_for_as_long(bank: Bank, store: Store, skew: float) -> None:
+    here = bank.session("wrong", store)
+    there = bank.session("wrong", store, clock=lambda: bank.clock.now + skew)
+    for _ in range(3600):
+        for session in (here, there):
+            with pytest.raises(authflow.CredentialsRefused) as caught:
+                session.token()
+            assert 0 < (caught.value.retry_after or 0) <= 3600
+        bank.clock.now += 1
+    assert 3 <= len(bank.sent) <= 4
+
+
+def test_short_lived_processes_on_a_host_whose_clock_is_behind_are_let_in_again(bank: Bank, store: Store) -> None:
+    bank.clock.now += 86400 * 365
+    assert bank.tries("wrong", store) == 60
+    bank.clock.now -= 86400 * 365
+    assert bank.tries("wrong", store) == 60
+    bank.clock.now += 59
+    assert bank.tries("wrong", store) == 1
+    bank.clock.now += 1
+    assert bank.tries("wrong", store) == 600
+    assert len(bank.sent) == 2
+
+
+# --- errors after the vendor was asked, and what it asks for ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answered(422, {"error": "no such luck"}),
+        answered(200, {"tok": 1}),
+        answered(302, None, {"Location": "https://elsewhere.example/"}),
+    ],
+    ids=["422", "200", "302"],
+)
+def test_an_answer_that_cannot_be_used_is_waited_for_likewise(bank: Bank, store: Store, said: Answer) -> None:
+    file: dict[str, Any] = {**LOGIN, "exchanges": {"login": {**LOGIN["exchanges"]["login"], "redirects": True}}}
+    bank.says = lambda: said
+    for wait in (60, 600, 3600, 3600):
+        assert bank.tries("right", store, file=file) == wait
+        assert bank.tries("right", store, file=file) == wait
+        bank.clock.now += wait
+    assert len(bank.sent) == 4
+    bank.says = None
+    assert bank.tries("right", store, file=file) == 0
+    bank.clock.now += 2
+    bank.says = lambda: said
+    assert bank.tries("right", store, file=file) == 60
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 418, 429, 500, 503])
+@pytest.mark.parametrize("spelled", ["120", "120.0", " 120 ", "date"])
+def test_retry_after_counts_on_any_status_and_for_all(bank: Bank, store: Store, status: int, spelled: str) -> None:
+    value = formatdate(bank.clock.now + 120, usegmt=True) if spelled == "date" else spelled
+    bank.says = lambda: answered(status, {}, {"Retry-After": value, "Date": formatdate(bank.clock.now, usegmt=True)})
+    for _ in range(2):
+        assert bank.tries("right", store) == pytest.approx(120, abs=1)
+    bank.says = None
+    assert len(bank.sent) == 1
+    bank.clock.now += 121
+    assert bank.tries("right", store) == 0
+
+
+@pytest.mark.parametrize("told", [120, "120", "date", START + 120])
+@pytest.mark.parametrize("outcome", ["unavailable", "denied"])
+def test_retry_after_in_a_body_counts_as_the_file_names_it(bank: Bank, store: Store, told: Any, outcome: str) -> None:
+    file = {**LOGIN, "exchanges": {"login": {**LOGIN["exchanges"]["login"]}}}
+    answers = {**LOGIN["exchanges"]["login"]["answers"]}
+    answers[outcome] = {"status": 409, "json": {"retry": "{retry_after?}"}}
+    file["exchanges"]["login"]["answers"] = answers
+    value = formatdate(bank.clock.now + 120, usegmt=True) if told == "date" else told
+    bank.says = lambda: answered(409, {"retry": value}, {"Date": formatdate(bank.clock.now, usegmt=True)})
+    for _ in range(2):
+        assert bank.tries("right", store, file=file) == pytest.approx(120, abs=1)
+    assert len(bank.sent) == 1
+
+
+def test_a_key_that_was_never_sent_is_not_refused() -> None:
+    """It rotates between the request that was rejected and the look at what was refused."""
+    keys = iter(["one", "one", "two", "two", "two"])
+    file = {"extends": "api-key", "name": "keyed", "base_url": "https://vendor.example/"}
+    session = authflow.AuthSession(file, api_key=lambda: next(keys), clock=Clock(START), store=MemoryStore())
+    manager = session._manager
+    grant = served(manager.authorize(URL))
+    with pytest.raises(authflow.CredentialsRefused):
+        served(manager.on_response(grant, URL, answered(401)))
+    assert dict(served(manager.authorize(URL)).presentation.headers) == {"X-API-Key": "two"}
+
+
+def test_a_key_that_is_rejected_a_second_time_is_refused_at_once() -> None:
+    keys, asked = ["old"], []
+    file = {"extends": "api-key", "name": "keyed", "base_url": "https://vendor.example/"}
+
+    def key() -> str:
+        asked.append(keys[-1])
+        return keys[-1]
+
+    session = authflow.AuthSession(file, api_key=key, clock=Clock(START), store=MemoryStore())
+    manager = session._manager
+    grant = served(manager.authorize(URL))
+    keys.append("new")
+    asked.clear()
+    second = served(manager.on_response(grant, URL, answered(401)))
+    assert asked == ["new"]
+    with pytest.raises(authflow.CredentialsRefused):
+        manager.on_second_response(second, URL, answered(401))
+    with pytest.raises(authflow.CredentialsRefused):
+        served(manager.authorize(URL))
+
+
+# --- all of it together -----------------------------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c", "d", "right", "change"]),
+        st.integers(0, 3),
+        st.sampled_from([0, 0, 0, 1, 59, 60, 61, 599, 600, 1200, 3599, 3600]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS)
+def test_at_most_four_attempts_an_hour_are_refused(steps: list[tuple[str, int, float]]) -> None:
+    """Processes come and go with whatever passwords, and a one-time code beside them; the vendor changes its mind."""
+    bank, store, codes = Bank(), MemoryStore(), itertools.count(1)
+    more = {"otp": lambda: str(next(codes)), "file": WITH_CODE}
+    living: dict[tuple[int, str], authflow.AuthSession] = {}
+    refused: list[float] = []
+    accepted = ""
+    for password, who, wait in steps:
+        bank.clock.now += wait
+        if password == "change":
+            bank.right = f"changed-{len(living)}"
+            continue
+        word = bank.right if password == "right" else password
+        if (who, word) not in living or who == 0:
+            living[who, word] = bank.session(word, store, **more)
+        sent = len(bank.sent)
+        try:
+            living[who, word].token()
+            served = True
+        except authflow.CredentialsRefused:
+            served = False
+        if served:
+            accepted = word
+        elif len(bank.sent) > sent:
+            refused.append(bank.clock.now)
+        assert served or not (word == accepted == bank.right), "what was accepted last waits"
+    for when in refused:
+        assert sum(when <= other < when + 3600 for other in refused) <= 4
