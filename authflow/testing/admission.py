@@ -58,8 +58,7 @@ class Admission(Answering):
             found: dict[str, Any] = {}
             wanted = wanted or bool(names)
             with suppress(Mismatch):
-                known = {**self._settings, **self._urls, "base_url": self.base_url}
-                rewrite.target.match(request.url, self.base_url, known, found)
+                rewrite.target.match(request.url, self.base_url, {**self._settings, **self._hosts}, found)
                 return {name: found[name] for name in names}
         if wanted and not any(_names(state) for state in self._presenting):
             raise Mismatch("no token in the path")
@@ -78,7 +77,8 @@ class Admission(Answering):
         account = family.account if family is not None else None
         if (sign := exchange.request.sign) is not None:
             family, account = self._proved_by(sign, request, values, family, account)
-        if names := [name for name in values if name in self.vendor.credentials or name in self._proofs]:
+        names = [name for name in values if name in self.vendor.credentials or name in self._proofs]
+        if names := [name for name in names if name != REFRESH]:
             account, right = self._identify(names, values, family)
             self.ledger.check_password(account, right and self._signed(request, values, family, account))
         elif self.signatures.wanted:
@@ -138,14 +138,19 @@ class Admission(Answering):
         """The family whose tokens a request carries. Raises Refused."""
         family: Family | None = None
         renews = spends_refresh(exchange)
+        remembered = {place.name for place in exchange.request.placeholders() if place.optional}
+        remembered = remembered if any(name in self.vendor.credentials for name in values) else set()
         for name in sorted(self._captured(values)):
             if name == REFRESH:
+                self._register(str(values[name]))
                 theirs = self.ledger.spend(str(values[name]))
-            elif self.ledger.is_open(name, values[name]) or str(values[name]) == self._urls.get(name):
+            elif self.ledger.is_open(name, values[name]) or values[name] in self._urls.values():
                 continue
             else:
                 issued = self.ledger.look_up(name, values[name])
                 if issued is None or (issued.family.revoked and not renews):
+                    if name in remembered:  # beside a password it proves nothing: a device that is new again
+                        continue
                     raise Refused("unknown")
                 if name == ACCESS and not renews and exchange.name != self.vendor.on_logout:
                     self.ledger.check_access(str(values[name]), self.now())
@@ -155,8 +160,16 @@ class Admission(Answering):
             family = theirs
         return family
 
+    def _register(self, refresh: str) -> None:
+        """A refresh token that users are given by hand is one that was handed out."""
+        account = next((one for one in self.ledger.accounts if str(one.values.get(REFRESH)) == refresh), None)
+        if account is not None and self.ledger.look_up(REFRESH, refresh) is None:
+            family = self.ledger.found(account)
+            self.ledger.hand_out(REFRESH, refresh, family, 0)
+            family.refresh = refresh
+
     def _captured(self, values: Iterable[str]) -> list[str]:
-        given = {*self.vendor.inputs, *self.vendor.derive, *INTO_BROWSER, *FROM_BROWSER, "base_url"}
+        given = {*self.vendor.inputs, *self.vendor.derive, *INTO_BROWSER, *FROM_BROWSER, "base_url"} - {REFRESH}
         return [name for name in values if name not in given]
 
     def _identify(

@@ -34,7 +34,10 @@ class Answering:
     lifetime: float
     base_url: str
     _settings: dict[str, Any]
-    _urls: dict[str, str]
+    #: By exchange and by the captured name that begins its URL.
+    _urls: dict[tuple[str, str], str]
+    #: The base URL, and what answers say of its host.
+    _hosts: dict[str, Any]
 
     def now(self) -> float:
         """The vendor's own time, in epoch seconds."""
@@ -90,7 +93,8 @@ class Answering:
         placeholders = {
             placeholder.name: placeholder for placeholder in pattern.placeholders() if placeholder.name != "_"
         }
-        known = {**self._settings, **(account.values if account is not None else {}), "base_url": self.base_url}
+        known = {**self._settings, **(account.values if account is not None else {}), **self._hosts}
+        known.pop(REFRESH, None)  # one that was given is replaced like any other
         filled = {name: known[name] for name in placeholders if name in known}
         now = self.now()
         for name, placeholder in placeholders.items():
@@ -100,8 +104,8 @@ class Answering:
             if name == "expires_at" or name in told:
                 seconds = now + self.lifetime if name == "expires_at" else told[name]
                 filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds
-            elif name in self._urls:
-                filled[name] = self._urls[name]
+            elif (url := self._url_after(exchange, pattern, name)) is not None:
+                filled[name] = url
             elif name == REFRESH and exchange is not None:
                 if not (placeholder.optional and spends_refresh(exchange) and not self.rotate):
                     family = family or self.ledger.found(account)
@@ -118,6 +122,29 @@ class Answering:
                 family = family or self.ledger.found(account)
                 filled[name] = self._hand_out(name, placeholder, family, values, now)
         return filled
+
+    def _url_after(self, exchange: Exchange | None, pattern: AnswerPattern, name: str) -> str | None:
+        """The URL that an answer sends its reader to: of those that begin with this name, that of the next exchange."""
+        users = [user for user, begin in self._urls if begin == name]
+        rows = exchange.answers if exchange is not None else self.vendor.answers
+        outcome = next((outcome for outcome, row in rows if row is pattern), "")
+        states = self.vendor.flow.states
+        todo = [
+            after[outcome]
+            for state in states.values()
+            if getattr(state, "send", None) == (exchange and exchange.name)
+            and outcome in (after := getattr(state, "next", {}))
+        ]
+        seen = set[str]()
+        while todo:
+            here = states.get(todo.pop(0))
+            if here is None or here.name in seen:
+                continue
+            seen.add(here.name)
+            if isinstance(here, Sending) and here.send in users:
+                return self._urls[here.send, name]
+            todo += getattr(here, "next", {}).values()
+        return self._urls[users[0], name] if users else None
 
     def _shown(self, name: str, placeholder: Placeholder, values: Mapping[str, Any]) -> Any:
         """A value for anybody to see: the part of the data that a request asked for, or a nonce."""

@@ -94,8 +94,5 @@ def _signed(token: str, argument: Mapping[str, Any]) -> bool:
         claims = jwt.decode(token, key, [algorithm], options={"verify_exp": False, "verify_aud": False})
     except jwt.PyJWTError:
         return False
-    return all(claims.get(name) == value for name, value in argument.get("claims", {}).items() - _added(argument))
-
-
-def _added(argument: Mapping[str, Any]) -> set[tuple[str, Any]]:
-    return {(name, value) for name, value in argument.get("claims", {}).items() if name in _ADDED_CLAIMS}
+    said = argument.get("claims", {})
+    return all(claims.get(name) == value for name, value in said.items() if name not in _ADDED_CLAIMS)

@@ -49,6 +49,19 @@ def found(simulator: Simulated) -> Iterator[str]:
             yield from _answers(simulator, exchange)
 
 
+def unreachable(vendor: Vendor, part: str) -> str | None:
+    """Why a hand-written part would never be asked."""
+    exchanges = vendor.flow.exchanges
+    if not part.startswith("/"):
+        states = [getattr(state, "send", "") for state in vendor.flow.states.values()]
+        return None if part in (*states, vendor.on_logout) else "no state sends this exchange"
+    for name, exchange in exchanges.items():
+        url = exchange.request.url
+        if url is not None and "/" + url.text.partition("?")[0].lstrip("/") == part:
+            return f"the exchange {name} is sent there: parts={{{name!r}: …}}"
+    return None
+
+
 def _derived(simulator: Simulated) -> Iterator[str]:
     vendor, values = simulator.vendor, _values(simulator)
     for name, row in vendor.derive.items():

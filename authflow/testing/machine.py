@@ -33,7 +33,7 @@ from authflow.testing.shared_store import SharedStore
 from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Stage
 from authflow.testing.story import numbered
-from authflow.vendors import Failing, Presenting, Vendor
+from authflow.vendors import UNAVAILABLE, Failing, Presenting, Vendor
 
 PROCESSES = 3
 WHO = st.integers(0, PROCESSES - 1)
@@ -337,6 +337,7 @@ class FlowMachine(RuleBasedStateMachine):
         type(self).steps["steps"] += 1
         if self.watcher.broken:
             type(self).steps["broken"] += 1
+            del self.watcher.story[self.watcher.story.index(self.watcher.broken[0]) + 1 :]  # it ends at the break
             for line in numbered(self.watcher.story):
                 note(line)
             raise AssertionError(self.watcher.broken[0])
@@ -404,7 +405,7 @@ def _scripted(vendor: Vendor, cannot: tuple[str, ...]) -> list[tuple[str, str]]:
     found = [
         (exchange.name, outcome)
         for exchange in vendor.flow.exchanges.values()
-        for outcome in exchange.outcomes
+        for outcome in dict.fromkeys((*exchange.outcomes, UNAVAILABLE))
         if not any(reason.startswith(f"exchanges.{exchange.name}.answers.{outcome}:") for reason in cannot)
     ]
     heard = {event for state in vendor.flow.states.values() if isinstance(state, Presenting) for event in state.next}

@@ -191,7 +191,8 @@ class Player:
         try:
             response = await self.client.request(method, url, extensions={"errand": errand}, **more)
             errand.result = response.status_code
-            if response.status_code == 200:
+            answer = Answer(response.status_code, tuple(response.headers.items()), response.content)
+            if response.status_code == 200 and judge(self.simulator.vendor.answers, answer)[0] is None:
                 self.used_at = self.clock()
         except Exception as error:
             errand.result = error

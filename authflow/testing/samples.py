@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
-from authflow.templates import Placeholder, Unbound, UrlTemplate, render
+from authflow.templates import ABSENT, Placeholder, Unbound, UrlTemplate, render
 from authflow.vendors import Presenting, Values, Vendor, filled, seconds
 
 #: Where a vendor lives whose file leaves that to a setting.
@@ -44,8 +46,8 @@ def inputs(vendor: Vendor) -> dict[str, Any]:
 
 
 def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
-    if kind == "int":
-        return 7
+    if kind in ("int", "duration"):
+        return 7 if kind == "int" else "1h"
     if name in urls:
         return f"{ORIGIN}/{name.replace('_', '-')}"
     if name in _seeds(vendor):
@@ -54,10 +56,8 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
         return _key(algorithm)
     if vendor.lifetime is not None and name in {placeholder.name for placeholder in vendor.lifetime.placeholders()}:
         return "1h"
-    if any(
-        name in {placeholder.name for placeholder in url.between} for url in (vendor.base_url, *vendor.present_origins)
-    ):
-        return "localhost" if vendor.base_url.literals[0].startswith("http:") else "vendor.example"
+    if kind == "host" or name in _hosts(vendor):
+        return host(vendor)
     return f"demo-{name.replace('_', '-')}"
 
 
@@ -82,6 +82,20 @@ def _lists(presented: Any) -> Any:
     if isinstance(presented, dict):
         return {name: _lists(item) for name, item in presented.items() if isinstance(item, dict | list)}
     return "mine" if presented == "{_}" else None
+
+
+def _hosts(vendor: Vendor) -> set[str]:
+    """The names that are a whole host, or a host and its port, in a URL."""
+    texts = [
+        url.text for url in (vendor.base_url, *vendor.send_origins, *vendor.present_origins, *_exchange_urls(vendor))
+    ]
+    texts += [str(entry.default) for entry in vendor.inputs.values() if entry.default is not UNSET]
+    return {found for text in texts for found in re.findall(r"^https?://\{(\w+)\}(?=[:/?]|$)", text)}
+
+
+def host(vendor: Vendor) -> str:
+    """Where a vendor lives whose file leaves the host open: on this machine, where it speaks plain http."""
+    return "localhost" if vendor.base_url.text.startswith("http:") else urlsplit(ORIGIN).netloc
 
 
 def another(vendor: Vendor, name: str, number: int) -> str:
@@ -151,9 +165,14 @@ def _exchange_urls(vendor: Vendor) -> Iterator[UrlTemplate]:
             yield exchange.request.url
 
 
-def captured_urls(vendor: Vendor) -> frozenset[str]:
-    """The captured names that start the URL of an exchange."""
-    return frozenset(name for name in _url_names(vendor) if name not in vendor.inputs and name != "base_url")
+def captured_urls(vendor: Vendor) -> Iterator[tuple[str, str]]:
+    """The exchanges whose URL begins with a captured name, and that name."""
+    for name, exchange in vendor.flow.exchanges.items():
+        url = exchange.request.url
+        if url is not None and url.starts_with_placeholder:
+            begin = url.between[0].name
+            if begin not in vendor.inputs and begin != "base_url":
+                yield name, begin
 
 
 def captured(placeholder: Placeholder, text: str) -> Any:
@@ -172,6 +191,6 @@ def captured(placeholder: Placeholder, text: str) -> Any:
 def lifetime(vendor: Vendor, values: Values, otherwise: float) -> float:
     """How long a token lives: as `[expiry]` says, or `otherwise` (seconds)."""
     for template in (vendor.lifetime, vendor.idle):
-        if template is not None:
-            return seconds(template.render(values))
+        if template is not None and (said := template.render(values)) is not ABSENT:
+            return seconds(said)
     return otherwise

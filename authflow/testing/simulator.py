@@ -62,7 +62,9 @@ CHALLENGED: Final = "challenged"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as it was read, for hand-written parts; `exchange` is None for that of a path."""
+    """A request as it was read, for hand-written parts; `exchange` is None for that of a path. `account`: whose it is,
+    if it proves that; what a path's part answers is served to anybody.
+    """
 
     exchange: Exchange | None
     request: Request
@@ -117,6 +119,8 @@ class Simulator(Admission):
             if not name.startswith("/") and name not in self.vendor.flow.exchanges:
                 known = ", ".join(self.vendor.flow.exchanges) or "none"
                 raise ConfigurationError(f"parts= has {name!r}: the exchanges are {known}; a path begins with a slash")
+            if (reason := limits.unreachable(self.vendor, name)) is not None:
+                raise ConfigurationError(f"parts= has {name!r}, which nothing reaches: {reason}")
         account = Account({name: value for name, value in given.items() if name in self.vendor.credentials})
         self.ledger = Ledger([account], seed)
         #: What its JWTs are signed with.
@@ -136,7 +140,8 @@ class Simulator(Admission):
         self._keys_at = UrlTemplate.compile(verify.jwks_url, CONVERTERS) if (verify := self.vendor.verify) else None
         self._settings: dict[str, Any] = {}
         self.base_url = ""
-        self._urls: dict[str, str] = {}
+        self._urls: dict[tuple[str, str], str] = {}
+        self._hosts: dict[str, Any] = {}
         self._bare = None
         self.move(self._base_url())
         values = Values(self.vendor, given, {}, self.clock())
@@ -170,12 +175,18 @@ class Simulator(Admission):
     def move(self, base_url: str) -> None:
         """Live at another base URL, which counts as a folder."""
         self.base_url = folder(base_url)
-        self._urls = {name: f"{origin_of(base_url)}/{name}" for name in samples.captured_urls(self.vendor)}
+        where = origin_of(base_url)
+        self._urls = {(user, name): f"{where}/{name}/{user}" for user, name in samples.captured_urls(self.vendor)}
+        host = urlsplit(base_url).netloc
+        captured = {place.name for place in self.vendor.base_url.placeholders() if place.name not in self.vendor.inputs}
+        self._hosts = {**dict.fromkeys(captured, host), "base_url": self.base_url}
         self._settings = {name: value for name, value in self.inputs.items() if name not in self.vendor.credentials}
 
     def _base_url(self) -> str:
+        names = [place.name for place in self.vendor.base_url.placeholders() if place.name != "base_url"]
+        hosts = {name: samples.host(self.vendor) for name in names if name not in self.vendor.inputs}
         try:
-            return Values(self.vendor, Given(self.inputs), {}, 0.0).base_url
+            return Values(self.vendor, Given(self.inputs), hosts, 0.0).base_url
         except (Unbound, Unfit):
             return samples.ORIGIN + "/"
 
@@ -229,28 +240,40 @@ class Simulator(Admission):
         return {}
 
     def _recognised(self, request: Request) -> tuple[Exchange | None, dict[str, Any] | None, str]:
-        """The exchange that a request is, with its values; or None in their place and what was wrong with it."""
+        """The exchange that a request is, with its values; or None in their place and what was wrong with it. Of
+        several of one shape, the one whose values were handed out under these names.
+        """
         close: tuple[Exchange, str] | None = None
+        fits: list[tuple[Exchange, dict[str, Any]]] = []
         for exchange in self.vendor.flow.exchanges.values():
             try:
                 if request.method != _method(exchange.request):
                     raise Mismatch("another method")
-                return exchange, derived.unfold(self.vendor, self._match(exchange.request, request)), ""
+                fits.append(
+                    (exchange, derived.unfold(self.vendor, self._match(exchange.request, request, exchange.name)))
+                )
             except Mismatch:
-                why = self._nearly(exchange.request, request)
+                why = self._nearly(exchange, request)
                 close = close or ((exchange, why) if why else None)
+        if fits:
+            return *next((fit for fit in fits if self._knows(fit[1])), fits[0]), ""
         if close is not None:
             return close[0], None, close[1]
         return None, None, ""
 
-    def _match(self, template: RequestTemplate, request: Request) -> dict[str, Any]:
-        known = {**self._settings, **self._urls, "base_url": self.base_url}
-        return template.match(request, self.base_url, known)
+    def _knows(self, values: Mapping[str, Any]) -> bool:
+        names = self._captured(values)
+        return all(self.ledger.look_up(name, values[name]) or self.ledger.is_open(name, values[name]) for name in names)
 
-    def _nearly(self, template: RequestTemplate, request: Request) -> str:
+    def _match(self, template: RequestTemplate, request: Request, exchange: str = "") -> dict[str, Any]:
+        urls = {name: url for (user, name), url in self._urls.items() if user == exchange}
+        return template.match(request, self.base_url, {**self._settings, **urls, **self._hosts})
+
+    def _nearly(self, exchange: Exchange, request: Request) -> str:
         """Why a request to an exchange's own URL does not fit it; nothing if it is another call altogether."""
+        template = exchange.request
         try:
-            self._match(RequestTemplate(None, template.url), request)
+            self._match(RequestTemplate(None, template.url), request, exchange.name)
         except Mismatch:
             return ""
         if request.method != _method(template):
@@ -333,7 +356,16 @@ class Simulator(Admission):
     def _by_path(self, request: Request) -> Answer | None:
         """The answer of the hand-written part of this path below the base URL."""
         part = self.parts.get("/" + urlsplit(request.url).path.removeprefix(urlsplit(self.base_url).path))
-        said = part(Call(None, request, {}, None)) if part is not None else None
+        if part is None:
+            return None
+        values: dict[str, Any] = {}
+        account: Account | None = None
+        for state in self._presenting:
+            with suppress(Mismatch, Refused):
+                values = self._presented(state, request)
+                account = self._admit(state, values, request)
+                break
+        said = part(Call(None, request, values, account))
         return self._noted(request, "path", "by hand", said) if isinstance(said, Answer) else None
 
     # --- the caller's own requests ------------------------------------------------------------------------------------

@@ -149,9 +149,9 @@ def _targets(vendor: Vendor, state: State) -> dict[str, str]:
     return {**again, **state.next, **missing}
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, syntax: str = ":") -> str:
     """Text that Mermaid takes for nothing else: what it could take for syntax, as its numbered entities."""
-    numbered = re.sub(r'["#;:<>{}\[\]\\`\n\r]', lambda found: f"#{ord(found[0])};", text)
+    numbered = re.sub(rf'[{syntax}"#;<>{{}}\[\]\\`\n\r]', lambda found: f"#{ord(found[0])};", text)
     return harmless(numbered)
 
 
@@ -272,9 +272,9 @@ def arrows(people: Mapping[str, str], told: Iterable[Message | Note]) -> str:
     lines += [f"    participant {who} as {_plain(name)}" for who, name in people.items()]
     for item in told:
         if isinstance(item, Note):
-            lines.append(f"    Note over {item.at}: {_plain(item.text)}")
+            lines.append(f"    Note over {item.at}: {_plain(item.text, '')}")
         else:
-            lines.append(f"    {item.sender}{'-->>' if item.answer else '->>'}{item.receiver}: {_plain(item.text)}")
+            lines.append(f"    {item.sender}{'-->>' if item.answer else '->>'}{item.receiver}: {_plain(item.text, '')}")
     return "\n".join(lines) + "\n"
 
 

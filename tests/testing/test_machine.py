@@ -14,7 +14,9 @@ from authflow import plugins
 from authflow.testing import Clock, Coverage, Simulator, explore, flow_machine
 from authflow.testing.coverage import cells
 from authflow.testing.ledger import Ledger
+from authflow.testing.machine import _scripted
 from authflow.testing.story import numbered, sequence
+from authflow.vendors import UNAVAILABLE
 from tests.odd_vendors import STORIES
 
 from .shapes import shapes
@@ -70,6 +72,7 @@ def test_a_broken_promise_is_found_and_told_in_a_few_lines(monkeypatch: pytest.M
     found = explore("supplier", examples=300)
     assert found.failure is not None
     assert found.failure.startswith("promise 2 (no refresh token is reused): ")
+    assert found.story[-1] == found.failure
     text = str(found)
     assert "\n 1. " in text
     assert "sequenceDiagram" in text
@@ -110,11 +113,11 @@ def test_a_story_is_drawn_line_by_line() -> None:
         "    participant vendor as vendor",
         "    Note over A1: request 1 begins",
         "    A1->>vendor: login",
-        "    vendor-->>A1: login#58; granted",
+        "    vendor-->>A1: login: granted",
         "    Note over A1: signed_out --granted--#62; signed_in",
         "    A1->>vendor: request 1",
-        "    vendor-->>A1: request 1#58; rejected",
-        "    Note over B2: cannot save#58; the store fails",
+        "    vendor-->>A1: request 1: rejected",
+        "    Note over B2: cannot save: the store fails",
         "    Note over vendor: 12.0 s pass",
     ]
 
@@ -132,3 +135,27 @@ def test_the_machine_notices_a_vendor_that_never_lets_anybody_in(monkeypatch: py
     assert found.failure is not None
     assert "is not served though all is well again" in found.failure
     assert Simulator("supplier", clock=Clock()).cannot == ()
+
+
+def test_an_outage_may_meet_every_sending_state() -> None:
+    vendor = plugins.find_vendor("supplier")
+    assert {(name, UNAVAILABLE) for name in vendor.flow.exchanges} <= set(_scripted(vendor, ()))
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_200_that_the_file_calls_rejected_keeps_no_idle_session_alive(seed: int) -> None:
+    file = {
+        "name": "idle",
+        "extends": "relogin",
+        "base_url": "https://idle.example/",
+        "expiry": {"idle": 900},
+        "exchanges": {
+            "login": {
+                "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
+                "answers": {"granted": {"json": {"t": "{access}"}}},
+            }
+        },
+        "answers": {"rejected": {"json": {"error": "expired"}}},
+    }
+    found = explore(file, examples=40, steps=40, shrink=False, seed=seed)
+    assert found.failure is None, str(found)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import requests
 
-from authflow import AuthSession, CredentialsRefused, VendorAnswerError, VendorUnavailable, plugins
+from authflow import AuthSession, ConfigurationError, CredentialsRefused, VendorAnswerError, VendorUnavailable, plugins
 from authflow.http import Answer, Request
 from authflow.templates.answers import Outcome, judge
 from authflow.testing import Call, Clock, SimulatedSender, Simulator, serving
 from authflow.testing.serve import unreached
-from authflow.testing.suite import CLIENTS, body_of, is_served_again, signed_up
+from authflow.testing.suite import CLIENTS, body_of, is_served, is_served_again, signed_up
 from tests.odd_vendors import STORIES
 
 from .shapes import shapes
@@ -278,3 +278,129 @@ def test_a_password_refused_after_several_steps_rests_twice_as_long_the_next_tim
         waits.append(refused.value.retry_after)
         simulator.clock.advance(waits[-1] + 1)  # type: ignore[attr-defined, operator]
     assert waits == pytest.approx([60, 120, 240])
+
+
+# --- what a simulator once got wrong ----------------------------------------------------------------------------------
+
+LOGIN = {"url": "login", "json": {"u": "{username}", "p": "{password}"}}
+TOKEN = {"json": {"t": "{access}"}}
+
+
+def relogin(**more: Any) -> dict[str, Any]:
+    exchanges = more.pop("exchanges", {"login": {"request": LOGIN, "answers": {"granted": TOKEN}}})
+    base = {"name": "odd", "extends": "relogin", "base_url": "https://odd.example/"}
+    return {**base, "exchanges": exchanges, **more}
+
+
+def client(**more: Any) -> dict[str, Any]:
+    return {"name": "odd", "extends": "client-credentials", "base_url": "https://odd.example/", **more}
+
+
+STEPS = {
+    "login": {"request": LOGIN, "answers": {"granted": {"status": 303, "headers": {"Location": "{next}"}}}},
+    "one": {"request": {"url": "{next}"}, "answers": {"granted": {"status": 303, "headers": {"Location": "{next}"}}}},
+    "two": {"request": {"url": "{next}"}, "answers": {"granted": TOKEN}},
+}
+TICKETS = {
+    "login": {"request": LOGIN, "answers": {"granted": {"json": {"ticket": "{first}"}}}},
+    "one": {
+        "request": {"url": "s", "json": {"v": "{first}"}},
+        "answers": {"granted": {"json": {"ticket": "{second}"}}},
+    },
+    "two": {"request": {"url": "s", "json": {"v": "{second}"}}, "answers": {"granted": TOKEN}},
+}
+IN_A_ROW = {
+    "signed_out": {"send": "login", "granted": "a", "denied": "refused"},
+    "a": {"send": "one", "granted": "b"},
+    "b": {"send": "two", "granted": "signed_in"},
+}
+DEVICE = {
+    "request": {"url": "login", "json": {"u": "{username}", "p": "{password}", "d": "{device?}"}},
+    "answers": {"granted": {"json": {"t": "{access}", "d": "{device}"}}},
+}
+PECULIAR: dict[str, dict[str, Any]] = {
+    "a claim that is a list, and one that is a table": {
+        "name": "odd",
+        "extends": "api-key",
+        "base_url": "https://odd.example/",
+        "derive": {"a": {"jwt": {"key": "{api_key}", "claims": {"aud": ["a", "b"], "x": {"y": "{api_key}"}}}}},
+        "states": {"signed_in": {"present": {"headers": {"Authorization": "Bearer {a}"}}}},
+    },
+    "placeholders that are parts of a host": client(
+        base_url="https://api.{region}.{cloud}.odd.example/",
+        settings={"region": {}, "cloud": {}, "token_url": {"default": "https://auth.{region}.{cloud}.odd.example/t"}},
+    ),
+    "a host of its own, with plain http": relogin(base_url="http://{host}/", settings={"host": {}}),
+    "a host that the login brings": relogin(
+        base_url="https://{host}/api",
+        origins={"send": ["https://login.odd.example"]},
+        exchanges={
+            "login": {
+                "request": {**LOGIN, "url": "https://login.odd.example/t"},
+                "answers": {"granted": {"json": {"t": "{access}", "host": "{host}"}}},
+            }
+        },
+    ),
+    "a token URL relative to the base": client(settings={"token_url": {"default": "token"}}),
+    "a lifetime that is not given": relogin(settings={"life": {"optional": True}}, expiry={"lifetime": "{life?}"}),
+    "two exchanges at captured URLs": relogin(exchanges=STEPS, states=IN_A_ROW),
+    "two exchanges of one shape": relogin(exchanges=TICKETS, states=IN_A_ROW),
+    "a device that is remembered": relogin(exchanges={"login": DEVICE}),
+    "a key in a rewritten path": {
+        "name": "odd",
+        "extends": "bearer",
+        "base_url": "https://odd.example/",
+        "insecure_url": True,
+        "states": {"signed_in": {"present": {}}},
+        "rewrites": [{"from": "./{rest:path}", "to": "./bot{token}/{rest:path}"}],
+    },
+}
+
+
+@pytest.mark.parametrize("file", PECULIAR.values(), ids=PECULIAR)
+def test_an_odd_vendor_is_simulated_as_it_is(file: dict[str, Any]) -> None:
+    assert Simulator(file, clock=Clock()).cannot == ()
+    is_served(file)
+    is_served_again(file)
+
+
+def test_a_key_in_a_rewritten_path_is_looked_for() -> None:
+    simulator = Simulator(PECULIAR["a key in a rewritten path"], clock=Clock())
+    wanted = {"demo-token": 200, "other": 401}
+    for key, status in wanted.items():
+        assert simulator.handle(Request("GET", f"https://odd.example/bot{key}/orders/7")).status == status
+    assert simulator.handle(Request("GET", "https://odd.example/orders/7")).status == 401
+
+
+def test_a_refresh_token_that_was_given_rotates_and_is_good_once() -> None:
+    settings = {"token_url": {"default": "token"}}
+    file = {"name": "odd", "extends": "refresh-token", "base_url": "https://odd.example/", "settings": settings}
+    simulator, session = signed_up(file)
+    session.token()
+    assert session._manager.grants.current.record.captured["refresh"] != simulator.inputs["refresh"]
+    anew = AuthSession(file, client=SimulatedSender(simulator), clock=simulator.clock, **simulator.inputs)
+    with pytest.raises(CredentialsRefused):
+        anew.token()
+    assert simulator.counts["refresh_reused"] == 1
+
+
+def test_a_path_has_data_of_its_own_and_knows_whose_request_it_is() -> None:
+    def orders(call: Call) -> Answer | None:
+        return Answer(200, (), b"seven") if call.account is not None else None
+
+    simulator = Simulator(relogin(), clock=Clock(), parts={"/orders/7": orders})
+    sender = SimulatedSender(simulator)
+    session = AuthSession(simulator.vendor, client=sender, clock=simulator.clock, **simulator.inputs)
+    url = "https://odd.example/orders/7"
+    assert simulator.handle(Request("GET", url)).status == 401
+    assert simulator.handle(Request("GET", url, tuple(session.headers(url).items()))).content == b"seven"
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"), [("/login", "the exchange login is sent there"), ("spare", "no state sends this exchange")]
+)
+def test_a_part_that_nothing_reaches_is_an_error(part: str, reason: str) -> None:
+    spare = {"spare": {"request": {"url": "x"}, "answers": {"granted": TOKEN}}}
+    file = relogin(exchanges={"login": {"request": LOGIN, "answers": {"granted": TOKEN}}, **spare})
+    with pytest.raises(ConfigurationError, match=reason):
+        Simulator(file, parts={part: lambda call: None})
