@@ -157,6 +157,11 @@ def mask_text(text: str, secrets: Iterable[str] = (), most: int | None = None, *
     return _without(window, [*spans, *_spelled(window, known)], len(text) if most is None else most)
 
 
+def spells(text: str, secrets: Iterable[str]) -> bool:
+    """Does one of these secrets stand in the text, however it is spelled?"""
+    return next(_spelled(text, {str(secret) for secret in secrets} - {""}), None) is not None
+
+
 def _without(text: str, spans: list[tuple[int, int]], most: int) -> str:
     shown, at = [], 0
     for start, end in sorted(spans):

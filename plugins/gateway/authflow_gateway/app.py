@@ -1,0 +1,271 @@
+"""The ASGI application: a request comes in with a key of ours, and goes out with the vendor's token.
+
+    who calls? ─▶ which route? ─▶ what goes on ─▶ the vendor, through the account's session ─▶ what goes back
+
+Bodies stream both ways, untouched: a caller that reads slowly slows the vendor down, and the other way round. Short
+bodies are held, so that they can be sent again after a renewal. `/healthz` says that the process lives, `/readyz` that
+each account has a token or can get one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route as Path_
+from starlette.types import Receive, Scope, Send
+
+import authflow
+from authflow.cli.accounts import open_account, read_accounts
+from authflow.http import folder
+from authflow_gateway import forwarding
+from authflow_gateway.callers import HEADER, Callers, presented
+from authflow_gateway.config import CONFIG_VARIABLE, Config, Route, read_config
+from authflow_gateway.problems import of_error, problem
+
+log: Final = logging.getLogger("authflow_gateway")
+audit: Final = logging.getLogger("authflow_gateway.audit")
+
+#: A body up to this many bytes is held, and sent again after a renewal.
+HELD: Final = 64 << 10
+#: Seconds that `/readyz` waits for a vendor.
+READY_WITHIN: Final = 10.0
+
+
+DENIED: Final = {
+    400: "This path could be read in two ways.",
+    403: "This is not allowed here.",
+    404: "There is nothing here.",
+    405: "This method is not allowed here.",
+}
+
+
+class TooLarge(Exception):
+    """A body of more bytes than the route allows."""
+
+
+class Vendor:
+    """One account: its session, and the client that carries it."""
+
+    def __init__(self, session: authflow.AuthSession) -> None:
+        self.session = session
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        self.client = httpx.AsyncClient(auth=session.httpx, limits=limits, event_hooks={"request": [self._judge]})
+
+    async def base_url(self) -> str:
+        """Where the vendor is; some say so only at the login. Raises authflow.AuthFlowError."""
+        await self.session.atoken()
+        return folder(self.session._manager.grants.current.base_url)
+
+    async def _judge(self, request: httpx.Request) -> None:
+        """Nothing leaves for an origin that the vendor file does not declare, not even without the token."""
+        if request.extensions.get("authflow_gateway.asked") != str(request.url):
+            try:
+                await self.session.aheaders(str(request.url))
+            except authflow.ConfigurationError:
+                return  # declared, and rewritten where a caller asks for it
+
+
+def create_app(config: Config, *, sessions: Mapping[str, authflow.AuthSession] | None = None) -> Starlette:
+    """The application, for any ASGI server. `sessions` by account, where they are not the accounts file's.
+
+    Raises authflow.AuthFlowError: an account that is unknown, or a vendor file that is not right.
+    """
+    vendors = {name: Vendor(session) for name, session in (sessions or _sessions(config)).items()}
+    lacking = sorted({route.account for route in config.routes} - vendors.keys())
+    if lacking:
+        raise authflow.ConfigurationError(f"there is no account {lacking[0]}: {', '.join(vendors) or 'none'}")
+    gateway = Gateway(config, vendors)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for vendor in vendors.values():
+                await stack.enter_async_context(vendor.client)
+            yield
+        for vendor in vendors.values():
+            vendor.session.close()
+
+    routes = [Path_("/healthz", gateway.alive), Path_("/readyz", gateway.ready)]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.default = gateway
+    app.router.redirect_slashes = False
+    return app
+
+
+def app_from_environment() -> Starlette:
+    """For `uvicorn --factory` and the like: the file that AUTHFLOW_GATEWAY_CONFIG names."""
+    return create_app(read_config(os.environ.get(CONFIG_VARIABLE, "gateway.toml")))
+
+
+def _sessions(config: Config) -> dict[str, authflow.AuthSession]:
+    accounts = read_accounts(Path(config.accounts) if config.accounts is not None else None)
+    wanted = {route.account for route in config.routes}
+    return {name: open_account(one, _nobody).session() for name, one in accounts.items() if name in wanted}
+
+
+def _nobody(name: str, title: str, hidden: bool) -> str:
+    raise authflow.ConfigurationError(
+        f"{title} is wanted, and a gateway asks nobody: say in the accounts file where to get it"
+    )
+
+
+class Gateway:
+    """Who calls, what may be asked, and the way there and back."""
+
+    def __init__(self, config: Config, vendors: Mapping[str, Vendor]) -> None:
+        self.config, self.vendors = config, vendors
+        self.callers = Callers(config.keys)
+
+    async def alive(self, request: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    async def ready(self, request: Request) -> Response:
+        used = {route.account for route in self.config.routes}
+        good = await asyncio.gather(*map(self._has_token, used))
+        wrong = [name for name, has in zip(used, good, strict=True) if not has]
+        if wrong:
+            log.warning("not ready: %s", ", ".join(sorted(wrong)))
+            return problem(503, "not-ready", "Not every account has a token.", retry_after=5, who="operator")
+        return PlainTextResponse("ready\n")
+
+    async def _has_token(self, name: str) -> bool:
+        vendor = self.vendors[name]
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                await vendor.session.atoken()
+        except (authflow.AuthFlowError, TimeoutError) as error:
+            log.warning("%s: %s", name, error)
+            return False
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        began, caller = time.monotonic(), self._caller(request)
+        path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
+        response = await self._answer(request, caller, path)
+        try:
+            await response(scope, receive, send)
+        finally:
+            facts = {"caller": caller, "method": request.method, "path": path[:500], "status": response.status_code}
+            audit.info("%s", json.dumps({**facts, "seconds": round(time.monotonic() - began, 4)}))
+
+    def _caller(self, request: Request) -> str | None:
+        if self.config.socket_needs_no_key and self.config.listen.startswith("unix:"):
+            return "socket"
+        key = presented(request.headers.get("authorization"), request.headers.get(HEADER))
+        return self.callers.named(key) if key else None
+
+    async def _answer(self, request: Request, caller: str | None, path: str) -> Response:
+        if caller is None:
+            return problem(401, "caller-unknown", "This gateway does not know you.")
+        taken = forwarding.route(self.config.routes, request.method, path, caller)
+        if isinstance(taken, int):
+            return problem(taken, "not-allowed", DENIED[taken])
+        vendor = self.vendors[taken.route.account]
+        try:
+            asked = await self._asked(request, taken, vendor)
+            follow = taken.route.redirects == "follow"
+            answer = await vendor.client.send(asked, stream=True, follow_redirects=follow)
+        except TooLarge:
+            return problem(413, "too-large", f"A body of at most {taken.route.max_body} bytes is taken here.")
+        except (ClientDisconnect, TimeoutError):
+            return problem(408, "too-slow", "The body did not come in time.")
+        except authflow.AuthFlowError as error:
+            log.warning("%s: %s", taken.route.account, error)
+            return of_error(error)
+        except httpx.TimeoutException:
+            return problem(504, "vendor-unavailable", "The vendor did not answer in time.", retry_after=5, who="nobody")
+        except httpx.HTTPError as error:
+            log.warning("%s: %s", taken.route.account, type(error).__name__)
+            return problem(502, "vendor-unavailable", "The vendor cannot be reached.", retry_after=5, who="nobody")
+        return await self._passed_on(answer, asked, taken, vendor)
+
+    async def _asked(self, request: Request, taken: forwarding.Taken, vendor: Vendor) -> httpx.Request:
+        """The caller's request as the vendor gets it. Raises TooLarge, TimeoutError."""
+        query = request.scope.get("query_string", b"").decode("latin-1")
+        url = await vendor.base_url() + taken.rest + (f"?{query}" if query else "")
+        host = request.headers.get("host", "")
+        known = request.client.host if request.client else "unknown"
+        said = f'for="{known}";host="{host}";proto={request.url.scheme}' if taken.route.forwarded else ""
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        body = await self._body(request, taken.route)
+        extensions = {"timeout": httpx.Timeout(taken.route.timeout).as_dict(), "authflow_gateway.asked": url}
+        return httpx.Request(
+            request.method, url, headers=forwarding.to_vendor(pairs, said), content=body, extensions=extensions
+        )
+
+    async def _body(self, request: Request, route: Route) -> bytes | AsyncIterator[bytes] | None:
+        length = request.headers.get("content-length")
+        if length is None and "transfer-encoding" not in request.headers:
+            return None
+        if length is not None and int(length) > route.max_body:
+            raise TooLarge
+        if length is not None and int(length) <= HELD:
+            async with asyncio.timeout(route.timeout):
+                return await request.body()
+        return _counted(request, route)
+
+    async def _passed_on(
+        self, answer: httpx.Response, asked: httpx.Request, taken: forwarding.Taken, vendor: Vendor
+    ) -> Response:
+        if answer.status_code == 401:
+            await answer.aclose()
+            return problem(502, "vendor-refused", "The vendor refuses the account's token for this.", who="operator")
+        location = answer.headers.get("location")
+        if location is not None:
+            location = forwarding.located(location, str(answer.url), await vendor.base_url(), taken.route.prefix)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw]
+        kept = forwarding.to_caller(headers, location, _presented(asked, answer.request))
+        passed = StreamingResponse(_streamed(answer), answer.status_code)
+        passed.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in kept]
+        return passed
+
+
+async def _counted(request: Request, route: Route) -> AsyncIterator[bytes]:
+    """The body as it comes: each part within the route's time-out, all of it within its size."""
+    size = 0
+    parts = request.stream()
+    while True:
+        async with asyncio.timeout(route.timeout):
+            part = await anext(parts, None)
+        if part is None:
+            return
+        size += len(part)
+        if size > route.max_body:
+            raise TooLarge
+        yield part
+
+
+async def _streamed(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for part in answer.aiter_raw():
+            yield part
+    finally:
+        await answer.aclose()
+
+
+def _presented(asked: httpx.Request, sent: httpx.Request) -> set[str]:
+    """What the session laid over the caller's request: the values that no answer may show."""
+    before = {value for _, value in asked.headers.multi_items()}
+    values: set[str] = set()
+    for name, value in sent.headers.multi_items():
+        if value not in before or name in ("authorization", "cookie"):
+            values |= {value, value.partition(" ")[2]}
+            values |= {part.partition("=")[2].strip() for part in value.split(";")} if name == "cookie" else set()
+    known = set(asked.url.params.multi_items())
+    values |= {value for name, value in sent.url.params.multi_items() if (name, value) not in known}
+    return {value for value in values if len(value) >= 4}

@@ -1,0 +1,163 @@
+"""`authflow-gateway CONFIG.toml`, and `authflow-gateway key` for those who may call.
+
+Exit codes: 0 done, 2 used wrongly (the file, a key, an account), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import stat
+import sys
+import time
+from pathlib import Path
+
+import click
+import uvicorn
+
+import authflow
+from authflow.errors import harmless
+from authflow_gateway.app import create_app
+from authflow_gateway.callers import Callers
+from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config
+
+config_option = click.option(
+    "--config",
+    envvar=CONFIG_VARIABLE,
+    default="gateway.toml",
+    show_default=True,
+    metavar="FILE",
+    help="The gateway's file.",
+)
+
+
+class _Verbs(click.Group):
+    """`authflow-gateway FILE` serves; a verb is a verb."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["serve", *args])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A vendor's odd login behind a plain HTTP address.
+
+    authflow-gateway CONFIG.toml serves what the file says.
+    """
+
+
+@cli.command(hidden=True)
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--check", is_flag=True, help="Read the file and the accounts, and say what is wrong; serve nothing.")
+def serve(file: str, check: bool) -> None:
+    """Serve the routes of FILE."""
+    config = read_config(file)
+    create_app(config)  # what is wrong is said before anything listens
+    if check:
+        click.echo(f"{len(config.routes)} routes, nothing wrong")
+        return
+    os.environ[CONFIG_VARIABLE] = str(Path(file).absolute())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    where = address(config) or {}
+    server = uvicorn.Config(
+        "authflow_gateway:app_from_environment",
+        factory=True,
+        http="h11",  # the strictest reader of the two: what is ambiguous is refused
+        workers=config.workers,
+        timeout_graceful_shutdown=config.grace,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        proxy_headers=False,
+        **({} if "uds" in where else where),
+    )
+    listening = _socket(config, where["uds"]) if "uds" in where else server.bind_socket()
+    listening.listen(2048)  # from now on callers wait in line until the application is up
+    shown = where.get("uds") or "http://{}:{}".format(*listening.getsockname()[:2])
+    print(json.dumps({"listens": shown}), flush=True)
+    try:
+        if config.workers > 1:
+            from uvicorn.supervisors import Multiprocess
+
+            Multiprocess(server, sockets=[listening]).run()
+        else:
+            uvicorn.Server(server).run(sockets=[listening])
+    finally:
+        if "uds" in where:
+            Path(where["uds"]).unlink(missing_ok=True)
+
+
+def _socket(config: Config, path: str) -> socket.socket:
+    """A Unix socket with its permissions from the start. Raises ConfigurationError."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise authflow.ConfigurationError(f"listen: {sys.platform} has no Unix sockets")
+    listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o777 & ~int(config.socket_mode, 8))
+    try:
+        if Path(path).exists() and stat.S_ISSOCK(Path(path).stat().st_mode):
+            _refuse_if_served(path)
+            Path(path).unlink()
+        listening.bind(path)
+    except OSError as error:
+        raise authflow.ConfigurationError(f"listen: {path}: {error.strerror or error}") from None
+    finally:
+        os.umask(before)
+    return listening
+
+
+def _refuse_if_served(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise authflow.ConfigurationError(f"listen: {path}: somebody listens there already")
+
+
+@cli.group()
+def key() -> None:
+    """Who may call: make, list and revoke keys."""
+
+
+@key.command()
+@click.argument("name")
+@config_option
+def add(name: str, config: str) -> None:
+    """Make a key for NAME. It is printed this once: the file keeps its hash."""
+    click.echo(Callers(read_config(config).keys).add(name))
+
+
+@key.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_keys(config: str, as_json: bool) -> None:
+    """List who has a key, and since when."""
+    keys = Callers(read_config(config).keys).keys()
+    if as_json:
+        click.echo(json.dumps([{"name": one.name, "made": one.made} for one in keys]))
+        return
+    for one in keys:
+        click.echo(f"{harmless(one.name)}  {time.strftime('%Y-%m-%d', time.gmtime(one.made))}")
+
+
+@key.command()
+@click.argument("name")
+@config_option
+def revoke(name: str, config: str) -> None:
+    """Revoke the key of NAME; a gateway that runs hears of it with the next request."""
+    Callers(read_config(config).keys).revoke(name)
+
+
+def main() -> None:
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except authflow.AuthFlowError as error:
+        print(f"authflow-gateway: {harmless(str(error))}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
