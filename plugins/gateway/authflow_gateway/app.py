@@ -172,6 +172,8 @@ class Gateway:
     async def _answer(self, request: Request, caller: str | None, path: str) -> Response:
         if caller is None:
             return problem(401, "caller-unknown", "This gateway does not know you.")
+        if {"content-length", "transfer-encoding"} <= set(request.headers):  # RFC 9112 §6.3: it may be smuggled
+            return problem(400, "not-allowed", "This body has two lengths.")
         taken = forwarding.route(self.config.routes, request.method, path, caller)
         if isinstance(taken, int):
             return problem(taken, "not-allowed", DENIED[taken])

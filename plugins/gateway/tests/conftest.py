@@ -94,3 +94,11 @@ def supplier() -> Iterator[Supplier]:
 def gateway(supplier: Supplier, tmp_path: Path) -> Iterator[Gateway]:
     with running(tmp_path, account(supplier), P=PASSWORD) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Supplier]]:
+    """One for all the requests that must not reach the supplier."""
+    folder = tmp_path_factory.mktemp("quiet")
+    with running_supplier() as supplier, running(folder, account(supplier), P=PASSWORD) as gateway:
+        yield gateway, supplier
