@@ -54,6 +54,9 @@ class _Peek:
 
     def __init__(self, response: Any) -> None:
         self.response = response
+        send = _frame("send")
+        #: Does the caller stream it? Who drives the flow by hand may.
+        self.streamed = send is None or bool(send.f_locals.get("stream", True))
 
 
 def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
@@ -166,7 +169,7 @@ def _auth_class(library: str) -> type[Any]:
                     if isinstance(step, Flight):
                         answer = step.wait()
                     elif isinstance(step, _Peek):
-                        answer = peek(lib, step.response)
+                        answer = peek(lib, step.response, step.streamed)
                     else:
                         try:
                             answer = yield step
@@ -205,7 +208,7 @@ def _auth_class(library: str) -> type[Any]:
                     if isinstance(step, Flight):
                         answer = await step.wait_async()
                     elif isinstance(step, _Peek):
-                        answer = await peek_async(lib, step.response)
+                        answer = await peek_async(lib, step.response, step.streamed)
                     else:
                         try:
                             answer = yield step
@@ -334,10 +337,16 @@ def _auth_class(library: str) -> type[Any]:
 
 def _in_loop() -> bool:
     """Does whoever asks run in an event loop of this thread, with no synchronous client in between?"""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_name != "_send_handling_auth":
-        frame = frame.f_back
+    frame = _frame("_send_handling_auth")
     return frame is not None and bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
+
+
+def _frame(function: str) -> FrameType | None:
+    """The client's own, that called for our flow."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame
 
 
 def _response_under(error: BaseException | None, lib: Any) -> Any:

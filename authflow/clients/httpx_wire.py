@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
+from authflow.clients.starting import start_of, start_of_async
 from authflow.http import Pairs, Presentation, Request
 from authflow.manager import ANONYMOUS, Grant
 from authflow.merging import merge_query
@@ -339,33 +341,23 @@ def replayable(lib: Any, request: Any) -> bool:
 # --- looking into a body ----------------------------------------------------------------------------------------------
 
 
-def peek(lib: Any, response: Any) -> bytes:
-    """The start of the body, decoded; the caller still gets it whole."""
-    try:
-        return bytes(response.content)[:MAX_PEEK]
-    except lib.ResponseNotRead:
-        stream = response.stream
-        chunks, iterator = [], iter(stream)
-        for chunk in iterator:
-            chunks.append(chunk)
-            if sum(map(len, chunks)) >= MAX_PEEK:
-                break
-        response.stream = _replayed_class(lib)(chunks, iterator, stream)
-        return _decoded(lib, response, b"".join(chunks))
+def peek(lib: Any, response: Any, streamed: bool) -> bytes:
+    """The start of the body, decoded; the caller still gets it whole. Unless that streams, httpx reads it all next."""
+    with suppress(lib.ResponseNotRead):
+        return bytes(response.content if streamed else response.read())[:MAX_PEEK]
+    stream, pieces = response.stream, iter(response.stream)
+    seen, taken = start_of(pieces)
+    response.stream = _replayed_class(lib)(taken, pieces, stream)
+    return _decoded(lib, response, seen)
 
 
-async def peek_async(lib: Any, response: Any) -> bytes:
-    try:
-        return bytes(response.content)[:MAX_PEEK]
-    except lib.ResponseNotRead:
-        stream = response.stream
-        chunks, iterator = [], aiter(stream)
-        async for chunk in iterator:
-            chunks.append(chunk)
-            if sum(map(len, chunks)) >= MAX_PEEK:
-                break
-        response.stream = _replayed_class(lib)(chunks, iterator, stream)
-        return _decoded(lib, response, b"".join(chunks))
+async def peek_async(lib: Any, response: Any, streamed: bool) -> bytes:
+    with suppress(lib.ResponseNotRead):
+        return bytes(response.content if streamed else await response.aread())[:MAX_PEEK]
+    stream, pieces = response.stream, aiter(response.stream)
+    start = await start_of_async(pieces)
+    response.stream = _replayed_class(lib)(start, pieces, stream, start.end)
+    return _decoded(lib, response, start.seen)
 
 
 def _decoded(lib: Any, response: Any, raw: bytes) -> bytes:
@@ -380,23 +372,28 @@ def _replayed_class(lib: Any) -> Any:
     class ReplayedStream(lib.SyncByteStream, lib.AsyncByteStream):  # type: ignore[misc]
         """A response's stream whose start was read already."""
 
-        def __init__(self, chunks: list[bytes], rest: Any, stream: Any) -> None:
-            self._chunks, self._rest, self._stream = chunks, rest, stream
+        def __init__(self, taken: Any, rest: Any, stream: Any, end: Callable[[], Any] | None = None) -> None:
+            self._taken, self._rest, self._stream, self._end = taken, rest, stream, end
 
         def __iter__(self) -> Iterator[bytes]:
-            yield from self._chunks
+            yield from self._taken
             yield from self._rest
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for chunk in self._chunks:
-                yield chunk
-            async for chunk in self._rest:
-                yield chunk
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self
+
+        async def __anext__(self) -> bytes:
+            try:
+                return bytes(await anext(self._taken))
+            except StopAsyncIteration:
+                return bytes(await anext(self._rest))
 
         def close(self) -> None:
             self._stream.close()
 
         async def aclose(self) -> None:
+            if self._end is not None:
+                self._end()
             await self._stream.aclose()
 
     return ReplayedStream

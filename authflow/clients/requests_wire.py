@@ -12,11 +12,12 @@ stays one.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
+from authflow.clients.starting import start_of, start_of_async
 from authflow.http import Pairs, Presentation, Request
 from authflow.manager import Grant
 from authflow.merging import merge_query
@@ -274,25 +275,41 @@ def peek(response: Any, streamed: bool) -> Generator[Any, Any, bytes]:
     if not streamed:
         return bytes((yield response.content) or b"")[:MAX_PEEK]
     raw = response.raw
-    start: bytes = bytes((yield raw.read(MAX_PEEK, decode_content=True)))
+    read = functools.partial(getattr(type(raw), "read1", type(raw).read), raw, MAX_PEEK, decode_content=True)
+    if iscoroutinefunction(raw.read):
+        taken = yield start_of_async(_async_pieces(read))
+        seen = taken.seen
+    else:
+        seen, taken = start_of(iter(read, b""))
     raw.__class__ = _mixed(AsyncReplayed if iscoroutinefunction(raw.read) else Replayed, raw.__class__)
-    raw.__dict__["_start"] = start
-    return start
+    vars(raw).update(_start=b"", _taken=taken)
+    return bytes(seen)
+
+
+async def _async_pieces(read: Callable[[], Any]) -> AsyncIterator[bytes]:
+    while piece := await read():
+        yield piece
 
 
 class _Start:
-    """The part of a raw body that was read already."""
+    """The part of a raw body that was taken from it already."""
 
     _start: bytes
+    _taken: Any
 
-    def _take(self, amount: int | None) -> bytes:
-        size = len(self._start) if amount is None or amount < 0 else amount
-        taken, self._start = self._start[:size], self._start[size:]
-        return taken
+    def _cut(self, amount: int) -> bytes:
+        cut, self._start = self._start[:amount], self._start[amount:]
+        return cut
 
 
 class Replayed(_Start):
     """A raw body that begins once more with its start, read by `read` alone: the ways to read chunks do not mix."""
+
+    def _take(self, amount: int | None) -> bytes:
+        if amount is None or amount < 0:
+            return self._cut(len(self._start)) + b"".join(self._taken)
+        self._start = self._start or next(self._taken, b"")
+        return self._cut(amount)
 
     def read(self, amt: int | None = None, decode_content: bool | None = True, **how: Any) -> bytes:
         start = self._take(amt)
@@ -311,14 +328,20 @@ class Replayed(_Start):
 class AsyncReplayed(_Start):
     """The same for event loops."""
 
+    async def _take(self, amount: int | None) -> bytes:
+        if amount is None or amount < 0:
+            return self._cut(len(self._start)) + b"".join([piece async for piece in self._taken])
+        self._start = self._start or await anext(self._taken, b"")
+        return self._cut(amount)
+
     async def read(self, amt: int | None = None, decode_content: bool | None = True, **how: Any) -> bytes:
-        start = self._take(amt)
+        start = await self._take(amt)
         if start and amt is not None:
             return start
         return start + bytes(await super().read(amt, decode_content=decode_content, **how))  # type: ignore[misc]
 
     async def read1(self, amt: int | None = None, decode_content: bool | None = True) -> bytes:
-        return self._take(amt) or await super().read1(amt, decode_content=decode_content)  # type: ignore[misc]
+        return await self._take(amt) or await super().read1(amt, decode_content=decode_content)  # type: ignore[misc]
 
     async def stream(self, amt: int | None = 1 << 16, decode_content: bool | None = True) -> AsyncIterator[bytes]:
         while chunk := await self.read(amt, decode_content):

@@ -158,6 +158,94 @@ def test_a_body_pattern_holds_no_stream_back(library: str, kind: str) -> None:
         go_on.set()
 
 
+def _slowly(go_on: threading.Event) -> Callable[[Any], None]:
+    """Half a body, and the rest once its reader has seen that half."""
+
+    def write(connection: Any) -> None:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + b'{"a":')
+        connection.sendall(b" 1}" if go_on.wait(10) else b" 0}")
+
+    return write
+
+
+def judging(url: str) -> authflow.AuthSession:
+    error = {"status": 200, "json": {"errors": [{"code": "UNAUTHENTICATED"}]}}
+    answers = {"rejected": [{"status": 401}, error]}
+    return authflow.AuthSession({"name": "a", "extends": "api-key", "base_url": url, "answers": answers}, api_key="k")
+
+
+@pytest.mark.parametrize("library", GIVEN)
+def test_a_slow_body_that_the_caller_streams_is_his_after_a_second(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is good then, unjudged; each byte is the caller's, those on their way when the second was over too."""
+    monkeypatch.setattr("authflow.clients.starting.PEEK_FOR", 0.2)
+    for late in (True, False):
+        go_on = threading.Event()
+        if not late:
+            go_on.set()
+        with writing(_slowly(go_on)) as url, client(library, judging(url)) as http:
+            if library in HTTPX:
+                with http.stream("GET", url, timeout=20) as response:
+                    go_on.set()
+                    whole = response.read()
+            else:
+                with http.get(url, stream=True, timeout=20) as response:
+                    first = response.raw.read(2)
+                    go_on.set()
+                    whole = first + b"".join(response.iter_content(3))
+        assert whole == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("library", HTTPX)
+def test_the_same_in_an_event_loop(library: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import anyio
+
+    lib: Any = importlib.import_module(library)
+    monkeypatch.setattr("authflow.clients.starting.PEEK_FOR", 0.2)
+
+    async def use(url: str, go_on: threading.Event, reads: bool) -> bytes:
+        auth = getattr(judging(url), library)
+        async with (
+            lib.AsyncClient(auth=auth, trust_env=False) as http,
+            http.stream("GET", url, timeout=20) as response,
+            contextlib.aclosing(response.aiter_raw()) as pieces,
+        ):
+            first: bytes = await anext(pieces)
+            if not reads:
+                return first
+            go_on.set()
+            return first + b"".join([piece async for piece in pieces])
+
+    for reads, whole in ((True, b'{"a": 1}'), (False, b'{"a":')):
+        go_on = threading.Event()
+        with writing(_slowly(go_on)) as url:
+            assert anyio.run(use, url, go_on, reads, backend=backend) == whole
+            go_on.set()
+
+
+@pytest.mark.parametrize("library", GIVEN)
+def test_a_rejection_in_the_body_of_a_stream_is_heard(library: str, listen: Listen) -> None:
+    acme = Vendor(listen)
+    error = {"status": 200, "json": {"errors": [{"code": "UNAUTHENTICATED"}]}}
+    session = acme.session(answers={"rejected": [{"status": 401}, error]})
+    session.token()
+    acme.revoke()
+    acme.rejection = Says(json={"errors": [{"code": "UNAUTHENTICATED"}]})
+    acme.data = lambda came: Says(json={"fine": "x" * 200_000})
+    url = f"{acme.listener.url}/data"
+    with client(library, session) as http:
+        if library in HTTPX:
+            with http.stream("GET", url) as response:
+                length = len(response.read())
+        else:
+            with http.get(url, stream=True) as response:
+                length = len(response.content)
+    assert (length, acme.granted) == (200_012, 3)
+
+
 @pytest.mark.parametrize("library", HTTPX)
 def test_auths_compose(library: str, listen: Listen) -> None:
     lib: Any = importlib.import_module(library)
