@@ -18,7 +18,7 @@ from authflow.manager.records import Record
 from authflow.manager.token import NEVER, Windows, refresh_in
 from authflow.manager.trust import presents_at
 from authflow.sealed import Sealed, sealed_value
-from authflow.templates import Sign, Unbound, Unfit
+from authflow.templates import Sign, Unbound, Unfit, token_exp
 from authflow.vendors import Given, Presenting, Values, Vendor, closure, seconds
 
 #: Scheme, host, port as far as a URL must say it, and user information.
@@ -56,6 +56,8 @@ class Grant(Sealed):
     _unsigned: Presentation | None = None
     #: What callables gave for it, by name.
     asked: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    #: What it presents of tokens that it mints itself: from when until when, and the grant that carries them.
+    _minted: tuple[float, float, Any] = (0.0, 0.0, None)
 
     def __repr__(self) -> str:
         return f"<Grant in {self.record!r}>"
@@ -128,11 +130,18 @@ class Grant(Sealed):
         """Itself, or, where derived values change from request to request, the same grant rendered for this instant."""
         if not self._volatile:
             return self
+        since, until, minted = self._minted
+        if since <= now < until:
+            return minted  # type: ignore[no-any-return]
         values = self.values(now)
         state = values.vendor.flow.states[self.record.state]
         assert isinstance(state, Presenting)
-        presentation = presented(state, values)
-        return self.replace(presentation=presentation)
+        minted = self.replace(presentation=presented(state, values))
+        names = _tokens(values.vendor, frozenset(placeholder.name for placeholder in state.present.placeholders()))
+        if names and state.present.first is None and not self.given.asks:
+            ends = min(_end_of(values[name]) for name in names)
+            self._note(_minted=(now, ends - (ends - now) * RENEWED_AT, minted))
+        return minted
 
     @property
     def sign(self) -> Sign | None:
@@ -227,6 +236,34 @@ def _volatile(vendor: Vendor, name: str, above: tuple[str, ...]) -> bool:
     return row.function.volatile or any(
         _volatile(vendor, placeholder.name, (*above, name)) for placeholder in row.argument.placeholders()
     )
+
+
+#: A token that is minted here is minted anew in the last part of its life.
+RENEWED_AT: Final = 0.1
+
+
+@lru_cache(maxsize=256)
+def _tokens(vendor: Vendor, names: frozenset[str]) -> frozenset[str]:
+    """The rows of [derive] that mint what is presented; none where anything else changes with each request."""
+    found = set[str]()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        row = vendor.derive.get(name)
+        if row is None or name in found:
+            continue
+        if row.function_name == "jwt":
+            found.add(name)
+        elif row.function.volatile:
+            return frozenset()
+        else:
+            todo += [placeholder.name for placeholder in row.argument.placeholders()]
+    return frozenset(found)
+
+
+def _end_of(token: Any) -> float:
+    end = token_exp(token)
+    return float(end) if isinstance(end, int | float) else 0.0
 
 
 #: No grant at all: a request that carries it is sent as it is.

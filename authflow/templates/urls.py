@@ -170,11 +170,11 @@ class UrlTemplate:
             match_fields(wanted, by_name(tuple(parse_qsl(parts.query, keep_blank_values=True))), found)
 
     def _match_host(self, pattern: Text, netloc: str, known: Lookup) -> None:
-        values: dict[str, Any] = {}
-        pattern.match(netloc.lower(), values)
-        for index, value in values.items():
-            if str(known.get(self.between[int(index)].name)).lower() != value:
-                raise Mismatch("another origin")
+        host = pattern.literals[0]
+        for placeholder, behind in zip(pattern.between, pattern.literals[1:], strict=True):
+            host += str(known.get(self.between[int(placeholder.name)].name)).lower() + behind
+        if host != netloc.lower():
+            raise Mismatch("another origin")
 
 
 def _unquoted(text: str) -> str:

@@ -101,6 +101,7 @@ class Answering:
             if name in filled:
                 continue
             told = {"expires_in": self.lifetime, "refresh_in": self.lifetime / 2, "retry_after": 1}
+            told |= dict.fromkeys(samples.durations(self.vendor), self.lifetime)
             if name == "expires_at" or name in told:
                 seconds = now + self.lifetime if name == "expires_at" else told[name]
                 filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds
@@ -159,7 +160,8 @@ class Answering:
     ) -> Any:
         serial, text = self.ledger.secret(name)
         if name != ACCESS:
-            value = samples.captured(placeholder, text)
+            shown = name in samples.encrypts_with(self.vendor)
+            value = samples.public_key() if shown else samples.captured(placeholder, text)
             self.ledger.hand_out(name, value, family, serial)
             return value
         if placeholder.kind == "jwt" or self.vendor.verify is not None:

@@ -3,6 +3,7 @@
 base64, basic, …       two-way: taken back, and the values inside are read by the argument's own template
 hmac, sha256, md5, …   computed from what the vendor knows of the account
 jwt                    the signature and the claims are verified
+rsa                    decrypted with the key that the simulated vendor has
 totp                   computed for this period and its neighbours
 now, uuid4, random     fit whatever is sent
 a plugin's volatile    cannot be checked (`provable`)
@@ -15,11 +16,12 @@ from typing import Any, Final
 
 from authflow.http import Request
 from authflow.templates import ABSENT, Mismatch, Unbound, Unfit
-from authflow.vendors import Derived, Given, Values, Vendor
+from authflow.testing import samples
+from authflow.vendors import Derived, Given, Values, Vendor, decoded
 
 _FREE: Final = frozenset({"now", "uuid4", "random"})
 #: Volatile, and yet they can be checked.
-_CHECKED: Final = _FREE | {"jwt", "totp"}
+_CHECKED: Final = _FREE | {"jwt", "rsa", "totp"}
 _ADDED_CLAIMS: Final = frozenset({"iat", "exp", "jti", "nbf"})
 
 
@@ -70,6 +72,8 @@ def fits(
         argument = row.argument.render(known)
         if argument is ABSENT:
             return False
+        if row.function_name == "rsa":
+            return samples.decrypted(str(values[name]), argument) == str(argument["message"])
         if row.function_name == "jwt":
             return _signed(str(values[name]), argument)
         period = float(argument.get("period", 30)) if isinstance(argument, Mapping) else 30.0
@@ -85,7 +89,9 @@ def _signed(token: str, argument: Mapping[str, Any]) -> bool:
 
     algorithm = str(argument.get("algorithm", "HS256"))
     key: Any = argument["key"]
-    if not algorithm.startswith("HS"):
+    if "key_encoding" in argument:
+        key = decoded(str(key), argument["key_encoding"])
+    elif not algorithm.startswith("HS"):
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         private = load_pem_private_key(str(key).encode(), None)

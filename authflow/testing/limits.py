@@ -14,7 +14,7 @@ from authflow import plugins
 from authflow.http import Request
 from authflow.manager import laid_over
 from authflow.templates import Exchange, Sign, Unbound, Unfit, judge
-from authflow.testing import derived
+from authflow.testing import derived, samples
 from authflow.testing.proving import Proving
 from authflow.vendors import Given, Presenting, Values
 
@@ -160,7 +160,10 @@ def _values(simulator: Simulated) -> Values:
     return Values(
         simulator.vendor,
         Given(simulator.inputs),
-        dict.fromkeys(sorted(captures - {"base_url"}), "sample"),
+        {
+            name: samples.public_key() if name in samples.encrypts_with(simulator.vendor) else "sample"
+            for name in sorted(captures - {"base_url"})
+        },
         simulator.now(),
     )
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
-from authflow.templates import ABSENT, Placeholder, Unbound, UrlTemplate, render
+from authflow.templates import Placeholder, Unbound, UrlTemplate, render
 from authflow.vendors import Presenting, Values, Vendor, filled, seconds
 
 #: Where a vendor lives whose file leaves that to a setting.
@@ -53,7 +53,11 @@ def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
     if name in _seeds(vendor):
         return _seed(0)
     if (algorithm := _signs_with(vendor, name)) is not None:
-        return _key(algorithm)
+        return _encoded(_key(algorithm), _arguments(vendor, "jwt", name))
+    if arguments := _arguments(vendor, "hmac", name):
+        return _encoded(_key("HS256"), arguments)
+    if name in encrypts_with(vendor):
+        return public_key()
     if vendor.lifetime is not None and name in {placeholder.name for placeholder in vendor.lifetime.placeholders()}:
         return "1h"
     if kind == "host" or name in _hosts(vendor):
@@ -98,6 +102,21 @@ def host(vendor: Vendor) -> str:
     return "localhost" if vendor.base_url.text.startswith("http:") else urlsplit(ORIGIN).netloc
 
 
+def _arguments(vendor: Vendor, function: str, key: str) -> Mapping[str, Any]:
+    """The argument of a row with this function and key that says how the key is encoded."""
+    rows = [vendor.raw["derive"][row.name][function] for row in vendor.derive.values() if row.function_name == function]
+    return next((row for row in rows if row.get("key") == f"{{{key}}}" and "key_encoding" in row), {})
+
+
+def _encoded(key: str, argument: Mapping[str, Any]) -> str:
+    match argument.get("key_encoding", "text"):
+        case "hex":
+            return key.encode().hex()
+        case "base64" | "base64url":
+            return base64.urlsafe_b64encode(key.encode()).decode()
+    return key
+
+
 def another(vendor: Vendor, name: str, number: int) -> str:
     """Another value for a secret that is no key."""
     return _seed(number) if name in _seeds(vendor) else f"changed-{name}-{number}"
@@ -129,6 +148,37 @@ def _signs_with(vendor: Vendor, name: str) -> str | None:
             except Unbound:
                 return "HS256"
     return None
+
+
+@functools.lru_cache(maxsize=256)
+def encrypts_with(vendor: Vendor) -> frozenset[str]:
+    """The names of keys under which something is encrypted."""
+    rows = [vendor.raw["derive"][row.name]["rsa"] for row in vendor.derive.values() if row.function_name == "rsa"]
+    return frozenset(str(row["key"]).strip("{}") for row in rows)
+
+
+def public_key() -> str:
+    """The key that a vendor shows, to be encrypted with."""
+    from cryptography.hazmat.primitives import serialization as s
+
+    public = s.load_pem_private_key(_key("RS256").encode(), None).public_key()
+    return public.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def decrypted(text: str, argument: Mapping[str, Any]) -> str:
+    """What was encrypted with that key. Raises ValueError."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import padding as p
+
+    digest = hashes.SHA256() if argument.get("digest") == "sha256" else hashes.SHA1()
+    way = p.PKCS1v15() if argument.get("padding") == "pkcs1" else p.OAEP(p.MGF1(digest), digest, None)
+    if argument.get("encoding") == "hex":
+        data = bytes.fromhex(text)
+    else:
+        data = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
+    private: Any = s.load_pem_private_key(_key("RS256").encode(), None)
+    return str(private.decrypt(data, way).decode())
 
 
 @functools.cache
@@ -191,6 +241,16 @@ def captured(placeholder: Placeholder, text: str) -> Any:
 def lifetime(vendor: Vendor, values: Values, otherwise: float) -> float:
     """How long a token lives: as `[expiry]` says, or `otherwise` (seconds)."""
     for template in (vendor.lifetime, vendor.idle):
-        if template is not None and (said := template.render(values)) is not ABSENT:
-            return seconds(said)
+        if template is not None:
+            try:
+                return seconds(template.render(values))
+            except (ValueError, Unbound):  # an answer says it, or nobody
+                continue
     return otherwise
+
+
+def durations(vendor: Vendor) -> frozenset[str]:
+    """The captured names that say how long a token lives."""
+    templates = [template for template in (vendor.lifetime, vendor.idle) if template is not None]
+    names = {placeholder.name for template in templates for placeholder in template.placeholders()}
+    return frozenset(names - vendor.inputs.keys())

@@ -22,7 +22,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from authflow.vendors.derive import FUNCTIONS, Function
+from authflow.vendors.derive import FUNCTIONS, Function, decoded
 from authflow.vendors.flow import (
     AGAIN,
     EXPIRED,
@@ -94,6 +94,7 @@ __all__ = [
     "ask_for",
     "classified",
     "closure",
+    "decoded",
     "drawing",
     "examine",
     "filled",

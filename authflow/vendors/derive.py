@@ -73,7 +73,7 @@ def _digest(name: str) -> Function:
     return Function(compute, takes=("!message", "encoding"))
 
 
-def _decoded(text: str, encoding: str) -> bytes:
+def decoded(text: str, encoding: str) -> bytes:
     match encoding:
         case "text":
             return text.encode()
@@ -86,7 +86,7 @@ def _decoded(text: str, encoding: str) -> bytes:
 
 
 def _hmac_of(argument: Any, now: float) -> str:
-    key = _decoded(str(argument["key"]), argument.get("key_encoding", "text"))
+    key = decoded(str(argument["key"]), argument.get("key_encoding", "text"))
     data = _hmac.new(key, _bytes(argument["message"]), argument.get("digest", "sha256")).digest()
     return _encoded(data, argument.get("encoding", "hex"))
 
@@ -107,7 +107,7 @@ def _jwt(argument: Any, now: float) -> str:
     claims = {"iat": int(now), "exp": int(now + lifetime), "jti": uuid.uuid4().hex, **argument.get("claims", {})}
     key: Any = _key(argument["key"])
     if "key_encoding" in argument:
-        key = _decoded(key, argument["key_encoding"])
+        key = decoded(key, argument["key_encoding"])
     algorithm = argument.get("algorithm", "HS256")
     try:
         return jwt.encode(claims, key, algorithm=algorithm, headers=argument.get("headers"))
@@ -161,7 +161,7 @@ def _totp(argument: Any, now: float) -> str:
 
 def _pbkdf2(argument: Any, now: float) -> str:
     """A key made of a password (RFC 8018 §5.2)."""
-    salt = _decoded(str(argument["salt"]), argument.get("salt_encoding", "text"))
+    salt = decoded(str(argument["salt"]), argument.get("salt_encoding", "text"))
     rounds, size = int(argument.get("iterations", 600_000)), argument.get("length")
     if not 1 <= rounds <= 10_000_000:
         raise ValueError("pbkdf2 takes 1 to 10,000,000 iterations")
@@ -182,7 +182,7 @@ def _loaded(text: str) -> Any:
         return s.load_pem_private_key(text.encode(), None).public_key()
     if text.startswith("-----BEGIN"):
         return s.load_pem_public_key(text.encode())
-    return s.load_der_public_key(_decoded("".join(text.split()), "base64"))
+    return s.load_der_public_key(decoded("".join(text.split()), "base64"))
 
 
 def _rsa(argument: Any, now: float) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jwt
 import pytest
 
 from authflow.manager.grants import ANONYMOUS, Grant
 from authflow.manager.records import Record
 from authflow.manager.token import NEVER
+from authflow.vendors import Given
 from authflow.vendors.loading import load
 
 GRANT = Record("in", {"access": "t"}, 1000.0, 2000.0)
@@ -122,3 +124,50 @@ def test_two_tokens_are_told_apart_and_not_shown() -> None:
     one, same, other = grant(), grant(), grant(Record("in", {"access": "u"}, 1000.0, 2000.0))
     assert one.token_id == same.token_id != other.token_id
     assert "Bearer t" not in repr(one)
+
+
+def minting(derive: dict[str, Any], asks: bool = False) -> Grant:
+    vendor = load(
+        {
+            "name": "m",
+            "base_url": "https://a.example/v1/",
+            "start": "in",
+            "credentials": {"key": {"secret": True}},
+            "derive": derive,
+            "states": {"in": {"present": {"headers": {"Authorization": "Bearer {signed}"}}}},
+        }
+    )
+    key = "a key of thirty-two bytes, or more"
+    return Grant.of(vendor, Given({"key": (lambda: key) if asks else key}), Record("in"), 1000.0, 0.0, plain=True)
+
+
+def shown(ready: Grant, now: float) -> str:
+    return dict(ready.at(now).presentation.headers)["Authorization"]
+
+
+def test_a_minted_token_is_kept_for_most_of_its_life() -> None:
+    ready = minting({"signed": {"jwt": {"key": "{key}", "lifetime": 100}}})
+    first = shown(ready, 2000.0)
+    assert ready.fresh_until == -math.inf  # it is looked at with each request
+    assert [shown(ready, now) for now in (2000.0, 2050.0, 2089.0)] == [first] * 3
+    second = shown(ready, 2091.0)
+    assert jwt.decode(second[7:], options={"verify_signature": False})["exp"] == 2191
+    assert shown(ready, 2100.0) == second != first
+    assert shown(ready, 1999.0) not in (first, second)  # a clock that was set back
+
+
+@pytest.mark.parametrize(
+    ("derive", "asks"),
+    [
+        ({"signed": {"jwt": {"key": "{key}"}}}, True),
+        ({"signed": {"sha256": "{t}{n}"}, "t": {"jwt": {"key": "{key}"}}, "n": {"uuid4": ""}}, False),
+        ({"signed": {"jwt": {"key": "{key}", "claims": {"b": "{request.body}"}}}}, False),
+        ({"signed": {"jwt": {"key": "{key}", "claims": {"exp": "never"}}}}, False),
+    ],
+    ids=["a key that is asked for", "something else changes", "it hangs on the request", "no end"],
+)
+def test_a_minted_token_that_is_not_kept(derive: dict[str, Any], asks: bool) -> None:
+    ready = minting(derive, asks)
+    for now in (2000.0, 2000.0):
+        ready.at(now)
+    assert ready._minted == (0.0, 0.0, None) or ready._minted[1] <= 2000.0

@@ -50,6 +50,22 @@ class Mutant(NamedTuple):
 MUTANTS: tuple[Mutant, ...] = (
     # --- the notation: values in odd places ---------------------------------------------------------------------------
     Mutant(
+        "a minted token is kept beyond its end",
+        "manager/grants.py",
+        "ends - (ends - now) * RENEWED_AT",
+        "ends + 60",
+        vendors=(),
+        tests=("tests/manager/test_grants.py",),
+    ),
+    Mutant(
+        "a token is minted for each request",
+        "manager/grants.py",
+        "if since <= now < until:",
+        "if False:",
+        vendors=(),
+        tests=("tests/manager/test_grants.py",),
+    ),
+    Mutant(
         "a row that looks at the request sees the last one",
         "vendors/values.py",
         "            value = ASKED[name](self._request)\n",
