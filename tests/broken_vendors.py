@@ -400,13 +400,6 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     (
         'url = "login"',
-        'url = "https://login.acme.example/token"',
-        [
-            'exchanges.login.request.url: https://login.acme.example is not declared (origins = { send = ["https://login.acme.example"] })'
-        ],
-    ),
-    (
-        'url = "login"',
         'url = "http://login.acme.example/token"',
         ["exchanges.login.request.url: plain http, which everyone on the way can read (https, or a loopback address)"],
     ),

@@ -1,7 +1,8 @@
 """Where secrets may go: to declared origins, and only over https or to this machine itself.
 
     present   base_url's origin, and those of `origins.present`      the token
-    send      base_url's origin, and those of `origins.send`         passwords and refresh tokens, in exchanges
+    send      base_url's origin, those of `origins.send`, and        passwords and refresh tokens, in exchanges
+              those that an exchange's absolute URL names
 
 `{_}` in these is one label of a host. `insecure_http` allows plain http within a network of one's own.
 
@@ -14,13 +15,14 @@ by the settings that it does hang on (`_hinges`), so that the next session need 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any, Final
 
 from authflow.errors import ConfigurationError, Finding, VendorFileError
 from authflow.http import Origin, Origins, is_private, origin_of
-from authflow.templates import Unbound, Unfit, UrlTemplate
+from authflow.templates import CONVERTERS, Unbound, Unfit, UrlTemplate
 from authflow.vendors import Given, Values, Vendor, seconds
 
 Names = Set[str]
@@ -52,6 +54,7 @@ def _hinges(vendor: Vendor) -> frozenset[str] | None:
     urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
     trusted = [vendor.base_url, *vendor.send_origins, *vendor.present_origins]
     trusted += [url for url in urls if url is not None and url.starts_with_placeholder]
+    trusted += _written_origins(vendor)
     durations = [part for part in (vendor.lifetime, vendor.idle, vendor.ahead) if part is not None]
     names = frozenset(
         {"base_url"}.union(*({placeholder.name for placeholder in part.placeholders()} for part in trusted))
@@ -73,7 +76,7 @@ def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str
     without = Values(vendor, given, {}, 0.0)
     trusted = _base(without) | _rendered(vendor.send_origins, values)
     trusted |= set() if carries else _base(values)
-    trusted |= _rendered(_given_urls(vendor, given), without)
+    trusted |= _rendered(_own_urls(vendor, given), without)
     return origin.trusted(vendor.insecure_http) and origin in Origins(trusted)
 
 
@@ -95,7 +98,7 @@ def _check_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> None:
 
 def _check(vendor: Vendor, given: Given) -> None:
     findings = []
-    for names, finding in (*_unfit_urls(vendor, given), *_undeclared(vendor, given)):
+    for names, finding in _unfit_urls(vendor, given):
         own = sorted(name for name in names if name in given and not _is_default(vendor, name, given.get(name)))
         if own:
             hint = f" ({finding.hint})" if finding.hint else ""
@@ -124,7 +127,7 @@ def _unfit_urls(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]
         pass
     places = [("origins.send", url) for url in vendor.send_origins]
     places += [("origins.present", url) for url in vendor.present_origins]
-    places += [("exchanges", url) for url in _given_urls(vendor, given)]
+    places += [("exchanges", url) for url in _own_urls(vendor, given)]
     for key, url in places:
         first = url.between[0].name if url.starts_with_placeholder else ""
         whole = given.get(first)
@@ -162,18 +165,22 @@ def _judged(vendor: Vendor, key: str, names: Names, url: str) -> Iterator[tuple[
             yield names, Finding(vendor.file, key, f"plain http to {origin}", hint)
 
 
-def _undeclared(vendor: Vendor, given: Given) -> Iterator[tuple[Names, Finding]]:
-    for exchange in vendor.flow.exchanges.values():
-        origin = exchange.request.url.literal_origin() if exchange.request.url else None
-        if origin and not sends_to(vendor, given, {}, origin):
-            key = f"exchanges.{exchange.name}.request.url"
-            hint = f'origins = {{ send = ["{origin}"] }}'
-            yield frozenset(), Finding(vendor.file, key, f"{origin} is not declared", hint)
-
-
-def _given_urls(vendor: Vendor, given: Given) -> list[UrlTemplate]:
+def _own_urls(vendor: Vendor, given: Given) -> list[UrlTemplate]:
+    """The URLs of exchanges that declare themselves: those that the user gave, and the origins of absolute ones."""
     urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
-    return [url for url in urls if url is not None and url.starts_with_placeholder and url.between[0].name in given]
+    own = [url for url in urls if url is not None and url.starts_with_placeholder and url.between[0].name in given]
+    return [*own, *_written_origins(vendor)]
+
+
+@lru_cache(maxsize=KEPT)
+def _written_origins(vendor: Vendor) -> tuple[UrlTemplate, ...]:
+    """The origins of absolute URLs, as far as they hang on nothing but settings: none that an answer names."""
+    texts = [exchange.request.url.text for exchange in vendor.flow.exchanges.values() if exchange.request.url]
+    found = [re.match(r"https?://[^/?#]+", text) for text in dict.fromkeys(texts)]
+    origins = [UrlTemplate.compile(f"{part[0]}/", CONVERTERS) for part in found if part is not None]
+    return tuple(
+        url for url in origins if all(placeholder.name in vendor.settings for placeholder in url.placeholders())
+    )
 
 
 def _base(values: Values) -> set[Origin]:

@@ -227,3 +227,30 @@ def test_plain_http_in_the_file_itself() -> None:
         load({**raw, "base_url": "http://nas.local/"})
     with pytest.raises(VendorFileError, match=r"plain http.*loopback"):
         load({**raw, "base_url": "http://api.example/", "insecure_http": True})
+
+
+@pytest.mark.parametrize(
+    ("url", "to", "trusted"),
+    [
+        ("https://login.example/token", "https://login.example/other", True),
+        ("https://sts.{host}/token?a={key}", "https://sts.api.example/", True),
+        ("https://sts.{host}:8443/{next}", "https://sts.api.example:8443/", True),
+        ("https://sts.{host}/", "https://sts.evil.example/", False),
+        ("https://{next}.example/token", "https://evil.example/token", False),
+        ("https://{key}.example/token", "https://k.example/token", False),
+    ],
+)
+def test_an_absolute_url_of_an_exchange_declares_itself_and_its_settings(url: str, to: str, trusted: bool) -> None:
+    login = {**RAW["exchanges"]["login"], "request": {"url": url, "form": {"k": "{key}"}}}
+    states = {**RAW["states"], "out": {"send": "login", "ok": "second", "missing": "in"}}
+    vendor = load({**RAW, "insecure_url": True, "exchanges": {**RAW["exchanges"], "login": login}, "states": states})
+    assert sends_to(vendor, GIVEN, {"next": "evil"}, to, carries=True) is trusted
+
+
+def test_no_callable_is_asked_for_where_a_url_leads() -> None:
+    url = "https://login.example/{key}"
+    login = {**RAW["exchanges"]["login"], "request": {"url": url, "form": {"k": "{key}"}}}
+    vendor = load({**RAW, "insecure_url": True, "exchanges": {**RAW["exchanges"], "login": login}})
+    given = Given({**GIVEN, "key": lambda: pytest.fail("asked")})
+    check_settings(vendor, given)
+    assert sends_to(vendor, given, {}, "https://login.example/x")

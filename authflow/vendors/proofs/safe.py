@@ -88,12 +88,6 @@ def _origins(vendor: Vendor) -> Iterator[Finding]:
             yield finding(vendor, key, reason, "https://{_}.example.com")
     if vendor.base_url.query:
         yield finding(vendor, "base_url", "a query here would be lost", "put it into each request's query")
-    known = {origins.get(key) for key, _ in declared}
-    if None not in known:  # otherwise it hangs on a setting
-        for key, _ in requests:
-            origin = origins.get(key)
-            if origin is not None and origin not in known and origin_of(origin).trusted(vendor.insecure_http):
-                yield finding(vendor, key, f"{origin} is not declared", f'origins = {{ send = ["{origin}"] }}')
 
 
 def _ambiguous(vendor: Vendor) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
@@ -126,7 +126,7 @@ def _host(parts: Any) -> str:
 def _path(path: str, *, s3: bool) -> str:
     """S3 takes a path as it is, percent-encoded once; all others resolve its dots and encode it once more."""
     if s3:
-        return quote(unquote(path, errors="surrogateescape"), safe="/~", errors="surrogateescape") or "/"
+        return "/".join(_quoted(part, unquote) for part in path.split("/")) or "/"
     resolved = posixpath.normpath(path) if path else "/"
     resolved = "/" + resolved.lstrip("/") + ("/" if path.endswith("/") and resolved.strip("/") else "")
     return quote(resolved, safe="/~")
@@ -142,8 +142,8 @@ def _query(query: str) -> str:
     )
 
 
-def _quoted(text: str) -> str:
-    return quote(unquote_plus(text, errors="surrogateescape"), safe="~", errors="surrogateescape")
+def _quoted(text: str, read: Callable[..., str] = unquote_plus) -> str:
+    return quote(read(text, errors="surrogateescape"), safe="~", errors="surrogateescape")
 
 
 def _epoch(stamp: str) -> float | None:
