@@ -49,11 +49,11 @@ class AuthFlowError(Exception):
         reason: str = "",
     ) -> None:
         super().__init__(harmless(message))
-        self.vendor = vendor
-        self.exchange = exchange
+        self.vendor = harmless(vendor)
+        self.exchange = harmless(exchange)
         self.status = status
         self.retry_after = retry_after
-        self.reason = reason
+        self.reason = harmless(reason)
 
     #: How the message says what `retry_after` means.
     _waits: ClassVar[str] = ""
@@ -143,14 +143,15 @@ def forget_locals(error: BaseException) -> None:
     """Clear the variables of every function that an error, its causes and contexts have left: many hold secrets, and
     what shows tracebacks (rich, pytest, crash reporters) shows them too. Files and lines stay.
     """
-    known: list[BaseException | None] = [None]
+    known = set[int]()
     found: list[BaseException | None] = [error]
     while found:
         one = found.pop()
-        if one not in known and one is not None:
-            known.append(one)
+        if one is not None and id(one) not in known:
+            known.add(id(one))
             traceback.clear_frames(one.__traceback__)
             found += [one.__cause__, one.__context__]
+            found += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
 
 
 @contextmanager

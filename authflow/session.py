@@ -222,12 +222,14 @@ class AuthSession:
         authorization = self._manager.authorize(url)
         return self._headers(authorization.grant or self._manager.admit(authorization.wait(), url))
 
+    @sealed_call
     async def aheaders(self, url: str) -> dict[str, str]:
         """`headers` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
         self._manager.judge_as_given(url)
         authorization = self._manager.authorize(url)
         return self._headers(authorization.grant or self._manager.admit(await authorization.wait_async(), url))
 
+    @sealed_call
     def values(self) -> dict[str, Any]:
         """What the vendor said at the login beside the token, by name: the names that the vendor file lists as `shown`.
         Logs in first if need be. Raises AuthFlowError.

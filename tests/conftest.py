@@ -20,6 +20,8 @@ hypothesis.settings.load_profile("authflow")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ["tests.shown"]
+
 HERE = Path(__file__).parent
 #: Files and folders below `tests/` that are slow as a whole, and fixtures behind which a program stands.
 SLOW = (

@@ -32,6 +32,7 @@ from authflow.clients.requests_wire import (
     peek,
     replayable,
     rewound,
+    show_plain,
     take_back,
     view,
 )
@@ -173,9 +174,7 @@ class RequestHook:
 
     def passed(self, response: Any) -> Any:
         """A response on its way to the caller, or, where it redirects, to the library."""
-        own = response.request.__dict__
-        if URL in own:
-            response.url = own[URL]
+        show_plain(response)
         if response.status_code not in REDIRECTS or not response.is_redirect:
             self._again, self._sends = False, 1
         elif self._grant is not ANONYMOUS:
@@ -211,6 +210,7 @@ class RequestHook:
             with suppress(self.auth.error):
                 yield response.content
         yield response.close()
+        show_plain(response)
         take_back(request, self._grant)
         response.request = self.auth.copied(request)
         keep_cookies(self.auth.cookies, request, response)

@@ -54,7 +54,12 @@ class RequestsSender:
             lost = no_answer(error, deadline, sent=False)
         except errors.ConnectionError as error:
             lost = no_answer(error, deadline, sent=not _never_connected(error))
-        except (errors.RequestException, library.packages.urllib3.exceptions.HTTPError, RecursionError) as error:
+        except (
+            errors.RequestException,
+            library.packages.urllib3.exceptions.HTTPError,
+            RecursionError,
+            UnicodeError,
+        ) as error:
             lost = no_answer(error, deadline, sent=True)
         except (OSError, ImportError) as error:  # no file of certificates there, no package for such a proxy
             lost = no_answer(error, deadline, sent=deadline.watches)

@@ -21,6 +21,7 @@ from authflow.clients.starting import start_of, start_of_async
 from authflow.http import Pairs, Presentation, Request
 from authflow.manager import Grant
 from authflow.merging import merge_query
+from authflow.sealed import Held
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager
@@ -54,7 +55,8 @@ def lay_over(request: Any, grant: Grant, manager: SessionManager) -> None:
             request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), presentation.cookies)
     if presentation.query:
         own.setdefault(URL, request.url)
-        own["url"] = own[WITH] = merge_query(request.url, presentation.query)
+        own["url"] = merge_query(request.url, presentation.query)
+        own[WITH] = Held(own["url"])
     lay_body(request, presentation, manager)
 
 
@@ -69,8 +71,8 @@ def lay_body(request: Any, presentation: Presentation, manager: SessionManager) 
     if laid is None:
         return
     kind, content = laid
-    first, _, had = vars(request).get(BODY, (request.body, None, before))
-    vars(request)[BODY] = first, content, had
+    first, _, had = vars(request)[BODY].it if BODY in vars(request) else (request.body, None, before)
+    vars(request)[BODY] = Held((first, content, had))
     request.body = content
     request.headers["Content-Type"] = kind
     request.headers["Content-Length"] = str(len(content))
@@ -87,9 +89,9 @@ def take_back(request: Any, grant: Grant) -> None:
         request.headers["Cookie"] = _without(request.headers["Cookie"], presentation.cookies)
     if URL in own:
         plain, laid = own.pop(URL), own.pop(WITH)
-        own["url"] = plain if own["url"] == laid else own["url"]
+        own["url"] = plain if own["url"] == laid.it else own["url"]
     if BODY in own:
-        body, content, before = own.pop(BODY)
+        body, content, before = own.pop(BODY).it
         if request.body is content:
             request.body = body
             for name, value in before.items():
@@ -262,6 +264,15 @@ class Kept:
 
 
 # --- the response -----------------------------------------------------------------------------------------------------
+
+
+def show_plain(response: Any) -> None:
+    """A response says the URL that the caller asked for, and so does what it reads from."""
+    url = vars(response.request).get(URL)
+    if url is not None:
+        response.url = url
+        if hasattr(response.raw, "_request_url"):
+            response.raw._request_url = url
 
 
 def pairs(response: Any) -> Pairs:

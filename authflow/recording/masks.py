@@ -34,6 +34,8 @@ _SCHEMES: Final = frozenset({"Basic", "Bearer", "Digest", "Token"})
 class Masks:
     """What may be shown of requests and answers."""
 
+    __slots__ = ("_keys", "_open", "_secrets")  # no `__dict__`: reporters walk through those
+
     def __init__(self, vendor: Vendor, given: Given) -> None:
         secret = {name for name, entry in vendor.inputs.items() if entry.secret}
         plain = {str(value) for name, value in given.items() if name not in secret and not callable(value)}
