@@ -2,9 +2,9 @@
 secret among its variables, and the error itself shows none.
 
 Looked at are all `AuthFlowError`s, with those that they came from, that reached somebody else's code, and all errors
-that `pytest.raises` caught. Secret is what the test's sessions hold to be secret. `pytest --every-raise`, over all tests,
-also fails where `manager/`, `clients/` or `stores/` have a `raise` from which no such error came; `NOT_SEEN` says why
-some need none.
+that `pytest.raises` caught. Secret is what the test's sessions hold to be secret. `pytest --every-raise`, over all
+tests, also fails where `manager/`, `clients/` or `stores/` have a `raise` from which no such error came; `NOT_SEEN`
+says why some need none.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def ours(frame: types.FrameType) -> bool:
     return Path(frame.f_code.co_filename).is_relative_to(HOUSE)
 
 
-def behind(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that it came from."""
+def behind(error: BaseException, copies: bool = False) -> Iterator[BaseException]:
+    """The error, and those that it came from; with `copies`, also those that it is a copy of, which nobody sees."""
     known, found = set[int](), [error]
     while found:
         one = found.pop()
         if one is not None and id(one) not in known:
             known.add(id(one))
             yield one
-            found += [one.__cause__, one.__context__, ORIGINS.get(id(one))]  # type: ignore[list-item]
+            found += [one.__cause__, one.__context__, ORIGINS.get(id(one)) if copies else None]  # type: ignore[list-item]
 
 
 def frames(error: BaseException) -> Iterator[tuple[types.FrameType, int]]:
@@ -158,7 +158,7 @@ def look() -> list[str]:
     found, known = list[str](), secrets()
     for error in ERRORS[:MOST]:
         came = [*frames(error)]
-        for one in behind(error):
+        for one in behind(error, copies=True):
             for frame, line in frames(one):
                 if ours(frame):
                     SEEN[Path(frame.f_code.co_filename).relative_to(HOUSE).as_posix()].add(line)

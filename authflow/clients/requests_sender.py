@@ -34,10 +34,12 @@ class RequestsSender:
 
     def _send(self, session: Any, request: Request, timeout: float, deadline: Deadline) -> Answer:
         library = self._library
-        headers = wire_headers(request, f"authflow {library.__name__}/{library.__version__}")
+        agent = f"authflow {library.__name__}/{library.__version__}"
         errors = library.exceptions
         try:
-            prepared = library.Request(request.method, request.url, headers=headers, data=_as_given(request)).prepare()
+            prepared = library.Request(
+                request.method, request.url, headers=wire_headers(request, agent), data=_as_given(request)
+            ).prepare()
             with _own_connections(library, session, deadline) as own:
                 settings = own.merge_environment_settings(prepared.url, {}, True, None, None)
                 if not may_be_proxied(request.url):

@@ -36,6 +36,7 @@ from authflow.manager.refusals import Guard, credentials_in, refused, sent_by
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import expiry
 from authflow.manager.waiting import Waiting, duration
+from authflow.sealed import Held
 from authflow.templates import Exchange, Outcome, Unbound
 from authflow.vendors import (
     EXPIRED,
@@ -121,10 +122,10 @@ class Run:
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
-        state, captured = self._begin(event, restart)
-        if state is None:
+        begun = Held(self._begin(event, restart))  # reporters see the variables of whoever calls their user
+        if begun.it[0] is None:
             return self.kept.record
-        rest = self._steps(state, captured)
+        rest = self._steps(*begun.it)
         self.waits_since = None
         if isinstance(rest.state, Sending):
             self._keep(self.vendor.flow.start, rest.captured)
@@ -171,6 +172,7 @@ class Run:
         since, now = self.waits_since, self.clock()
         waited = 0.0 if since is None else max(0.0, now - since)
         steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges, waited)
+        known, captured = Held(captured), {}
         outcome: Outcome | None = None
         while True:
             try:
@@ -188,10 +190,10 @@ class Run:
                 self.deadline = self.waiting.wait(step, self.deadline)
             elif since is None or step.state != state:
                 since = self.waits_since = None
-                if step.captured != captured and (self.began or not self.insists):
+                if step.captured != known.it and (self.began or not self.insists):
                     self._keep(state, step.captured)
                 self.waiting.enter(step, self.values.with_captured(step.captured))
-            captured = step.captured
+            known = Held(step.captured)
             outcome = self._answered(step, state)
 
     def _begin(self, event: Outcome | None, restart: bool) -> tuple[str | None, Mapping[str, Any]]:
@@ -229,15 +231,14 @@ class Run:
         self.observe(transition, exchange, seconds)
 
     def _keep(self, state: str, captured: Mapping[str, Any]) -> None:
-        captured = {name: value for name, value in captured.items() if name != "reason"}
         record = self.kept.record.replace(
             state=state,
-            captured=captured,
+            captured={name: value for name, value in captured.items() if name != "reason"},
             issued_at=self.issued_at,
             expires_at=self.expires_at,
             grant=self.grant,
             settings=self.granted or self.claims.identity.settings,
-            owner=self._owner() if captured else {},
+            owner=self._owner() if set(captured) - {"reason"} else {},
             mark=self.mark,
             spent=self.spent,
             refused_ahead=self.refused_ahead,
@@ -246,6 +247,7 @@ class Run:
             waits_since=self.waits_since,
             cures=self.cures,
         )
+        captured = {}
         if (self.kept.foreign or self.shared.foreign) and not self.began:
             self.kept.record = record  # what another secret got stays there until this one has got something too
             return

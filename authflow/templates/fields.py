@@ -24,7 +24,7 @@ def compile_fields(table: Mapping[str, Any], converters: Mapping[str, Converter]
 
 
 def render_fields(fields: Fields, values: Lookup) -> Pairs:
-    rendered = ((name, item.render(values)) for name, item in fields)
+    rendered = [(name, item.render(values)) for name, item in fields]  # not one in sight when others are asked for
     return tuple((name, value) for name, value in rendered if value is not t.ABSENT)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Exchange, Outcome, Placeholder, Present, Template
 
 #: Built in: the vendor cannot answer now, or (`lost`) may have acted on a request whose answer never came.
@@ -93,7 +94,8 @@ class Pause(NamedTuple):
     longer: float = 0.0
 
 
-class Step(NamedTuple):
+@sealed_value
+class Step(Sealed):
     """What a run wants sent, from which state, with which captured values; after `wait` seconds, `waited` in all."""
 
     state: str
@@ -114,8 +116,8 @@ class Transition(NamedTuple):
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+@sealed_value
+class Rest(Sealed):
     """Where a run ended, and the values it holds now; in a sending state, where the vendor was waited for in vain."""
 
     state: State

@@ -7,7 +7,6 @@ that turns the direction of writing or cannot be seen.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pty
 import re

@@ -87,12 +87,13 @@ def rollbar(error: BaseException) -> str:
     return json.dumps(sent, ensure_ascii=False, default=repr)
 
 
-def loguru(error: BaseException) -> str:
+def loguru(error: BaseException, backtrace: bool = False) -> str:
+    """`backtrace`: with the functions above, whose variables are those of the moment."""
     from loguru import logger
 
     lines: list[str] = []
     logger.remove()
-    sink = logger.add(lines.append, diagnose=True, backtrace=False)
+    sink = logger.add(lines.append, diagnose=True, backtrace=backtrace)
     try:
         logger.opt(exception=error).error("it failed")
     finally:

@@ -11,7 +11,9 @@ import contextlib
 import os
 import pickle
 import socket
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +25,8 @@ from authflow import AuthSession, plugins
 from authflow.http import Answer, Request
 from authflow.manager import NoAnswer, TooLarge
 from authflow.stores import EncryptedStore, MemoryStore, RedisStore, open_store
-from tests.attacks.reporters import TOOLS, leaks, missing
+from tests import shown
+from tests.attacks.reporters import TOOLS, leaks, loguru, missing
 from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor, answered
 from tests.servers import Came, Listener, Says, listening
 
@@ -491,7 +494,8 @@ def call(library: str, one: authflow.AuthSession, url: str, **how: Any) -> objec
     return module.request(method, url, auth=getattr(one, library), **how)
 
 
-for library in ("requests", "httpx", "httpx2"):
+CLIENTS = ("requests", "httpx", "httpx2")
+for library in CLIENTS:
 
     @place(f"{library}: a hook of client=")
     def _(vendor: Any, library: str = library) -> object:
@@ -525,6 +529,94 @@ for library in ("requests", "httpx", "httpx2"):
     @place(f"{library}: a session for an adapter")
     def _(vendor: Any, library: str = library) -> object:
         return __import__(library).get(f"{vendor.home.url}/api/x", auth=logged_in(vendor))
+
+
+# --- what reports from inside -----------------------------------------------------------------------------------------
+
+#: What the user's code and plugins see of the functions that called them: loguru's `backtrace` shows those too.
+HEARD: list[str] = []
+
+
+def reports(*arguments: Any, **named: Any) -> None:
+    """Somebody's code that we call has an error of its own, and reports it there and then."""
+    try:
+        raise LookupError("their own")
+    except LookupError as error:
+        HEARD.append(loguru(error, backtrace=True))
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if shown.ours(frame):
+            for name, value in frame.f_locals.items():
+                HEARD.append(f"{frame.f_code.co_qualname}: {name}\n" + "\n".join(shown.shown(value)))
+        frame = frame.f_back
+
+
+def reporting(function: Callable[..., Any] = lambda *_, **__: None) -> Callable[..., Any]:
+    def called(*arguments: Any, **named: Any) -> Any:
+        reports()
+        return function(*arguments, **named)
+
+    return called
+
+
+class Reporting(MemoryStore):
+    load = reporting(MemoryStore.load)
+    save = reporting(MemoryStore.save)
+    delete = reporting(MemoryStore.delete)
+    lock = reporting(MemoryStore.lock)
+
+
+def walked(vendor: Listening, **more: Any) -> None:
+    """A login, a renewal, a request's headers, a logout."""
+    for name in ("login", "refresh"):
+        vendor.says(name, more.pop(name, granted))
+    vendor.says("logout", 204, None)
+    one = session(vendor, **more)
+    one.token()
+    vendor.clock.now += LIFETIME + 1
+    one.headers(URL)
+    one.logout()
+
+
+def of_a_client(vendor: Listening, client: Any) -> None:
+    at(vendor.home, client=client).token()
+
+
+def client_with(library: str) -> Any:
+    module: Any = __import__(library)
+    if library != "requests":
+        return module.Client(event_hooks={"request": [reports], "response": [reports]})
+    client, base = module.Session(), module.adapters.HTTPAdapter
+    client.mount("http://", type("Adapter", (base,), {"send": reporting(base.send)})())
+    return client
+
+
+INSIDE: dict[str, Callable[[Listening], None]] = {
+    "callables": lambda vendor: walked(
+        vendor, **{name: reporting(lambda name=name: known(name)) for name in ("password", "otp")}
+    ),
+    "a name that is asked for": lambda vendor: walked(vendor, username=reporting(lambda: "u")),
+    "a store": lambda vendor: walked(vendor, store=Reporting()),
+    "a sender": lambda vendor: walked(vendor, login=reporting(granted), refresh=reporting(granted)),
+    **{f"a client: {name}": lambda vendor, name=name: of_a_client(vendor, client_with(name)) for name in CLIENTS},
+}
+
+
+def in_a_hook(vendor: Listening, name: str) -> None:
+    hook = {
+        "exchange": lambda vendor, exchange, request, values, send: reports(),
+        "sign": lambda vendor, request, values: reports(),
+        "rewrite_url": lambda vendor, url: reports(),
+        "transition": lambda vendor, before, event, after: reports(),
+        "renewal_begins": lambda vendor, cause: reports(),
+        "renewal_ends": lambda vendor, cause: reports(),
+    }[name]
+    with plugged(**{name: hook}):
+        walked(vendor)
+
+
+for name in ("exchange", "sign", "rewrite_url", "transition", "renewal_begins", "renewal_ends"):
+    INSIDE[f"a plugin: {name}"] = lambda vendor, name=name: in_a_hook(vendor, name)  # type: ignore[misc]
 
 
 # --- the search -------------------------------------------------------------------------------------------------------
@@ -572,3 +664,20 @@ def test_each_tool_shows_what_it_can_reach(tool: str, vendor: Listening) -> None
 def test_no_tool_shows_a_secret(name: str, vendor: Listening) -> None:
     error = raised(PLACES[name], vendor)
     assert [f"{tool}: {leak}" for tool in HERE for leak in leaks(TOOLS[tool](error), SECRETS)] == []
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.filterwarnings("ignore")
+def test_what_calls_somebody_elses_code_shows_it_no_secret(name: str, vendor: Listening) -> None:
+    HEARD.clear()
+    INSIDE[name](vendor)
+    assert HEARD
+    lines = dict.fromkeys(line for text in HEARD for line in text.splitlines())
+    assert list(leaks("\n".join(lines), SECRETS)) == []
+
+
+@pytest.mark.parametrize("name", [name for name in dir(AuthSession) if not name.startswith("_")])
+def test_every_call_is_sealed(name: str) -> None:
+    """So that what is added is not forgotten. An adapter's property calls `_adapter`, which is."""
+    call = vars(AuthSession)[name]
+    assert isinstance(call, property) or name == "close" or hasattr(call, "__wrapped__")
