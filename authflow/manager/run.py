@@ -289,10 +289,10 @@ class Run:
         this process then; and what became of the token is kept as soon as it is known.
         """
         self.values = self.values.with_captured(step.captured)
-        refresh, given = self.values.get("refresh"), step.captured.get("refresh") is None
-        if refresh is None:
+        refresh, given = Held(self.values.get("refresh")), step.captured.get("refresh") is None
+        if refresh.it is None:
             return self._sent(step, state)
-        token = spent_fingerprint(refresh)
+        token = spent_fingerprint(refresh.it)
         passes = state.missing is not None or bool(refusals(step.exchange))
         another = passes and self._leads_on(next_step(state, step.exchange), step.captured)
         if given and token == self.spent:

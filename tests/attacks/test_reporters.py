@@ -8,6 +8,7 @@ with Basic; no scenario fails there.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pickle
 import socket
@@ -22,6 +23,7 @@ from cryptography.fernet import Fernet
 
 import authflow
 from authflow import AuthSession, plugins
+from authflow.clients import ADAPTERS
 from authflow.http import Answer, Request
 from authflow.manager import NoAnswer, TooLarge
 from authflow.stores import EncryptedStore, MemoryStore, RedisStore, open_store
@@ -391,7 +393,8 @@ def _(vendor: ScriptedVendor) -> object:
 
 @place("an adapter that is not installed")
 def _(vendor: ScriptedVendor) -> object:
-    return logged_in(vendor)._adapter("aiohttp")
+    absent = [name for name in ADAPTERS if importlib.util.find_spec(name) is None]
+    return logged_in(vendor)._adapter(absent[0] if absent else pytest.skip("all are installed"))
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------------

@@ -126,6 +126,8 @@ def _kind(place: str) -> str:
 def test_nothing_remains_that_basic_would_not_leave(
     client: Driver, listen: Listen, way: str, path: str, follow: bool
 ) -> None:
+    if client.library == "aiohttp":
+        pytest.skip("its answers keep no request, and cannot be pickled")
     home = listen(says())
     session = authflow.AuthSession(file(home, way), username="user", password=PASSWORD)
     answer = called(client, session, home, path, way, follow)
