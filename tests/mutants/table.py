@@ -1340,4 +1340,15 @@ MUTANTS: tuple[Mutant, ...] = (
         vendors=(),
         tests=("tests/testing/test_simulator.py::test_a_part_that_nothing_reaches_is_an_error",),
     ),
+    Mutant(
+        "the history says the URL with the token",
+        "clients/requests.py",
+        "        show_plain(response)\n        take_back(request, self._grant)\n",
+        "        take_back(request, self._grant)\n",
+        vendors=(),
+        tests=(
+            "tests/clients/test_remains.py::test_nothing_remains_that_basic_would_not_leave"
+            "[requests-/api/rejected-True-query]",
+        ),
+    ),
 )
