@@ -7,6 +7,7 @@
     options, desk, spans  what the verbs have in common: options, prompts and progress, lengths of time
     accounts, sources     the config file: an account is a vendor, a store, and where its secrets are fetched
     fetching              a request that carries the token        explore   what `check --explore` shows
+    against               the real vendor asked, for `check --against`
     scaffold              what `authflow new` writes              demo      all of it at work; `demo_page` shows it
     lines                 in which line of a file a finding is
 

@@ -63,6 +63,9 @@ def _commands() -> click.Group:
     @click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="Stories to explore.")
     @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most of one story.")
     @click.option("--seed", type=int, help="The same stories again.")
+    @click.option("--against", metavar="BASE_URL", help="Ask the real vendor too: log in there, reuse, renew.")
+    @click.option("--refuse", is_flag=True, help="With --against: try a wrong secret there, once.")
+    @click.option("--yes", is_flag=True, help="With --against: also where the file declares no such origin.")
     @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Check with this setting, too.")
     @click.option("--plugin", "modules", metavar="FILE", multiple=True, help="A plugin's module, not installed yet.")
     @json_option
@@ -72,6 +75,9 @@ def _commands() -> click.Group:
         examples: int,
         steps: int,
         seed: int | None,
+        against: str | None,
+        refuse: bool,
+        yes: bool,
         settings: tuple[str, ...],
         modules: tuple[str, ...],
         as_json: bool,
@@ -83,6 +89,9 @@ def _commands() -> click.Group:
         With --explore, what is right is simulated, and many stories are played against it: requests alone and together,
         time, outages, refusals, killed processes. It prints which cells of the flow they visited; or, where a promise
         is broken, the shortest story that breaks it, as a list and as a sequence diagram.
+
+        Simulator and stories prove a file against itself. With --against, the vendor itself (or its sandbox) is asked:
+        answer by answer it prints what the patterns took, and what they overlooked.
         """
         if explore:
             _need("the exploration", {"hypothesis": "test", **({} if find_spec("httpx2") else {"httpx": "httpx"})})
@@ -96,7 +105,7 @@ def _commands() -> click.Group:
         shown = ("file", "line", "key", "reason", "hint", "warning")
         facts = [{name: getattr(finding, name) for name in shown} for finding in found]
         errors = {finding.file for finding in found if not finding.warning}
-        if as_json and (errors or not explore):
+        if as_json and (errors or not (explore or against)):
             print(json.dumps(facts, indent=1))
         for finding in found if not as_json else ():
             print(f"warning: {finding}" if finding.warning else finding)
@@ -109,6 +118,10 @@ def _commands() -> click.Group:
             from authflow.cli.explore import explore as explore_all
 
             explore_all(vendors, examples, steps, seed, facts if as_json else None)
+        for vendor in vendors if against is not None else ():
+            from authflow.cli.against import check_against
+
+            check_against(vendor, str(against), settings, yes=yes, refuse=refuse, as_json=as_json)
 
     @authflow.command()
     @json_option

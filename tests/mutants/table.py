@@ -1351,4 +1351,20 @@ MUTANTS: tuple[Mutant, ...] = (
             "[requests-/api/rejected-True-query]",
         ),
     ),
+    Mutant(
+        "a password goes to an origin that nobody declared",
+        "cli/against.py",
+        "if not yes and not sends_to(",
+        "if False and not sends_to(",
+        vendors=(),
+        tests=("tests/cli/test_against.py",),
+    ),
+    Mutant(
+        "what is overlooked is shown unmasked",
+        "cli/against.py",
+        'if plain else "***"',
+        "",
+        vendors=(),
+        tests=("tests/cli/test_against.py",),
+    ),
 )

@@ -1,0 +1,211 @@
+"""`authflow check FILE --against BASE_URL`: a vendor file held against the real vendor, or against its sandbox.
+
+    login     from the start                       reuse     the token is presented at the base URL
+    renew     with its own clock set ahead         refuse    with --refuse: a wrong secret, once
+
+A simulator proves a file against itself; this asks the server. Each answer is shown with what the patterns took from it
+and what they overlooked, masked. Nothing goes to an origin that the file does not declare, unless somebody says --yes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import click
+
+from authflow import plugins
+from authflow.cli.desk import Desk
+from authflow.cli.exits import MISUSED, REFUSED, Failed
+from authflow.cli.options import opened
+from authflow.clients import default_sender
+from authflow.errors import AuthFlowError, CredentialsRefused, harmless
+from authflow.http import Answer, Request, origin_of
+from authflow.manager import keys_read, sends_to
+from authflow.masking import mask_text
+from authflow.plugins import hookimpl
+from authflow.session import AuthSession
+from authflow.templates import Exchange, judge
+from authflow.vendors import Given, Vendor
+
+#: Keys and headers by which vendors tell more than a file may read.
+_TELLING: Final = re.compile(
+    r"expir|lifetime|ttl|valid_(for|until)|refresh|retry.?after|access_?token|csrf|session", re.I
+)
+#: As far ahead of the end of a token as its renewal is tried, in seconds.
+_BEYOND: Final = 1.0
+
+
+@dataclass
+class _Witness:
+    """Sends exchanges, and remembers each answer with the exchange that it was for."""
+
+    vendor: Vendor
+    ahead: float = 0.0
+    step: str = ""
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    _answers: list[Answer] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return time.time() + self.ahead
+
+    def exchange(self, request: Request, timeout: float) -> Answer:
+        answer = default_sender().exchange(request, timeout)
+        self._answers.append(answer)
+        return answer
+
+    @hookimpl
+    def authflow_transition(self, exchange: str) -> None:
+        self.tell(exchange)
+
+    def tell(self, name: str) -> None:
+        """The last answer that came was to this exchange."""
+        exchange = self.vendor.flow.exchanges.get(name)
+        if exchange is not None and self._answers:
+            keys = frozenset[str]().union(*map(keys_read, self.vendor.flow.exchanges.values()))
+            self.heard.append({"step": self.step, "exchange": name, **_read(exchange, self._answers[-1], keys)})
+        self._answers.clear()
+
+
+def check_against(
+    file: str, base_url: str, settings: tuple[str, ...], *, yes: bool, refuse: bool, as_json: bool
+) -> None:
+    """Log in, reuse, renew; show what came. Raises Failed where a step does not end as the file says, AuthFlowError."""
+    one = opened(Desk(), file, (*settings, f"base_url={base_url}"), "memory")
+    _declared(one.vendor, base_url, {name: value for name, value in one.given.items() if name != "base_url"}, yes=yes)
+    witness = _Witness(one.vendor)
+    failed: list[str] = []
+    plugins.manager().register(witness)
+    try:
+        session = one.session(client=witness, clock=witness.clock, store="memory")
+        for step, work in _steps(session, witness, base_url):
+            _try(step, work, witness, failed)
+            if failed:
+                break
+        if refuse and not failed:
+            _try("refuse", lambda: _refused(one.vendor, one.given, witness), witness, failed)
+    finally:
+        plugins.manager().unregister(witness)
+    if as_json:
+        print(json.dumps({"answers": witness.heard, "failed": failed}, indent=1))
+    for told in witness.heard if not as_json else ():
+        click.echo(harmless(_line(told)))
+    if failed:
+        raise Failed("; ".join(failed), REFUSED)
+
+
+def _declared(vendor: Vendor, base_url: str, given: dict[str, Any], *, yes: bool) -> None:
+    where = origin_of(base_url)
+    if not yes and not sends_to(vendor, Given(given), {}, base_url, carries=True):
+        raise Failed(
+            f"{where} is no origin of {vendor.name}: the password would go there; --yes, if that is right", MISUSED
+        )
+
+
+def _steps(session: AuthSession, witness: _Witness, base_url: str) -> Iterator[tuple[str, Callable[[], str]]]:
+    def reuse() -> str:
+        answer = default_sender().exchange(Request("GET", base_url, tuple(session.headers(base_url).items())), 30.0)
+        event, _ = judge(session.vendor.answers, answer)
+        if event is not None:
+            raise Failed(f"the token is {event.name} at {base_url} (status {answer.status})", REFUSED)
+        return f"status {answer.status} at the base URL"
+
+    def renew() -> str:
+        ends, before = session.token().expires_at, session.token().access
+        if ends is None:
+            return "not tried: nothing says when the token ends"
+        witness.ahead = ends - time.time() + _BEYOND
+        return "a new token" if session.token().access != before else "the same token again"
+
+    yield "login", lambda: _until(session.login().expires_at)
+    yield "reuse", reuse
+    yield "renew", renew
+
+
+def _until(ends: float | None) -> str:
+    return "good until it is rejected" if ends is None else f"good for {max(0.0, ends - time.time()):.0f} s"
+
+
+def _refused(vendor: Vendor, given: Given, witness: _Witness) -> str:
+    """One login with a wrong secret."""
+    secret = next((name for name, entry in vendor.credentials.items() if entry.secret and name in given), None)
+    if secret is None:
+        return "not tried: no credential is a secret"
+    witness.ahead = 0.0
+    wrong = AuthSession(vendor, client=witness, **{**dict(given.items()), secret: "a-wrong-secret"})
+    try:
+        wrong.login()
+    except CredentialsRefused as error:
+        return f"refused: {error.reason or 'no reason is read'}"
+    raise Failed(f"a wrong {secret} was let in, or its refusal was not recognised", REFUSED)
+
+
+def _try(step: str, work: Callable[[], str], witness: _Witness, failed: list[str]) -> None:
+    witness.step, result = step, ""
+    try:
+        result = work()
+    except Failed as error:
+        failed.append(f"{step}: {error.message}")
+    except AuthFlowError as error:
+        witness.tell(error.exchange)
+        failed.append(f"{step}: {error}")
+    witness.heard.append({"step": step, "result": result or failed[-1]})
+
+
+# --- what an answer holds ---------------------------------------------------------------------------------------------
+
+
+def _read(exchange: Exchange, answer: Answer, keys: frozenset[str]) -> dict[str, Any]:
+    """The outcome, the names that its pattern took, and what it overlooked. `keys`: what the file reads anywhere."""
+    outcome, reasons = judge(exchange.answers, answer)
+    took = outcome.captured if outcome is not None else {}
+    unread = [f"{name} (cannot be used)" for name in outcome.unread] if outcome is not None else []
+    return {
+        "status": answer.status,
+        "outcome": outcome.name if outcome is not None else f"nothing fits: {'; '.join(reasons)}",
+        "took": sorted(took),
+        "overlooked": [*unread, *_overlooked(answer, {str(value) for value in took.values()}, keys)],
+    }
+
+
+def _overlooked(answer: Answer, taken: set[str], keys: frozenset[str]) -> Iterator[str]:
+    """What looks as if it said more about the login: named, with numbers shown and all else masked."""
+    for name, value in answer.cookies.items():
+        if value not in taken:
+            yield f"the cookie {name}"
+    for name, value in answer.headers:
+        if name.lower() != "set-cookie" and _TELLING.search(name) and value not in taken:
+            yield f"{name}: {_shown(value)}"
+    try:
+        document = answer.json
+    except ValueError:
+        return
+    for path, value in _leaves(document, ""):
+        key = path.rpartition(".")[2]
+        if (key in keys or _TELLING.search(key)) and str(value) not in taken:
+            yield f"{path} = {_shown(value)}"
+
+
+def _leaves(document: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    elif not isinstance(document, list):
+        yield path, document
+
+
+def _shown(value: Any) -> str:
+    plain = value is None or isinstance(value, bool | int | float) or re.fullmatch(r"[\d.:TZ+-]{1,30}", str(value))
+    return mask_text(str(value), ()) if plain else "***"
+
+
+def _line(told: dict[str, Any]) -> str:
+    if "result" in told:
+        return f"{told['step']}: {told['result']}"
+    took = ", ".join(told["took"]) or "nothing"
+    more = f"; overlooked: {', '.join(told['overlooked'])}" if told["overlooked"] else ""
+    return f"  {told['exchange']}: status {told['status']}, {told['outcome']}; took {took}{more}"

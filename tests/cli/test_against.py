@@ -1,0 +1,118 @@
+# ruff: noqa: E501 -- vendor files keep their lines
+"""`authflow check FILE --against BASE_URL`: a real server is asked, and shown answer by answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from authflow import plugins
+from authflow.cli import group as cli
+from tests.servers import Came, Listener, Says, listening
+
+FILE = """
+name = "acme"
+extends = "password"
+base_url = "%s/"
+[exchanges.login]
+request = { url = "login", json = { u = "{username}", p = "{password}" } }
+answers.granted = { status = 200, json = { data = { token = "{access}", renew = "{refresh}" }, life = "{expires_in:int}" } }
+answers.denied = { status = 401, json = { message = "{reason?}" } }
+[exchanges.refresh]
+request = { url = "renew", json = { r = "{refresh}" } }
+answers.granted = { status = 200, json = { token = "{access}" } }
+answers.denied = { status = 401 }
+"""
+PASSWORD = "open-sesame-9"
+
+
+class Vendor:
+    """What the server of a test says; a test changes a part of it."""
+
+    def __init__(self) -> None:
+        grant = {"data": {"token": "tok-1", "renew": "ren-1"}, "life": 3600, "refresh_expires_in": 7200}
+        self.login = Says(200, {**grant, "csrf_token": "s3cret-c"}, {"Set-Cookie": "sid=s3cret-s; Path=/"})
+        self.renewal = Says(200, {"token": "tok-2", "renew": "ren-2", "life": 3599.5}, {"Retry-After": "3"})
+        self.refusal = Says(401, {"message": "no such user"})
+
+    def says(self, came: Came) -> Says:
+        if came.path == "/login":
+            return self.login if PASSWORD.encode() in came.body else self.refusal
+        if came.path == "/renew":
+            return self.renewal
+        return Says(200 if came.headers.get("authorization") == "Bearer tok-1" else 401)
+
+
+@pytest.fixture
+def vendor() -> Vendor:
+    return Vendor()
+
+
+@pytest.fixture
+def server(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    monkeypatch.setenv("AUTHFLOW_PASSWORD", PASSWORD)
+    with listening(vendor.says) as listener:
+        yield listener
+
+
+def run(folder: Path, server: Listener, *more: str, at: str = "") -> Result:
+    path = folder / "acme.toml"
+    path.write_text(FILE % (at or server.url))
+    arguments = ["check", str(path), "--against", f"{server.url}/", "--set", "username=bob", *more]
+    before = list(plugins.manager().get_plugins())
+    done = CliRunner().invoke(cli._commands(), arguments, prog_name="authflow")
+    assert list(plugins.manager().get_plugins()) == before
+    assert not any(secret in done.output for secret in (PASSWORD, "s3cret", "tok-1", "tok-2", "ren-1", "ren-2"))
+    return done
+
+
+def test_each_answer_is_shown_with_what_was_taken_and_what_was_overlooked(tmp_path: Path, server: Listener) -> None:
+    done = run(tmp_path, server, "--refuse")
+    assert done.stdout.splitlines()[1:] == [
+        "  login: status 200, granted; took access, expires_in, refresh; overlooked: the cookie sid,"
+        " refresh_expires_in = 7200, csrf_token = ***",
+        "login: good for 3600 s",
+        "reuse: status 200 at the base URL",
+        "  refresh: status 200, granted; took access; overlooked: Retry-After: 3, renew = ***, life = 3599.5",
+        "renew: a new token",
+        "  login: status 401, denied; took reason",
+        "refuse: refused: no such user",
+    ]
+    assert done.exit_code == 0
+    assert [came.path for came in server.came] == ["/login", "/", "/renew", "/login"]
+
+
+def test_as_json(tmp_path: Path, server: Listener) -> None:
+    told = json.loads(run(tmp_path, server, "--json").stdout)
+    assert [one["step"] for one in told["answers"] if "result" in one] == ["login", "reuse", "renew"]
+    assert told["failed"] == []
+
+
+def test_nothing_goes_to_an_origin_that_the_file_does_not_declare(tmp_path: Path, server: Listener) -> None:
+    done = run(tmp_path, server, at="https://acme.example")
+    assert (done.exit_code, server.came) == (2, [])
+    assert "is no origin of acme" in done.output
+    assert run(tmp_path, server, "--yes", at="https://acme.example").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "says", "message"),
+    [
+        ("login", Says(200, {"token": "tok-1"}), "login: acme: no pattern of login fits the answer"),
+        ("login", Says(401, {"message": "locked"}), "login: acme: The server refused this username and password"),
+        ("renewal", Says(200, {"tokn": 1}), "renew: acme: no pattern of refresh fits"),
+        ("refusal", Says(404, {}), "refuse: acme: no pattern of login fits the answer"),
+    ],
+)
+def test_a_step_that_goes_wrong_ends_it(
+    tmp_path: Path, server: Listener, vendor: Vendor, part: str, says: Any, message: str
+) -> None:
+    setattr(vendor, part, says)
+    done = run(tmp_path, server, "--refuse")
+    assert done.exit_code == 1
+    assert message in done.stderr
