@@ -27,6 +27,7 @@ from authflow.manager import (
     check_identity,
     check_settings,
     complete,
+    pause,
 )
 from authflow.sealed import Held, sealed_call
 from authflow.stores import PROCESS_REFUSALS, MemoryStore, open_store
@@ -133,7 +134,7 @@ class AuthSession:
             timeout,
             on_store_failure == "degrade",
             asking(ask),
-            getattr(clock, "advance", time.sleep),
+            getattr(clock, "advance", pause),
         )
         kept = MemoryStore(PROCESS_REFUSALS) if store == "memory" else open_store(store, factories=plugins.stores())
         check_identity(self.vendor, identity, shared=getattr(kept, "shared", False))

@@ -31,7 +31,7 @@ No lock is held while anybody waits for the network. Nothing here knows an HTTP 
 """
 
 from authflow.manager.claims import Claims
-from authflow.manager.environment import Environment
+from authflow.manager.environment import Environment, pause
 from authflow.manager.exchanges import keys_read
 from authflow.manager.fingerprints import fingerprint_for
 from authflow.manager.grants import ANONYMOUS, NEVER_FRESH, Grant
@@ -75,6 +75,7 @@ __all__ = [
     "keys_read",
     "laid_over",
     "origins",
+    "pause",
     "presents_at",
     "sends_to",
     "servers",

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from authflow.errors import VendorUnavailable
 
 if TYPE_CHECKING:
     from authflow.manager.sender import Sender
     from authflow.manager.signing import Signers
     from authflow.plugins import Hooks
+
+
+def pause(seconds: float) -> None:
+    """Let so many seconds pass. A program that ends does not wait for them: Raises VendorUnavailable."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        if not threading.main_thread().is_alive():
+            raise VendorUnavailable("the program ends")
+        time.sleep(min(left, 0.2))
 
 
 class Environment(NamedTuple):
@@ -33,4 +45,4 @@ class Environment(NamedTuple):
     timeout: float = 30.0
     degrade: bool = False
     ask: Callable[[str, str, str], Any] | None = None
-    pause: Callable[[float], Any] = time.sleep
+    pause: Callable[[float], Any] = pause

@@ -102,6 +102,7 @@ class Answering:
                 continue
             told = {"expires_in": self.lifetime, "refresh_in": self.lifetime / 2, "retry_after": 1}
             told |= dict.fromkeys(samples.durations(self.vendor), self.lifetime)
+            told |= samples.waits(self.vendor)
             if name == "expires_at" or name in told:
                 seconds = now + self.lifetime if name == "expires_at" else told[name]
                 filled[name] = int(seconds) if float(seconds).is_integer() or name == "expires_at" else seconds

@@ -238,6 +238,18 @@ def captured(placeholder: Placeholder, text: str) -> Any:
     return text
 
 
+@functools.cache
+def waits(vendor: Vendor) -> dict[str, int]:
+    """Soon enough for who waits: what an answer says of when to ask again, and for how long, in seconds."""
+    found: dict[str, int] = {}
+    for exchange in vendor.flow.exchanges.values():
+        for pattern in (pattern for _, pattern in exchange.answers if pattern.wait is not None):
+            assert pattern.wait is not None
+            for template, value in ((pattern.wait.again, 1), (pattern.wait.patience, 600)):
+                found |= {placeholder.name: value for placeholder in (template.placeholders() if template else ())}
+    return found
+
+
 def lifetime(vendor: Vendor, values: Values, otherwise: float) -> float:
     """How long a token lives: as `[expiry]` says, or `otherwise` (seconds)."""
     for template in (vendor.lifetime, vendor.idle):

@@ -6,6 +6,7 @@ notation as its body orders one; `GET /__counts` tells what was called.
 
 from __future__ import annotations
 
+import html
 import json
 import socket
 import struct
@@ -15,16 +16,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from authflow.http import Answer, Request, origin_of
 from authflow.testing.faults import Broken
+from authflow.testing.person import DEEDS
 from authflow.testing.simulator import Simulator
 
 #: A request's body larger than this is refused, in bytes.
 BODY_LIMIT: Final = 1 << 20
 #: How long a request that times out is left without an answer, in seconds, unless the client goes first.
 HANG: Final = 3600.0
+#: What the links of the sign-in page add to its query.
+DEED: Final = "__person"
 
 
 class _Server(ThreadingHTTPServer):
@@ -61,6 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         url = urlunsplit(urlsplit(self.server.simulator.base_url)._replace(path="", query="", fragment="")) + self.path
         request = Request(self.command, url, tuple(self.headers.items()), body or None)
+        if (page := self._person(request)) is not None:
+            self._send(page)
+            return
         try:
             answer = self.server.simulator.handle(request)
         except Broken as broken:
@@ -70,6 +77,24 @@ class _Handler(BaseHTTPRequestHandler):
             seen = self.server.simulator.log[-1]
             print(f"{seen.method} {urlsplit(seen.url).path} {seen.what}: {seen.result}, {seen.status}", file=sys.stderr)
         self._send(answer)
+
+    def _person(self, request: Request) -> Answer | None:
+        """The page at which a person signs in, or refuses to: two links, which come back here with what they say."""
+        simulator = self.server.simulator
+        exchange = simulator.vendor.flow.exchanges.get(simulator.values_in(request)[0])
+        if exchange is None or not exchange.by:
+            return None
+        deed = parse_qs(urlsplit(self.path).query).get(DEED, [""])[0]
+        if deed in DEEDS:
+            simulator.person.does = deed
+            return None
+        title = html.escape(simulator.vendor.title)
+        links = "".join(
+            f'<p><a href="{html.escape(f"{self.path}&{DEED}={does}")}">{text}</a></p>'
+            for does, text in (("agrees", "Sign in, and agree"), ("refuses", "Refuse"))
+        )
+        page = f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{links}\n'
+        return Answer(200, (("Content-Type", "text/html; charset=utf-8"),), page.encode())
 
     def _control(self, body: bytes) -> Answer:
         simulator = self.server.simulator

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 from authflow_selfhosted.servers.environment import node_with
 from authflow_selfhosted.servers.process import NotStarted, free_port, serving
@@ -41,15 +41,18 @@ CLIENTS: Final[tuple[Mapping[str, Any], ...]] = (
 
 
 @contextlib.contextmanager
-def provider(*, nonces: bool = False, lifetime: int = 600) -> Iterator[str]:
-    """The base URL of a fresh provider; `nonces`: do its DPoP proofs need one? Raises Unavailable, NotStarted."""
+def provider(*, nonces: bool = False, lifetime: int = 600, patience: int = 600) -> Iterator[str]:
+    """The base URL of a fresh provider; `nonces`: do its DPoP proofs need one? Tokens live for `lifetime`, the codes of
+    devices for `patience` seconds. Raises Unavailable, NotStarted.
+    """
     node, modules = node_with("oidc-provider", PACKAGES)
     for attempt in range(1, TRIES + 1):
         with tempfile.TemporaryDirectory(prefix="oidc-provider-") as name, contextlib.ExitStack() as stack:
             folder, url = Path(name), f"http://127.0.0.1:{free_port()}"
             (folder / "node_modules").symlink_to(modules)
             site = str(shutil.copy(SITES / "oidc_provider.mjs", folder))
-            options = {"url": url, "nonces": nonces, "lifetime": lifetime, "clients": CLIENTS}
+            options: dict[str, Any] = {"url": url, "nonces": nonces, "lifetime": lifetime, "patience": patience}
+            options["clients"] = CLIENTS
             ready = f"{url}/.well-known/openid-configuration"
             command = [str(node), "--preserve-symlinks-main", site]
             try:
@@ -64,16 +67,33 @@ def provider(*, nonces: bool = False, lifetime: int = 600) -> Iterator[str]:
 
 def code_from(url: str, query: Mapping[str, str], client: Any) -> str:
     """The code that a person brings back who logs in and consents. `client` is a `requests.Session`."""
-    answer = client.get(f"{url}/auth", params=query, allow_redirects=False)
-    for _ in range(12):
-        place = urljoin(answer.url, answer.headers.get("Location", answer.url))
-        if place.startswith(REDIRECT):
-            return str(parse_qs(urlsplit(place).query)["code"][0])
+    place = person(f"{url}/auth?{urlencode(query)}", client)
+    return str(parse_qs(urlsplit(place).query)["code"][0])
+
+
+def person(url: str, client: Any, *, refuses: bool = False) -> str:
+    """What a person does who is sent to `url`: logs in and consents, or refuses. Gives the address at the end: on this
+    machine's port, or that of the last page. `client` is a `requests.Session`.
+    """
+    answer, refused = client.get(url, allow_redirects=False), False
+    for _ in range(16):
         if answer.is_redirect:
+            place = urljoin(answer.url, answer.headers["Location"])
+            if place.startswith(f"{REDIRECT}?") or urlsplit(place).path == "/callback":
+                return str(place)
             answer = client.get(place, allow_redirects=False)
             continue
-        (action,) = re.findall(r'<form [^>]*action="([^"]+)"', answer.text)
-        prompt = re.findall(r'name="prompt" value="([^"]+)"', answer.text)[0]
-        form = {"prompt": prompt, "login": "alice", "password": "anything"}
-        answer = client.post(urljoin(answer.url, action), data=form, allow_redirects=False)
-    raise AssertionError(f"no code came of it: {answer.status_code} {answer.text[:500]}")
+        forms = re.findall(r'<form [^>]*action="([^"]+)"[^>]*>', answer.text)
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', answer.text))
+        abort = re.findall(r'href="([^"]+/abort)"', answer.text)
+        if refused or not forms:
+            return str(answer.url)
+        refused = refuses and bool(abort or "abort" in fields)
+        if refused and abort:
+            answer = client.get(urljoin(answer.url, abort[0]), allow_redirects=False)
+            continue
+        if not refused:
+            fields.pop("abort", None)
+        form = {**fields, "login": "alice", "password": "anything"}
+        answer = client.post(urljoin(answer.url, forms[0]), data=form, allow_redirects=False)
+    raise AssertionError(f"it never ended: {answer.status_code} {answer.text[:500]}")

@@ -1,4 +1,4 @@
-// oidc-provider as a test wants it: $OPTIONS holds { url, nonces, lifetime, clients } as JSON.
+// oidc-provider as a test wants it: $OPTIONS holds { url, nonces, lifetime, patience, clients } as JSON.
 import { randomBytes } from 'node:crypto';
 import Provider from 'oidc-provider';
 
@@ -10,11 +10,12 @@ const provider = new Provider(options.url, {
   issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access'],
-  ttl: { AccessToken: options.lifetime, ClientCredentials: options.lifetime },
+  ttl: { AccessToken: options.lifetime, ClientCredentials: options.lifetime, DeviceCode: options.patience },
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
+    registration: { enabled: true },
     revocation: { enabled: true },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => options.nonces },
   },

@@ -1,0 +1,235 @@
+"""Logins that need a person, on a real OpenID Provider: by a browser, with PKCE, and by a device.
+
+The person is a thread with a `requests.Session`, and once a headless Chromium.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from authflow import AuthSession, ConfigurationError, CredentialsRefused, VendorUnavailable
+from authflow.stores import MemoryStore
+from authflow.vendors import load
+from authflow_selfhosted.servers import Unavailable
+from authflow_selfhosted.servers.oidc_provider import person, provider
+from tests.browser import CHROMIUM, DRIVER, MISSING, Page, browser
+
+pytestmark = [pytest.mark.slow, pytest.mark.program]
+FILES = Path(__file__).parents[3] / "tests" / "testing" / "vendors"
+SCOPE = "openid offline_access"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    try:
+        with provider() as url:
+            yield url
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+class Clock:
+    """Seconds by which a session is ahead of the world; who waits on it waits for a moment only."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+        time.sleep(0.1)
+
+
+@dataclass
+class Person:
+    """Does what is asked, in a thread of their own; `acts` is given the address."""
+
+    acts: Callable[[str], Any]
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    def __call__(self, kind: str, text: str, url: str) -> bool:
+        self.asked.append((kind, text, url))
+        threading.Thread(target=lambda: self.ended.append(str(self.acts(url)))).start()
+        return True
+
+
+def signs_in(url: str, *, refuses: bool = False) -> str:
+    with requests.Session() as client:
+        client.trust_env = False
+        client.get(place, timeout=10) if "/callback" in (place := person(url, client, refuses=refuses)) else None
+        return place
+
+
+def refuses(url: str) -> str:
+    return signs_in(url, refuses=True)
+
+
+def code(url: str) -> dict[str, Any]:
+    """A vendor with code and PKCE."""
+    query = {"response_type": "code", "client_id": "app", "redirect_uri": "{redirect_uri}", "scope": SCOPE}
+    query |= {"prompt": "consent", "state": "{state}"}
+    query |= {"code_challenge": "{code_challenge}", "code_challenge_method": "S256"}
+    return {
+        "name": "provider",
+        "extends": "oauth2-code",
+        "base_url": url,
+        "settings": {
+            "authorize_url": {"default": "auth"},
+            "token_url": {"default": "token"},
+            "revoke_url": {"default": "token/revocation"},
+            "client_id": {"default": "app"},
+        },
+        "exchanges": {"authorize": {"request": {"url": "{authorize_url}", "query": query}}},
+    }
+
+
+def device(url: str) -> dict[str, Any]:
+    return {
+        "name": "tv",
+        "extends": "oauth2-device",
+        "base_url": url,
+        "settings": {
+            "device_url": {"default": "device/auth"},
+            "token_url": {"default": "token"},
+            "revoke_url": {"default": "token/revocation"},
+            "client_id": {"default": "app"},
+            "scope": {"default": SCOPE},
+        },
+    }
+
+
+def me(session: AuthSession, url: str) -> int:
+    with requests.Session() as client:
+        client.trust_env = False
+        return client.get(f"{url}/me", auth=session.requests, timeout=30).status_code
+
+
+def renews_and_is_revoked(session: AuthSession, clock: Clock, url: str) -> None:
+    """What holds of each of them: the refresh token rotates, and a logout makes it void."""
+    first = session._manager.grants.current.record.captured["refresh"]
+    clock.ahead += 601
+    assert me(session, url) == 200
+    last = session._manager.grants.current.record.captured["refresh"]
+    assert last != first
+    session.logout()
+    form = {"grant_type": "refresh_token", "refresh_token": last, "client_id": "app"}
+    assert requests.post(f"{url}/token", data=form, timeout=10).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("registers", [False, True], ids=["preset", "discovers and registers"])
+def test_code_with_pkce(url: str, registers: bool) -> None:
+    clock, somebody = Clock(), Person(signs_in)
+    vendor = load(FILES / "browser.toml") if registers else load(code(url))
+    given: dict[str, Any] = {"issuer": url} if registers else {}
+    session = AuthSession(vendor, ask=somebody, clock=clock, **given)
+    assert [me(session, url), me(session, url)] == [200, 200]
+    if registers:
+        session.logout()
+    else:
+        renews_and_is_revoked(session, clock, url)
+    assert [kind for kind, _, _ in somebody.asked] == ["open"]
+
+
+def test_a_code_that_is_refused(url: str) -> None:
+    session = AuthSession(load(code(url)), ask=Person(refuses))
+    with pytest.raises(CredentialsRefused, match="The sign-in was refused: "):
+        me(session, url)
+
+
+@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason=MISSING)
+def test_code_with_pkce_in_chromium(url: str) -> None:
+    def acts(address: str) -> str:
+        with browser(width=800, height=600) as page:
+            page._ask("/url", url=address)
+            for script in (
+                "document.querySelector('[name=login]').value = 'alice';"
+                "document.querySelector('[name=password]').value = 'x'; document.forms[0].submit()",
+                "document.forms[0].submit()",
+            ):
+                until(lambda: page.run("return document.readyState == 'complete' && document.forms.length > 0"))
+                before = page.run("return location.href")
+                page.run(script)
+                until(partial(moved, page, before))
+            until(lambda: "close this window" in page.run("return document.body.innerText"))
+            return str(page.run("return document.title"))
+
+    somebody = Person(acts)
+    session = AuthSession(load(code(url)), ask=somebody)
+    assert me(session, url) == 200
+    until(lambda: somebody.ended)
+    assert somebody.ended == ["Signed in"]
+
+
+def moved(page: Page, before: str) -> bool:
+    return bool(page.run("return location.href") != before)
+
+
+def until(done: Callable[[], Any], patience: float = 30.0) -> None:
+    ends = time.monotonic() + patience
+    while not done():
+        assert time.monotonic() < ends, "it never came about"
+        time.sleep(0.05)
+
+
+def test_a_device(url: str) -> None:
+    clock, somebody = Clock(), Person(signs_in)
+    session = AuthSession(load(device(url)), ask=somebody, clock=clock)
+    assert me(session, url) == 200
+    ((kind, text, address),) = somebody.asked
+    assert kind == "tell"
+    assert text.startswith(f"Go to {url}/device and enter ")
+    assert "user_code=" in address
+    renews_and_is_revoked(session, clock, url)
+
+
+def test_a_device_that_is_refused(url: str) -> None:
+    session = AuthSession(load(device(url)), ask=Person(refuses), clock=Clock())
+    with pytest.raises(CredentialsRefused, match="access_denied"):
+        me(session, url)
+
+
+def test_a_device_for_which_it_is_too_late() -> None:
+    try:
+        with provider(patience=8) as url:
+            never = AuthSession(load(device(url)), ask=Person(lambda url: None), clock=Clock())
+            with pytest.raises(VendorUnavailable, match="begins anew"):
+                me(never, url)
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+def test_a_service_whose_token_an_operator_brings(url: str) -> None:
+    """A program where nobody is names the command, and finds what that has brought."""
+    store = MemoryStore()
+    service = AuthSession(load(code(url)), store=store)
+    with pytest.raises(ConfigurationError, match="authflow login provider"):
+        me(service, url)
+    AuthSession(load(code(url)), store=store, ask=Person(signs_in)).login()
+    assert me(service, url) == 200
+
+
+def test_such_a_vendor_is_eight_lines(url: str) -> None:
+    lines = f"""
+        name = "provider"
+        extends = "oauth2-code"
+        base_url = "{url}"
+        settings.authorize_url = {{ default = "auth" }}
+        settings.token_url = {{ default = "token" }}
+        settings.client_id = {{ default = "app" }}
+        settings.scope = {{ default = "openid" }}
+    """
+    assert len(lines.strip().splitlines()) <= 8
+    session = AuthSession(load(tomllib.loads(lines)), ask=Person(signs_in))
+    assert me(session, url) == 200
