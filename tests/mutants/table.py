@@ -308,7 +308,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "                self.stored.refusals.save(key, self._read.to_bytes(), revision, lifetime=KEPT_FOR)\n",
         "                pass\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_the_waits_are_a_minute_ten_minutes_and_an_hour",),
     ),
     Mutant(
         "a stored refusal is not heeded",
@@ -316,7 +316,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        left = known.wait - passed\n",
         "        left = 0.0\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_the_waits_are_a_minute_ten_minutes_and_an_hour",),
     ),
     Mutant(
         "the waits do not grow",
@@ -324,7 +324,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "WAITS: Final = (60.0, 600.0, 3600.0)",
         "WAITS: Final = (60.0, 60.0, 60.0)",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_the_waits_are_a_minute_ten_minutes_and_an_hour",),
     ),
     Mutant(
         "the fourth refusal in a row is too many",
@@ -332,7 +332,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "1 if self.forgotten(now) else min(self.count + 1, len(WAITS))",
         "1 if self.forgotten(now) else self.count + 1",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_the_waits_are_a_minute_ten_minutes_and_an_hour",),
     ),
     Mutant(
         "whatever is new is sent, however often",
@@ -340,7 +340,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        free = self.changed is None or now - self.changed >= WAITS[-1]\n",
         "        free = True\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_the_wait_is_the_accounts_whatever_is_sent",),
     ),
     Mutant(
         "a good login ends the wait",
@@ -348,7 +348,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            return self._unclaim(known).replace(\n",
         "            return self._unclaim(known).replace(since=(), count=0).replace(\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_good_login_shortens_nothing",),
     ),
     Mutant(
         "a refusal is never forgotten",
@@ -356,7 +356,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "FORGOTTEN_AFTER: Final = 86400.0",
         "FORGOTTEN_AFTER: Final = 1e12",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_day_without_a_refusal_ends_the_count",),
     ),
     Mutant(
         "what was accepted last waits too",
@@ -364,7 +364,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "(known.accepted, owner if new else {})",
         "({},)",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_what_was_accepted_last_is_always_sent",),
     ),
     Mutant(
         "what was accepted and then refused is no change",
@@ -372,7 +372,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            self._exception = True\n            return True\n",
         "            return True\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_accepted_and_then_refused_it_is_the_hours_change",),
     ),
     Mutant(
         "a secret that is new waits too",
@@ -380,7 +380,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "self._exception = new and self._claims",
         "self._exception = False and self._claims",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_new_secret_is_sent_at_once_and_one_an_hour",),
     ),
     Mutant(
         "a one-time code makes a new secret",
@@ -388,7 +388,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "return same or (len(entry) > 1 and self._varies(name, value))",
         "return same",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_one_time_code_makes_no_new_secret",),
     ),
     Mutant(
         "one user's refusals are all users'",
@@ -396,7 +396,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if user and user not in known.users",
         "        if not user and user not in known.users",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_one_users_refusals_delay_no_other_users_first_attempt",),
     ),
     Mutant(
         "a person's login waits too",
@@ -404,7 +404,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if not self.insists:\n            self.values = ",
         "        if True:\n            self.values = ",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_person_who_logs_in_is_always_sent",),
     ),
     Mutant(
         "when the time has come all try",
@@ -413,7 +413,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "                self.check(names, values, record)\n",
         "            return\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_of_many_who_wait_one_tries_when_the_time_has_come",),
     ),
     Mutant(
         "a change that nobody could answer counts",
@@ -422,7 +422,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "                self._change(self._unclaim)\n",
         "",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_change_that_nobody_could_answer_is_none",),
     ),
     Mutant(
         "what a host whose clock differs has stamped is believed",
@@ -430,7 +430,7 @@ MUTANTS: tuple[Mutant, ...] = (
         'memory.get("looked", 0.0))',
         "0.0)",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_hosts_whose_clocks_differ_wait_for_as_long",),
     ),
     Mutant(
         "an answer that cannot be used is asked for again at once",
@@ -438,7 +438,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        elif asked and any(",
         "        elif not asked and any(",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_an_answer_that_cannot_be_used_is_waited_for_likewise",),
     ),
     Mutant(
         "Retry-After does not lengthen a refusal",
@@ -446,7 +446,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "exception=exception, longer=longer",
         "exception=exception, longer=0.0",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_retry_after_in_a_body_counts_as_the_file_names_it",),
     ),
     Mutant(
         "what the vendor asks for is each process's",
@@ -454,7 +454,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if asks:\n",
         "            if asks < 0:\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_retry_after_in_a_body_counts_as_the_file_names_it",),
     ),
     Mutant(
         "without a store each session forgets the others' refusals",
@@ -462,7 +462,9 @@ MUTANTS: tuple[Mutant, ...] = (
         '        return getattr(self.store, "refusals", None) or self.store\n',
         "        return self.store\n",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=(
+            "tests/manager/test_refusals.py::test_without_a_store_the_refusals_are_the_processs_and_the_grants_the_sessions",
+        ),
     ),
     Mutant(
         "a key that was never sent is refused",
@@ -470,7 +472,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            asked = {name: grant.asked.get(name, grant.given.get(name)) for name in names}\n",
         "",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_key_that_was_never_sent_is_not_refused",),
     ),
     Mutant(
         "a key that is rejected twice in a call is not refused",
@@ -479,7 +481,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            raise",
         "            raise",
         vendors=(),
-        tests=("tests/manager/test_refusals.py",),
+        tests=("tests/manager/test_refusals.py::test_a_key_that_is_rejected_a_second_time_is_refused_at_once",),
     ),
     Mutant(
         "each forbidden path costs a login",
@@ -487,7 +489,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "    return passed >= MINUTE or (len(cures) < CURES and now - cures[0] < MINUTE)\n",
         "    return True\n",
         vendors=(),
-        tests=("tests/manager/test_backoff.py", "tests/test_session.py"),
+        tests=("tests/manager/test_backoff.py",),
     ),
     Mutant(
         "a second revocation is the caller's",
@@ -495,7 +497,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if not event.captured and self._cured == grant.record.grant:\n            cures = ()\n",
         "",
         vendors=(),
-        tests=("tests/manager/test_backoff.py", "tests/test_session.py"),
+        tests=("tests/test_session.py::test_a_token_that_is_really_revoked_is_renewed_at_once_again_and_again",),
     ),
     Mutant(
         "forbidden paths cost each process a login",
@@ -503,7 +505,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            cures=self.cures,\n",
         "",
         vendors=(),
-        tests=("tests/manager/test_backoff.py", "tests/test_session.py"),
+        tests=("tests/test_session.py::test_forbidden_paths_cost_all_processes_together_no_more",),
     ),
     Mutant(
         "the cures of a day ago are counted",
@@ -511,7 +513,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "(*(cures if cures and now - cures[-1] < UNCURED_FOR else ()), now)",
         "(*cures, now)",
         vendors=(),
-        tests=("tests/manager/test_backoff.py", "tests/test_session.py"),
+        tests=("tests/manager/test_backoff.py",),
     ),
     Mutant(
         "a session's own memory of a refusal never ends",

@@ -186,6 +186,7 @@ def test_a_pattern_may_claim_what_would_be_unavailable_and_name_what_is(stage: S
     with pytest.raises(authflow.VendorUnavailable) as down:
         stage.session.token()
     assert down.value.retry_after == 2.5
+    stage.clock.ahead += 3
     stage.load(file, {"login": Says(503, {})})
     with pytest.raises(authflow.CredentialsRefused):
         stage.session.token()
