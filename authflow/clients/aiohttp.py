@@ -98,10 +98,11 @@ class AiohttpAuth:
                 laid.before = before
             else:
                 authorization = manager.authorize(str(request.url), functools.partial(view, laid))
-                grant = await authorization.wait_async()
+                grant, url = await authorization.wait_async(), authorization.url
                 if authorization.grant is None:
-                    grant = manager.admit(grant, authorization.url)
-                laid.move(authorization.url, rewritten=True)
+                    grant, url = manager.arrived(authorization, grant)
+                laid.asked = authorization.asked
+                laid.move(url, rewritten=True)
             await laid.over(manager.signed(grant, functools.partial(view, laid)))
         return laid, again
 
@@ -129,6 +130,7 @@ class AiohttpAuth:
                     grant = manager.admit(await heard.wait_async(), laid.plain_url)
                     again = True
                 await laid.take_back(response)
+                laid.move(manager.moved(laid.asked, laid.plain_url, grant), rewritten=True)
                 await laid.over(manager.signed(grant, functools.partial(view, laid)))
             sends += 1
             response = await laid.sent(handler)

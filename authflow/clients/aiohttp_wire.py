@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 class Laid:
     """What the session laid over one request, so that it can be taken back and laid anew."""
 
-    __slots__ = ("_body", "_content", "_headers", "_rewritten", "_url", "before", "grant", "manager", "request")
+    __slots__ = (
+        "_body",
+        "_content",
+        "_headers",
+        "_rewritten",
+        "_url",
+        "asked",
+        "before",
+        "grant",
+        "manager",
+        "request",
+    )
 
     def __init__(self, request: Any, manager: SessionManager) -> None:
         self.request, self.manager = request, manager
@@ -38,6 +49,8 @@ class Laid:
         self._url, self._headers, self._body = request.url, request.headers.copy(), request.body or None
         self._content: bytes | None = None if self._body is not None else b""
         self._rewritten = False
+        #: The caller's URL, where this is no hop.
+        self.asked = ""
 
     @classmethod
     def as_it_is(cls, request: Any, grant: Grant, manager: SessionManager) -> Laid:

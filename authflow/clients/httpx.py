@@ -139,10 +139,12 @@ def _auth_class(library: str) -> type[Any]:
                     "event loop: `await session.atoken()` first",
                     vendor=self.manager.vendor.name,
                 )
-            grant = authorization.grant or self.manager.admit(authorization.wait(), authorization.url)
+            grant, url = authorization.grant, authorization.url
+            if grant is None:
+                grant, url = self.manager.arrived(authorization, authorization.wait())
             laid = Laid(lib, request, self.manager)
-            if authorization.url != str(request.url):
-                laid.move(authorization.url)
+            if url != str(request.url):
+                laid.move(url)
             grant = self.manager.signed(grant, functools.partial(view, request))
             laid.over(grant)
             if grant is not ANONYMOUS:
@@ -267,15 +269,16 @@ def _auth_class(library: str) -> type[Any]:
         def _steps(self, request: Any, grant: Grant | None = None, response: Any = None) -> Generator[Any, Any, None]:
             """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
             manager = self.manager
-            laid = Laid(lib, request, manager)
+            laid, asked, rewritten = Laid(lib, request, manager), "", ""
             if grant is None:
                 laid.clear(request.__dict__.pop(self._note, ()))
                 authorization = manager.authorize(str(request.url), functools.partial(view, request))
-                grant = authorization.grant
+                grant, asked, url = authorization.grant, authorization.asked, authorization.url
                 if grant is None:
-                    grant = manager.admit((yield authorization.flight), authorization.url)
-                if authorization.url != str(request.url):
-                    laid.move(authorization.url)
+                    grant, url = manager.arrived(authorization, (yield authorization.flight))
+                if url != str(request.url):
+                    laid.move(url)
+                rewritten = str(request.url)
                 grant = manager.signed(grant, functools.partial(view, request))
                 laid.over(grant)
                 if grant is not ANONYMOUS:
@@ -322,6 +325,9 @@ def _auth_class(library: str) -> type[Any]:
                 laid.take_back()
                 response.request = plain_copy(lib, request)
                 keep_cookies(lib, request, response)
+                if str(request.url) == rewritten and (moved := manager.moved(asked, rewritten, new)) != rewritten:
+                    laid.move(moved)
+                    rewritten = moved
                 grant = manager.signed(new, functools.partial(view, request))
                 carried.append(grant)
                 laid.over(grant)

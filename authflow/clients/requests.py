@@ -118,12 +118,14 @@ class FreshHook:
 class RequestHook:
     """One request on its way: what it carries, and whether it was sent again already."""
 
-    __slots__ = ("_again", "_grant", "_sends", "auth")
+    __slots__ = ("_again", "_asked", "_grant", "_sends", "auth")
 
     def __init__(self, auth: Auth, grant: Grant) -> None:
         self.auth = auth
         self._grant = grant
         self._again, self._sends = False, 1
+        #: The caller's URL, and what it was rewritten to.
+        self._asked = ("", "")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A response may be pickled with its request and hooks; it is over then.
@@ -134,6 +136,7 @@ class RequestHook:
         manager = self.auth.manager
         with self._raising(request):
             entry = manager.authorize(request.url, functools.partial(view, request))
+            self._asked = entry.asked, entry.url
             request.url = entry.url
             if entry.grant is None:
                 return entry.flight
@@ -145,7 +148,10 @@ class RequestHook:
         """The rest of `authorize`, when there is a flight to wait for."""
         manager = self.auth.manager
         with self._raising(request):
-            finished = manager.admit((yield flight), request.url)
+            arrived = yield flight
+            request.url = manager.moved(*self._asked, arrived)
+            self._asked = self._asked[0], request.url
+            finished = manager.admit(arrived, request.url)
             self._grant = manager.signed(finished, functools.partial(view, request))
             lay_over(request, self._grant, manager)
 
@@ -215,6 +221,9 @@ class RequestHook:
         response.request = self.auth.copied(request)
         keep_cookies(self.auth.cookies, request, response)
         yield rewound(request)
+        if request.url == self._asked[1]:
+            request.url = self.auth.manager.moved(*self._asked, grant)
+            self._asked = self._asked[0], request.url
         self._grant = self.auth.manager.signed(grant, functools.partial(view, request))
         self._sends += 1
         lay_over(request, self._grant, self.auth.manager)

@@ -51,11 +51,14 @@ MOST_PATHS: Final = 1024
 
 
 class Authorization(NamedTuple):
-    """What a request shall carry: a `Grant`, or the flight that will bring one; and the URL to which it goes."""
+    """What a request shall carry: a `Grant`, or the flight that will bring one; and the URL to which it goes, as far as
+    that is known without (`asked` is the caller's).
+    """
 
     url: str
     grant: Grant | None
     flight: Flight[Grant] | None = None
+    asked: str = ""
 
     def wait(self) -> Grant:
         """The grant, waited for if need be. Raises AuthFlowError."""
@@ -151,13 +154,16 @@ class SessionManager:
     def _authorize(self, url: str | None, request: Callable[[], Request] | None) -> Authorization:
         if url is None:
             return _authorization("", self.grants.wanted())
+        asked = url
+        if self.vendor.rewrites and self.grants.current is ANONYMOUS and self._hangs_on_answers(url):
+            return _authorization(url, self.grants.wanted(), asked)
         url = self._rewritten(url)
         slot = self._slots.get(_path(url), ()) if self._slots is not None else ()
         if not self._trusted(url, self.grants.current):
             return Authorization(url, ANONYMOUS)
         if self.vendor.public and request is not None and self._is_public(request()):
             return Authorization(url, ANONYMOUS)
-        return _authorization(url, self.grants.wanted(slot))
+        return _authorization(url, self.grants.wanted(slot), asked)
 
     def judge_as_given(self, url: str) -> None:
         """For tools that send a request to the very URL that they were given. Raises UntrustedOrigin, unless such
@@ -175,6 +181,20 @@ class SessionManager:
         UntrustedOrigin.
         """
         return grant if self._trusted(url, grant) else ANONYMOUS
+
+    def arrived(self, authorization: Authorization, grant: Grant) -> tuple[Grant, str]:
+        """The grant that was waited for, and the URL, which may hang on it. Raises UntrustedOrigin."""
+        url = self.moved(authorization.asked, authorization.url, grant)
+        return self.admit(grant, url), url
+
+    def moved(self, asked: str, url: str, grant: Grant) -> str:
+        """Where a request goes that is sent with another grant than first: from the caller's URL (`asked`), if that is
+        rewritten; else to `url`. Raises ConfigurationError, UntrustedOrigin.
+        """
+        if not self.vendor.rewrites or not asked or grant is ANONYMOUS:
+            return url
+        moved = self._rewritten(asked, grant)
+        return moved if moved == url or self.admit(grant, moved) is grant else url
 
     def signed(self, grant: Grant, request: Callable[[], Request]) -> Grant:
         """The grant with the signature of this request, where something signs. Raises ConfigurationError."""
@@ -298,9 +318,22 @@ class SessionManager:
         grant = self.grants.current if self.grants.current is not ANONYMOUS else self.grants.start()
         return grant, grant.values(self.clock())
 
-    def _rewritten(self, url: str) -> str:
+    def _hangs_on_answers(self, url: str) -> bool:
+        """Can this URL not be rewritten before a login brings what that needs?"""
+        grant, values = self._values_now()
+        try:
+            for rewrite in self.vendor.rewrites:
+                if rewrite.apply(url, grant.base_url, values) is not None:
+                    return False
+        except Unbound:
+            return True
+        except Unfit:
+            pass
+        return False
+
+    def _rewritten(self, url: str, grant: Grant | None = None) -> str:
         if self.vendor.rewrites:
-            grant, values = self._values_now()
+            grant, values = self._values_now() if grant is None else (grant, grant.values(self.clock()))
             for rewrite in self.vendor.rewrites:
                 try:
                     target = rewrite.apply(url, grant.base_url, values)
@@ -363,8 +396,10 @@ class SessionManager:
         return judge(heard, answer, grant.values(self.clock()))[0]
 
 
-def _authorization(url: str, wanted: Grant | Flight[Grant]) -> Authorization:
-    return Authorization(url, None, wanted) if isinstance(wanted, Flight) else Authorization(url, wanted)
+def _authorization(url: str, wanted: Grant | Flight[Grant], asked: str = "") -> Authorization:
+    if isinstance(wanted, Flight):
+        return Authorization(url, None, wanted, asked)
+    return Authorization(url, wanted, None, asked)
 
 
 @lru_cache(maxsize=256)

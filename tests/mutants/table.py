@@ -522,6 +522,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if True:\n",
         vendors=("supplier", "preset-relogin"),
     ),
+    Mutant(
+        "a URL is rewritten as the first login said",
+        "manager/manager.py",
+        "        moved = self._rewritten(asked, grant)\n",
+        "        moved = url\n",
+        vendors=(),
+        tests=("tests/clients/test_moved.py",),
+    ),
     # --- secrets stay home --------------------------------------------------------------------------------------------
     Mutant(
         "the token is presented anywhere",
