@@ -72,6 +72,7 @@ class AiohttpAuth:
         try:
             response = await self._heard(laid, response, again, handler)
         except BaseException:
+            laid.bare(response)
             response.close()
             raise
         return response

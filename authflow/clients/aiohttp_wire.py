@@ -122,6 +122,11 @@ class Laid:
             request.headers[hdrs.COOKIE] = cookie_header(request.headers.get(hdrs.COOKIE), came)
         request.update_expect_continue()
 
+    def bare(self, response: Any) -> None:
+        """An error shows the request, and the answer to it, without what is ours."""
+        self.request.headers, self.request.url = self._headers.copy(), self._url
+        self.leave(response)
+
     def leave(self, response: Any) -> None:
         """An answer that leads elsewhere keeps nothing of ours; relative to a rewritten URL, it says so whole."""
         headers = CIMultiDictProxy(self._headers)

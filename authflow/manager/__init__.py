@@ -18,6 +18,7 @@
     stored             the records in the store: locked, loaded, kept
     refusals           what was refused is not sent again                                   ← no refused password twice
     at_rest            what is kept where a renewal ends
+    codes              one-time codes: none is sent twice
     run                the flow, run once: exchange ▸ keep
     renewal            one renewal, under the store's lock                                   ← no refresh token twice
     single_flight      of many who want the same work done, one does it

@@ -24,6 +24,7 @@ from authflow.errors import (
     VendorAnswerError,
     VendorUnavailable,
 )
+from authflow.manager import codes
 from authflow.manager.advice import misread
 from authflow.manager.at_rest import at_rest
 from authflow.manager.backoff import with_cure
@@ -194,7 +195,19 @@ class Run:
                     self._keep(state, step.captured)
                 self.waiting.enter(step, self.values.with_captured(step.captured))
             known = Held(step.captured)
+            self._wait_for_code(step)
             outcome = self._answered(step, state)
+
+    def _wait_for_code(self, step: Step) -> None:
+        """A code that was sent in this period is not sent again: the next one is waited for."""
+        if not codes.sends_code(self.vendor, step.exchange):
+            return
+        values = self.values.with_captured(step.captured)
+        if wait := codes.late(step.exchange, values, self.clock()):
+            if self.began or not self.insists:
+                self._keep(step.state, step.captured)
+            why = "waits for the next one-time code"
+            self.deadline = self.waiting.wait(step.replace(wait=wait), self.deadline, why)
 
     def _begin(self, event: Outcome | None, restart: bool) -> tuple[str | None, Mapping[str, Any]]:
         """The state from which to run, and the values there; None where there is nowhere to go."""
@@ -404,6 +417,7 @@ class Run:
         except VendorUnavailable as error:
             sent = closure(self.vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
             once = any(entry.once and name in sent for name, entry in self.vendor.credentials.items())
+            once = once or codes.sends_code(self.vendor, step.exchange)
             if error.status != 500 or error.retry_after is not None or once or rotates(step.exchange):
                 raise
         return self.exchange(step)
@@ -418,6 +432,8 @@ class Run:
         self.values = self.values.with_captured(step.captured).at(self.clock())
         self.last = step.exchange
         self.guard.sending(step.exchange)
+        if codes.sends_code(self.vendor, step.exchange):
+            codes.sent(step.exchange, self.values, self.clock())
         started = time.monotonic()
         try:
             outcome, answer, sent = self._exchanged(step)

@@ -98,13 +98,13 @@ class Waiting:
         found: Answer = self.unlocked(partial(visit.answer, url, self.ask))
         return found
 
-    def wait(self, step: Step, deadline: float) -> float:
+    def wait(self, step: Step, deadline: float, why: str = "is not done yet") -> float:
         """Let `step.wait` seconds pass, and give the new deadline (monotonic seconds). Raises VendorUnavailable."""
         self._waited += step.wait
         timeout = self.environment.timeout
         if self.ask is None and (self._waited > timeout or time.monotonic() + step.wait >= deadline):
             raise VendorUnavailable(
-                f"{self.vendor.title}: {step.exchange.name} is not done yet; the next call asks again",
+                f"{self.vendor.title}: {step.exchange.name} {why}; the next call asks again",
                 vendor=self.vendor.name,
                 exchange=step.exchange.name,
                 retry_after=step.wait,

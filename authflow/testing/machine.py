@@ -119,6 +119,7 @@ class FlowMachine(RuleBasedStateMachine):
         def clock() -> float:
             return self.clock() + SKEWS[index]
 
+        vars(clock)["advance"] = self.clock.advance  # what a session waits by
         return Player(name, self.stage, self.simulator, self.store, self.watcher, clock, inputs, self.coverage.note)
 
     # --- requests -----------------------------------------------------------------------------------------------------

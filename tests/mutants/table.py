@@ -50,6 +50,14 @@ class Mutant(NamedTuple):
 MUTANTS: tuple[Mutant, ...] = (
     # --- the notation: values in odd places ---------------------------------------------------------------------------
     Mutant(
+        "a one-time code is sent again in its period",
+        "manager/run.py",
+        "if wait := codes.late(step.exchange, values, self.clock()):",
+        "if wait := 0:",
+        vendors=(),
+        tests=("tests/strict/test_cannot_be_done.py",),
+    ),
+    Mutant(
         "a minted token is kept beyond its end",
         "manager/grants.py",
         "ends - (ends - now) * RENEWED_AT",
@@ -563,8 +571,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "credentials are kept in the store",
         "manager/run.py",
-        "            captured=captured,\n            issued_at=self.issued_at,\n",
-        "            captured={**dict(self.given.items()), **captured},\n            issued_at=self.issued_at,\n",
+        'captured={name: value for name, value in captured.items() if name != "reason"},',
+        "captured={**dict(self.given.items()), **captured},",
     ),
     Mutant(
         "an error shows the request that failed",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import authflow
-from authflow.errors import CredentialsRefused
+from authflow.errors import CredentialsRefused, VendorUnavailable
 from authflow.vendors.loading import load
 from tests.clients.drivers import DRIVERS, Driver
 from tests.clients.test_presentations import sent_by
@@ -41,8 +41,8 @@ class Play:
         self.session = self.signed_up()
 
     def signed_up(self, **other: Any) -> authflow.AuthSession:
-        given = {**self.server.given, **other}
-        return authflow.AuthSession(self.vendor, base_url=self.url, clock=self.clock, timeout=60, **given)
+        given = {"timeout": 60, **self.server.given, **other}
+        return authflow.AuthSession(self.vendor, base_url=self.url, clock=self.clock, **given)
 
     def call(self, session: authflow.AuthSession | None = None) -> Any:
         sends = sent_by(self.client, self.server.body)
@@ -99,3 +99,34 @@ def test_a_wrong_secret_is_sent_once(name: str, play: Any) -> None:
         assert isinstance(caught.value, CredentialsRefused)
     assert (one.server.logins, one.server.refused) == (0, 1), one.server.trail
     assert one.call().status == 200
+
+
+def test_a_code_is_not_sent_twice(play: Any) -> None:
+    one = play("second-step")
+    one.clock.ahead += 30 - one.clock() % 30  # a period begins
+    one.call()
+    one.server.revoke()
+    before = one.clock.ahead
+    assert one.call().status == 200, one.server.trail
+    assert 25 < one.clock.ahead - before <= 30
+    assert (one.server.logins, one.server.refused) == (2, 0), one.server.trail
+    another = one.signed_up()
+    assert one.call(another).status == 200, one.server.trail
+    assert (one.server.logins, one.server.refused, len(one.server.used)) == (3, 0, 3), one.server.trail
+
+
+def test_a_call_that_has_no_time_for_the_next_code_says_when(play: Any) -> None:
+    one = play("second-step")
+    one.clock.ahead += 30 - one.clock() % 30
+    hasty = one.signed_up(timeout=5)
+    one.call(hasty)
+    one.server.revoke()
+    with pytest.raises(one.client.error, match="waits for the next one-time code") as caught:
+        one.call(hasty)
+    assert isinstance(caught.value, VendorUnavailable)
+    assert 25 < caught.value.retry_after <= 30
+    one.clock.ahead += caught.value.retry_after
+    asked = len(one.server.trail)
+    assert one.call(hasty).status == 200, one.server.trail
+    assert [line for line in one.server.trail[asked:] if "login" in line] == ["POST /login/mfa"]
+    assert (one.server.logins, one.server.refused) == (2, 0)
