@@ -252,9 +252,10 @@ def test_one_users_refusals_delay_no_other_users_first_attempt(store: Store) -> 
     assert server.sent == ["alice"] * 3
     assert not tries("alice")
     assert tries("bob")
-    assert not tries("carol")
-    assert not tries("carol")
-    assert server.sent == [*["alice"] * 4, "bob", "carol"]
+    for user in ("carol", "dave", "erin"):
+        assert not tries(user)
+        assert not tries(user)
+    assert server.sent == [*["alice"] * 4, "bob", "carol", "dave", "erin"]
     clock.now += 2
     assert tries("bob")
 
@@ -312,7 +313,7 @@ def test_hosts_whose_clocks_differ_wait_for_as_long(bank: Bank, store: Store, sk
                 session.token()
             assert 0 < (caught.value.retry_after or 0) <= 3600
         bank.clock.now += 1
-    assert 3 <= len(bank.sent) <= 4
+    assert len(bank.sent) == 3
 
 
 def test_short_lived_processes_on_a_host_whose_clock_is_behind_are_let_in_again(bank: Bank, store: Store) -> None:
