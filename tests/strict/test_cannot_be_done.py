@@ -13,6 +13,8 @@ import pytest
 
 import authflow
 from authflow.errors import CredentialsRefused, VendorUnavailable
+from authflow.testing.exploration import explore
+from authflow.testing.suite import can_be_simulated
 from authflow.vendors.loading import load
 from tests.clients.drivers import DRIVERS, Driver
 from tests.clients.test_presentations import sent_by
@@ -130,3 +132,10 @@ def test_a_call_that_has_no_time_for_the_next_code_says_when(play: Any) -> None:
     assert one.call(hasty).status == 200, one.server.trail
     assert [line for line in one.server.trail[asked:] if "login" in line] == ["POST /login/mfa"]
     assert (one.server.logins, one.server.refused) == (2, 0)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_it_is_simulated_and_explored_as_any_other(name: str) -> None:
+    can_be_simulated(FILES[name])
+    found = explore(FILES[name], examples=4)
+    assert found.failure is None, str(found)
