@@ -53,7 +53,7 @@ bench: .venv-peers/.ready .venv-niquests/.ready
 	.venv-$*/bin/python -m pip install --quiet --editable ".[$(EXTRA)]" --editable plugins/supplier -r $<
 	@touch $@
 
-# Real servers, installed into $VENDOR_CACHE or the user's cache folder; glewlwyd is a Debian package, skipped if absent.
+# Real servers, installed into $VENDOR_CACHE or the user's cache folder; glewlwyd, etcd and Transmission are Debian packages, skipped if absent.
 gallery: $(READY)
 	$(BIN)/python -m pytest plugins/selfhosted/tests
 

@@ -129,7 +129,8 @@ class Values(Sealed):
         later = Values(self.vendor, self.given, captured, self._now)
         later._answered.update((name, value) for name, value in self._answered.items() if name in self.given)
         derived = [value for name, value in self._answered.items() if name not in self.given]
-        fresh = (derived, dict(self.captured)) if captured != self.captured else ()
+        known = {name: value for name, value in self.captured.items() if name != "reason"}
+        fresh = (derived, known) if captured != self.captured else ()
         object.__setattr__(later, "_earlier", (*self._earlier, *fresh))
         return later
 
