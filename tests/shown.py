@@ -45,6 +45,11 @@ def ours(frame: types.FrameType) -> bool:
     return Path(frame.f_code.co_filename).is_relative_to(HOUSE)
 
 
+def made_up(frame: types.FrameType) -> bool:
+    """Does it work with accounts that a simulator has made up, and that are nobody's?"""
+    return Path(frame.f_code.co_filename).is_relative_to(HOUSE / "testing")
+
+
 def behind(error: BaseException, copies: bool = False) -> Iterator[BaseException]:
     """The error, and those that it came from; with `copies`, also those that it is a copy of, which nobody sees."""
     known, found = set[int](), [error]
@@ -101,7 +106,7 @@ def leaks(error: BaseException, secrets: set[str]) -> Iterator[str]:
     for one in behind(error):
         held = [("the error", name, value) for name, value in [("", str(one)), ("args", one.args), *vars(one).items()]]
         for frame, line in frames(one):
-            if ours(frame):
+            if ours(frame) and not made_up(frame):
                 where = f"{frame.f_code.co_qualname}, line {line}"
                 held += [(where, name, value) for name, value in frame.f_locals.items()]
         said = [(where, name, "\n".join(shown(value))) for where, name, value in held]
