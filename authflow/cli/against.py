@@ -25,7 +25,7 @@ from authflow.cli.options import opened
 from authflow.clients import default_sender
 from authflow.errors import AuthFlowError, CredentialsRefused, harmless
 from authflow.http import Answer, Request, origin_of
-from authflow.manager import keys_read, sends_to
+from authflow.manager import Token, keys_read, sends_to
 from authflow.masking import mask_text
 from authflow.plugins import hookimpl
 from authflow.session import AuthSession
@@ -121,13 +121,15 @@ def _steps(session: AuthSession, witness: _Witness, base_url: str) -> Iterator[t
         witness.ahead = ends - time.time() + _BEYOND
         return "a new token" if session.token().access != before else "the same token again"
 
-    yield "login", lambda: _until(session.login().expires_at)
+    yield "login", lambda: _until(session.login())
     yield "reuse", reuse
     yield "renew", renew
 
 
-def _until(ends: float | None) -> str:
-    return "good until it is rejected" if ends is None else f"good for {max(0.0, ends - time.time()):.0f} s"
+def _until(token: Token) -> str:
+    if token.expires_at is None:
+        return "good until it is rejected"
+    return f"good for {token.expires_at - (token.issued_at or time.time()):.0f} s"
 
 
 def _refused(vendor: Vendor, given: Given, witness: _Witness) -> str:
