@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -19,7 +20,7 @@ from authflow.vendors.loading import load
 from tests.clients.drivers import DRIVERS, Driver
 from tests.clients.test_presentations import sent_by
 from tests.scenarios.stage import Clock
-from tests.servers import listening
+from tests.servers import Came, Says, listening
 from tests.strict.servers import LIFETIME, SERVERS, Strict
 
 PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text("utf-8")
@@ -32,14 +33,40 @@ CLIENTS = [driver for driver in DRIVERS if driver.name in ("requests", "httpx", 
 LOGINS = [name for name, server in SERVERS.items() if server.logs_in]
 
 
+#: A token that a login brings, in the path.
+PATH_LOGIN = {
+    **{key: value for key, value in FILES["in-the-path"].items() if key != "rewrites"},
+    "name": "path-login",
+    "extends": "relogin",
+    "exchanges": {
+        "login": {
+            "request": {"url": "login", "json": {"username": "{username}", "password": "{password}"}},
+            "answers": {"granted": {"status": 200, "json": {"token": "{access}"}}},
+        }
+    },
+    "rewrites": [{"from": "./{rest:path}", "to": "./bot{access}/{rest:path}"}],
+}
+
+
+class PathLogin(Strict):
+    path = "orders/%E9//x?a=+&flag"
+
+    def answer(self, came: Came) -> Says:
+        if came.target == "/login":
+            return Says(200, {"token": self.issue()})
+        bot, rest = came.target[1:].split("/", 1)
+        good = rest == self.path and self.good(unquote(bot.removeprefix("bot")))
+        return Says(200 if good and bot.startswith("bot") else 401, {})
+
+
 class Play:
     """A server, its clock, and a session there."""
 
     def __init__(self, name: str, client: Driver, stack: ExitStack) -> None:
         self.clock, self.client = Clock(), client
-        self.server: Strict = SERVERS[name](self.clock)
+        self.server: Strict = {**SERVERS, "path-login": PathLogin}[name](self.clock)
         self.url = stack.enter_context(listening(self.server)).url
-        self.vendor = load(FILES[name])
+        self.vendor = load({**FILES, "path-login": PATH_LOGIN}[name])
         self.session = self.signed_up()
 
     def signed_up(self, **other: Any) -> authflow.AuthSession:
@@ -139,3 +166,11 @@ def test_it_is_simulated_and_explored_as_any_other(name: str) -> None:
     can_be_simulated(FILES[name])
     found = explore(FILES[name], examples=4)
     assert found.failure is None, str(found)
+
+
+def test_a_token_of_a_login_goes_into_the_path_and_the_next_one_in_its_place(play: Any) -> None:
+    one = play("path-login")
+    assert one.call().status == one.call().status == 200, one.server.trail
+    one.server.revoke()
+    assert one.call().status == 200, one.server.trail
+    assert one.server.logins == 2
