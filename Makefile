@@ -6,7 +6,7 @@ EXTRAS := requests,httpx,httpx2,aiohttp,keyring,encrypted,redis,otel,cli,test
 BIN    := .venv/bin
 DEMO   := .venv/.demo
 READY  := .venv/.ready
-PLUGINS := plugins/supplier plugins/selfhosted plugins/otel plugins/signers plugins/gateway
+PLUGINS := plugins/supplier plugins/selfhosted plugins/otel plugins/signers plugins/gateway plugins/learn
 
 .PHONY: demo quick test recipes lint map reference mutants bench gallery test-niquests test-wheels clean
 

@@ -1,0 +1,85 @@
+"""`authflow-learn CAPTURE…`: the vendor file of a captured login.
+
+Exit codes: 0 done, 1 the capture holds no login or the file is not right, 2 used wrongly.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+
+from authflow.errors import VendorFileError, harmless
+from authflow.vendors import load
+from authflow_learn.captures import CaptureError, read_capture
+from authflow_learn.inference import learn
+from authflow_learn.writing import vendor_file
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("captures", metavar="CAPTURE…", nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the file there, instead of printing it."
+)
+@click.option("--name", help="The vendor's name (that of the file, else of the host).")
+@click.option("--username", help="The user name that was captured.")
+@click.option("--password-env", metavar="VARIABLE", help="The environment variable that holds the captured password.")
+@click.option(
+    "--value-env", "values", metavar="NAME=VARIABLE", multiple=True, help="Another captured credential; again for more."
+)
+def cli(
+    captures: tuple[str, ...],
+    out: Path | None,
+    name: str | None,
+    username: str | None,
+    password_env: str | None,
+    values: tuple[str, ...],
+) -> None:
+    """Write the vendor file of a captured login.
+
+    CAPTURE is a HAR file (a browser's network tab, mitmproxy, Playwright, Charles) or a transcript of `curl -v`.
+    Several are read in their order. What only you know is told apart from what the vendor said if you name it:
+    --username alice, --password-env ACME_PASSWORD. Nothing of the capture's secrets is in the file, or printed.
+    """
+    known = {"username": username} if username else {}
+    for key, variable in [("password", password_env or ""), *(pair.partition("=")[::2] for pair in values)]:
+        if not variable:
+            continue
+        value = os.environ.get(variable)
+        if not value:
+            raise click.UsageError(f"the environment variable {variable} is not set")
+        known[key] = value
+    learnt = learn([one for path in captures for one in read_capture(path)], known)
+    host = re.sub(r"[^A-Za-z0-9]+", "-", learnt.base_url.partition("://")[2].partition("/")[0].partition(":")[0])
+    text = vendor_file(learnt, name or (out.stem if out is not None else host.strip("-")) or "acme")
+    load(tomllib.loads(text))
+    for question in learnt.questions:
+        click.echo(f"question: {question}", err=True)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{out} cannot be written: {error.strerror or error}") from None
+    click.echo(f"{out}: try it with authflow check {out} --against {learnt.base_url}", err=True)
+
+
+def main() -> None:
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except CaptureError as error:
+        print(f"authflow-learn: {harmless(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except VendorFileError as error:
+        print(f"authflow-learn: what was learnt is no vendor file yet: {harmless(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
