@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from authflow_learn import CaptureError, learn, read_capture, vendor_file
 
 import authflow
 from authflow.cli.scaffold import vendor_file as scaffold
 from authflow.testing import Simulator, serving
 from authflow.vendors import load
 from authflow.vendors.extends import preset_names
+from authflow_learn import CaptureError, learn, read_capture, vendor_file
 from tests.servers import PASSWORD, USERNAME, Came, Says, listening, running_supplier
 
 COMMAND = (sys.executable, "-c", "from authflow_learn.command import main; main()")
