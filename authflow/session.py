@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from authflow import clients, plugins
 from authflow.clients import cookie_header
+from authflow.clock import wall_clock
 from authflow.errors import ConfigurationError
 from authflow.manager import (
     ANONYMOUS,
@@ -96,7 +96,7 @@ class AuthSession:
         *,
         store: str | os.PathLike[str] | Store = "memory",
         client: Any = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
         timeout: float = 30.0,
         untrusted: Literal["raise", "pass"] = "raise",
         on_store_failure: Literal["raise", "degrade"] = "raise",

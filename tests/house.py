@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "authflow"
 #: From the bottom up: a room imports only from rooms in rows before its own, and only from their doors.
 ORDER = (
     ("errors",),
-    ("sealed",),
+    ("sealed", "clock"),
     ("http",),
     ("merging",),
     ("masking",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from threading import Lock, Thread
+from threading import RLock, Thread
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -107,7 +107,7 @@ async def _answer(session: aiohttp.ClientSession, request: Request) -> Answer:
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
-_lock = Lock()
+_lock = RLock()
 _running: asyncio.AbstractEventLoop | None = None
 
 
@@ -133,7 +133,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 def _after_fork() -> None:
     global _lock, _running
-    _lock, _running = Lock(), None
+    _lock, _running = RLock(), None
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,7 +6,6 @@ import functools
 import os
 import re
 import ssl
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -93,7 +92,7 @@ def gather(chunks: Iterator[bytes], deadline: Deadline, headers: Mapping[str, st
         size += len(chunk)
         if size > MAX_ANSWER:
             raise TooLarge
-        if time.monotonic() > deadline.at and str(size) != expected:
+        if deadline.is_over and str(size) != expected:
             raise NoAnswer("the answer took too long", sent=True)
     if deadline.cut and str(size) != expected:
         raise NoAnswer("the answer took too long", sent=True)

@@ -11,31 +11,33 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
+from collections.abc import Callable
+
+from authflow.clock import monotonic
+from authflow.manager import call_at
 
 
 class Deadline:
     """Shuts down what it watches `seconds` after it was made; a context that ends the watch."""
 
     def __init__(self, seconds: float) -> None:
-        self.at = time.monotonic() + seconds
-        self._lock = threading.Lock()
+        self.at = monotonic() + seconds
+        self._lock = threading.RLock()
         self._watched: list[socket.socket] = []
         #: Was it told of a connection?
         self.watches = False
         #: Has it come, and was a connection shut down?
         self.cut = False
-        self._timer = threading.Timer(seconds, self._shut_down)
-        self._timer.name, self._timer.daemon = "authflow deadline", True
+        self._cancel: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Deadline:
-        # While Python ends, no thread can start: the library's time-outs are left.
+        # Where no thread can start, the library's time-outs are left.
         with contextlib.suppress(RuntimeError):
-            self._timer.start()
+            self._cancel = call_at(self.at, self._shut_down)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._timer.cancel()
+        self._cancel()
         with self._lock:
             watched, self._watched = self._watched, []
         for connection in watched:
@@ -51,8 +53,12 @@ class Deadline:
             own = socket.fromfd(connection.fileno(), connection.family, connection.type)
             with self._lock:
                 self._watched.append(own)
-            if time.monotonic() >= self.at:
+            if self.is_over:
                 self._shut_down()
+
+    @property
+    def is_over(self) -> bool:
+        return monotonic() >= self.at
 
     def _shut_down(self) -> None:
         with self._lock:

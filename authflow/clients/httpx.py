@@ -67,6 +67,8 @@ def sender(library: str, client: Any) -> Sender:
     return HttpxSender(library, client)
 
 
+#: The time-out of requests for which nobody said one, in seconds.
+USUAL: Final = 5.0
 #: What is laid over most requests.
 BEARER: Final = ("Authorization",)
 
@@ -169,7 +171,7 @@ def _auth_class(library: str) -> type[Any]:
                 while True:
                     step = steps.send(answer)
                     if isinstance(step, Flight):
-                        answer = step.wait()
+                        answer = step.wait(_patience(request))
                     elif isinstance(step, _Peek):
                         answer = peek(lib, step.response, step.streamed)
                     else:
@@ -208,7 +210,7 @@ def _auth_class(library: str) -> type[Any]:
                 while True:
                     step = steps.send(answer)
                     if isinstance(step, Flight):
-                        answer = await step.wait_async()
+                        answer = await step.wait_async(_patience(request))
                     elif isinstance(step, _Peek):
                         answer = await peek_async(lib, step.response, step.streamed)
                     else:
@@ -339,6 +341,12 @@ def _auth_class(library: str) -> type[Any]:
                 unburden(earlier.request if isinstance(earlier, lib.Response) else earlier, carried)
 
     return HttpxAuth
+
+
+def _patience(request: Any) -> float | None:
+    """For how long the caller waits for another's renewal, where that was said: 5 s are the library's own."""
+    told = (request.extensions.get("timeout") or {}).get("read")
+    return float(told) if isinstance(told, int | float) and told != USUAL else None
 
 
 def _in_loop() -> bool:

@@ -72,9 +72,15 @@ class HttpxSender:
             lib.InvalidURL,
         ) as error:
             lost = no_answer(error, deadline, sent=False)
+        except _Late as error:
+            lost = no_answer(error, deadline, sent=False)
         except lib.HTTPError as error:
             lost = no_answer(error, deadline, sent=True)
         raise lost
+
+
+class _Late(Exception):
+    """The connection stands, and the time is over: nothing was sent."""
 
 
 class _Used(Exception):
@@ -89,6 +95,8 @@ def _handing_over_to(deadline: Deadline) -> Callable[[str, dict[str, Any]], None
             deadline.watch(info["return_value"].get_extra_info("socket"))
         elif event == "http11.send_request_headers.started" and not deadline.watches:
             raise _Used
+        elif event.endswith("send_request_headers.started") and deadline.is_over:
+            raise _Late
 
     return trace
 

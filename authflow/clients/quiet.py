@@ -47,8 +47,8 @@ def quiet() -> Iterator[None]:
     """Let this thread log nothing through the HTTP libraries' loggers until the block ends."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_may_log)  # once: a filter that is there is not added again
-    _here.exchanging = True
+    before, _here.exchanging = _here.exchanging, True
     try:
         yield
     finally:
-        _here.exchanging = False
+        _here.exchanging = before

@@ -60,13 +60,17 @@ def auth_class(library: str, cls: type[Auth]) -> type[Auth]:
     return type(cls.__name__, (cls, base), {"__doc__": cls.__doc__, "__module__": cls.__module__})
 
 
-def settle(steps: Steps) -> Any:
-    """Go the steps of a hook in this thread, waiting for flights."""
+def settle(steps: Steps, timeout: Any = None) -> Any:
+    """Go the steps of a hook in this thread, waiting for flights: `timeout`, the caller's own, bounds the wait for what
+    others do.
+    """
+    most = timeout[-1] if isinstance(timeout, tuple) else timeout
+    most = float(most) if isinstance(most, int | float) else None
     try:
         step = next(steps)
         while True:
             try:
-                result = step.wait() if isinstance(step, Flight) else step
+                result = step.wait(most) if isinstance(step, Flight) else step
             except BaseException as error:
                 step = steps.throw(error)
             else:
@@ -160,7 +164,9 @@ class RequestHook:
         return self
 
     def __call__(self, response: Any, **kwargs: Any) -> Any:
-        return settle(self.on_response(response, kwargs)) if self.concerns(response) else self.passed(response)
+        if not self.concerns(response):
+            return self.passed(response)
+        return settle(self.on_response(response, kwargs), kwargs.get("timeout"))
 
     def concerns(self, response: Any) -> bool:
         """May the answer be an event?"""

@@ -64,7 +64,7 @@ class RequestsSender:
         ) as error:
             lost = no_answer(error, deadline, sent=True)
         except (OSError, ImportError) as error:  # no file of certificates there, no package for such a proxy
-            lost = no_answer(error, deadline, sent=deadline.watches)
+            lost = no_answer(error, deadline, sent=deadline.watches and not deadline.is_over)
         raise lost
 
 
@@ -157,4 +157,7 @@ class _Handed:
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]
         self.deadline.watch(connection)
+        if self.deadline.is_over:
+            connection.close()
+            raise TimeoutError("the time is over before anything was sent")
         return connection

@@ -19,8 +19,11 @@
     refusals           what was refused is not sent again                                   ← no refused password twice
     at_rest            what is kept where a renewal ends
     codes              one-time codes: none is sent twice
+    rotation           what is known of a refresh token            ← no refresh token twice
     run                the flow, run once: exchange ▸ keep
     renewal            one renewal, under the store's lock                                   ← no refresh token twice
+    watchdog           one thread for all deadlines; Ctrl-C held back for a moment
+    workers            a few threads, for those who may not block and for what is renewed ahead
     single_flight      of many who want the same work done, one does it
     backoff            how long the vendor is left alone after a failure
     behind             what good answers bring anew, stored behind those who use it
@@ -46,6 +49,7 @@ from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.token import ADVISORY_PART, Token
 from authflow.manager.trust import check_settings, presents_at, sends_to
 from authflow.manager.waiting import asking
+from authflow.manager.watchdog import call_at
 
 __all__ = [
     "ADVISORY_PART",
@@ -68,6 +72,7 @@ __all__ = [
     "TooLarge",
     "answered",
     "asking",
+    "call_at",
     "check_identity",
     "check_settings",
     "complete",

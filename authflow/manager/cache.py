@@ -14,7 +14,7 @@ import logging
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,9 +39,10 @@ from authflow.manager.jwt_verification import Verifier
 from authflow.manager.observers import LOGIN, START, Listener, Watch
 from authflow.manager.records import Record, same_grant
 from authflow.manager.renewal import Renewal
-from authflow.manager.single_flight import Flight, Flights
+from authflow.manager.single_flight import Flight, Flights, working
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import Freshness, expiry
+from authflow.stores import MemoryStore
 from authflow.templates import Outcome
 from authflow.vendors import EXPIRED, Given, absorb
 
@@ -114,7 +115,7 @@ class GrantCache:
         #: What a failing store did not take, by key.
         self.unsaved: Mapping[str, Kept] = NOTHING
         self._verifier = None if vendor.verify is None else Verifier(self._exchange_sender, environment.clock)
-        self.flights: Flights[Grant] = Flights()
+        self.flights: Flights[Grant] = Flights(vendor.name)
         self.kept = Behind(self._store_kept, self._store_behind) if vendor.keep else None
         #: Who in this process hears of renewals; replaced in one assignment.
         self.listeners: tuple[Listener, ...] = ()
@@ -318,8 +319,9 @@ class GrantCache:
                 return error
         return None if self._backoff.open(now) else self._backoff.error(now)
 
-    def _late(self) -> AuthFlowError:
-        return VendorUnavailable(f"{self.vendor.title}: no end within the time-out", vendor=self.vendor.name)
+    def _late(self, waited: float) -> AuthFlowError:
+        message = f"{self.vendor.title}: the renewal that another caller began has not ended within {waited:.3g} s"
+        return VendorUnavailable(message, vendor=self.vendor.name)
 
     def _other(self, slot: Slot, grant: Grant) -> Grant | None:
         """What another flight has published since `grant` was read."""
@@ -365,6 +367,19 @@ class GrantCache:
                 self._publish(slot, anew)
                 return anew
         given, identity = self.identity_now(asked)
+        with working((_place(self.store), identity.key)):
+            return self._renewed(slot, grant, event, restart, presented, given, identity)
+
+    def _renewed(
+        self,
+        slot: Slot,
+        grant: Grant | None,
+        event: Outcome | None,
+        restart: bool,
+        presented: Record | None,
+        given: Given,
+        identity: Identity,
+    ) -> Grant:
         key = slot_key(identity.key, slot) if slot else identity.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
@@ -409,6 +424,11 @@ class GrantCache:
                 remember(self.by_slot, slot, grant, MOST_GRANTS)
             else:
                 self.current = grant
+
+
+def _place(store: Store) -> Hashable:
+    """What two stores have in common that keep the same records."""
+    return id(store) if isinstance(store, MemoryStore) else repr(store)
 
 
 class Unsaved(MutableMapping[str, Kept]):

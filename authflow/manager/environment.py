@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from authflow.clock import monotonic, wall_clock
 from authflow.errors import VendorUnavailable
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 def pause(seconds: float) -> None:
     """Let so many seconds pass. A program that ends does not wait for them: Raises VendorUnavailable."""
-    ends = time.monotonic() + seconds
-    while (left := ends - time.monotonic()) > 0:
+    ends = monotonic() + seconds
+    while (left := ends - monotonic()) > 0:
         if not threading.main_thread().is_alive():
             raise VendorUnavailable("the program ends")
         time.sleep(min(left, 0.2))
@@ -41,7 +42,7 @@ class Environment(NamedTuple):
     default_sender: Callable[[str], Sender]
     sender: Sender | None = None
     signers: Signers | None = None
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = wall_clock
     timeout: float = 30.0
     degrade: bool = False
     ask: Callable[[str, str, str], Any] | None = None

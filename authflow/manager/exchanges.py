@@ -10,11 +10,11 @@ anything else                   VendorAnswerError, masked, with the reason why e
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
 from authflow.manager import advice
@@ -155,7 +155,7 @@ class ExchangeSender:
         return answer
 
     def _once(self, request: Request, deadline: float) -> Answer:
-        remaining = deadline - time.monotonic()
+        remaining = deadline - monotonic()
         if remaining <= 0:
             raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
         return self.sender().exchange(request, remaining).replace(received=self.clock())

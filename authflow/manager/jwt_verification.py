@@ -9,10 +9,10 @@ one signs.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import Request, origin_of, without_query
 from authflow.manager.sender import NoAnswer, Sender, TooLarge
@@ -102,7 +102,7 @@ def _client_class() -> Any:
         def fetch_data(self) -> Any:
             vendor, deadline = self.where
             try:
-                answer = self._fetches().exchange(Request("GET", self.uri), max(0.1, deadline - time.monotonic()))
+                answer = self._fetches().exchange(Request("GET", self.uri), max(0.1, deadline - monotonic()))
             except (NoAnswer, TooLarge) as error:
                 raise VendorUnavailable(f"the keys of {vendor} cannot be fetched: {error}", vendor=vendor) from error
             if answer.status != 200:

@@ -10,12 +10,12 @@ and nothing about when to renew (`cache` does).
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from authflow.clock import monotonic
 from authflow.errors import VendorAnswerError, VendorUnavailable
 from authflow.manager.exchanges import ExchangeSender
 from authflow.manager.people import Ask
@@ -70,7 +70,7 @@ class Renewal:
         account, ahead = account or key, event is None and presented is not None and not restart
         with ExitStack() as lock:
             lock.enter_context(self.stored.locked(account, self.timeout))
-            deadline = time.monotonic() + self.timeout
+            deadline = monotonic() + self.timeout
             kept = self.stored.load(key, presented)
 
             def unlocked(work: Callable[[], Any]) -> Any:
@@ -104,7 +104,10 @@ class Renewal:
                             event = None
                 waiting = Waiting(self.vendor, self.sender.environment, self.ask, unlocked)
                 run = Run(self.vendor, self.given, self.stored, self.sender, self.observe, waiting)
-                return run.carry_out(key, kept, (account, shared), deadline, event, ahead=ahead, restart=restart)
+                try:
+                    return run.carry_out(key, kept, (account, shared), deadline, event, ahead=ahead, restart=restart)
+                finally:
+                    run.rotation.settled()
             except Overtaken:
                 if self._serves(kept, presented, deadline):
                     return kept.record
@@ -125,7 +128,7 @@ class Renewal:
         Raises AuthFlowError if the vendor could not be told.
         """
         with self.stored.locked(key, self.timeout):
-            deadline = time.monotonic() + self.timeout
+            deadline = monotonic() + self.timeout
             kept = self.stored.load(key, grant)
             self.stored.delete(
                 {key: None, **dict.fromkeys(others), **{f"{key}-{slot}": None for slot in kept.record.slots}}

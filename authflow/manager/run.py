@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from authflow.clock import monotonic
 from authflow.errors import (
     AuthFlowError,
     ConfigurationError,
     CredentialsRefused,
-    StoreError,
     VendorAnswerError,
     VendorUnavailable,
 )
@@ -32,8 +31,9 @@ from authflow.manager.claims import Claims
 from authflow.manager.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason, pause
 from authflow.manager.grants import presented
 from authflow.manager.identity import secrets
-from authflow.manager.records import MOST_SLOTS, Record, spent_fingerprint
+from authflow.manager.records import MOST_SLOTS, Record
 from authflow.manager.refusals import Guard, credentials_in, refused, sent_by
+from authflow.manager.rotation import Rotation
 from authflow.manager.stored import Kept, StoredRecords
 from authflow.manager.token import expiry
 from authflow.manager.waiting import Waiting, duration
@@ -54,9 +54,6 @@ from authflow.vendors import (
     Vendor,
     absorb,
     closure,
-    needs,
-    next_step,
-    refusals,
     rotates,
     run,
 )
@@ -109,13 +106,17 @@ class Run:
         self.key, self.kept, self.deadline = key, kept, deadline
         #: The account's own record: this one, unless `vary` gives the account several.
         self.account, self.shared = account
-        #: A refresh token that was sent, and nobody knows what became of it; one that the user gave, and is used up.
-        self.mark = kept.record.mark or self.shared.record.mark
-        self.spent = kept.record.spent or self.shared.record.spent
-        self.refused_ahead = kept.record.refused_ahead
-        now, ends = self.clock(), kept.record.expires_at
-        #: How long the token is good that is renewed ahead of its end, in seconds.
-        self.good_for = ends - now if ahead and ends is not None else 0.0
+        ends = kept.record.expires_at
+        good_for = ends - self.clock() if ahead and ends is not None else 0.0
+        self.rotation = Rotation(
+            kept,
+            self.shared,
+            self._store,
+            self._share,
+            lambda: self.stored.unsaved.pop(key, None),
+            insists=restart,
+            good_for=good_for,
+        )
         self.grant, self.granted = kept.record.grant, kept.record.settings
         self.issued_at, self.expires_at = kept.record.issued_at, kept.record.expires_at
         self.unread_end, self.cures = kept.record.unread_end, kept.record.cures
@@ -252,10 +253,8 @@ class Run:
             grant=self.grant,
             settings=self.granted or self.claims.identity.settings,
             owner=self._owner() if set(captured) - {"reason"} else {},
-            mark=self.mark,
-            spent=self.spent,
-            refused_ahead=self.refused_ahead,
             signers={name: kept for name, kept in self.sender.keeps.items() if kept},
+            **self.rotation.known,
             unread_end=self.unread_end,
             waits_since=self.waits_since,
             cures=self.cures,
@@ -271,6 +270,7 @@ class Run:
             self._list_slot()
         self.stored.keep(self.key, self.kept, record)
         self.kept.foreign = False
+        self.rotation.settled()
 
     def _owner(self) -> Mapping[str, str]:
         """Which secrets have got this grant, as far as they are known."""
@@ -292,102 +292,24 @@ class Run:
         """Send one exchange and name its outcome; what it means for the refresh token is kept at once."""
         state = self.vendor.flow.states[step.state]
         assert isinstance(state, Sending)
-        if not self.insists:
-            self.values = self.values.with_captured(step.captured)
-            self.guard.check(credentials_in(step, self.vendor), self.values, self.kept.record)
-        return self._refreshed(step, state, origin) if rotates(step.exchange) else self._sent(step, state)
-
-    def _refreshed(self, step: Step, state: Sending, origin: str) -> Outcome:
-        """Send an exchange that may use its refresh token up. The record says so first (its mark), whatever becomes of
-        this process then; and what became of the token is kept as soon as it is known.
-        """
+        began = monotonic()
         self.values = self.values.with_captured(step.captured)
-        refresh, given = Held(self.values.get("refresh")), step.captured.get("refresh") is None
-        if refresh.it is None:
+        wanted = credentials_in(step, self.vendor)
+        for name in wanted:
+            if callable(self.given.get(name)):
+                self.values.get(name)
+        self.deadline += monotonic() - began  # whoever is asked may take their time
+        if not self.insists:
+            self.guard.check(wanted, self.values, self.kept.record)
+        if not rotates(step.exchange):
             return self._sent(step, state)
-        token = spent_fingerprint(refresh.it)
-        passes = state.missing is not None or bool(refusals(step.exchange))
-        another = passes and self._leads_on(next_step(state, step.exchange), step.captured)
-        if given and token == self.spent:
-            if not passes:
-                raise self._needs(step.exchange, "a refresh token that is not used up")
-            return Outcome(LOST, {})
-        if token == self.mark and another:
-            return self._lost(step, origin, token, given, "it was sent, and nobody kept the answer")
-        if self.good_for > 0 and token == self.refused_ahead:
-            raise self._not_yet(step.exchange)
-        try:
-            self._note(token, self.spent, given)
-        except StoreError:  # it is not sent
-            self.stored.unsaved.pop(self.key, None)
-            raise
-        try:
-            outcome = self._sent(step, state)
-        except AuthFlowError as error:
-            if not isinstance(error, AnswerLost | VendorAnswerError) or getattr(error, "grants_nothing", False):
-                self._note("", self.spent, given)
-                raise
-            if not another:  # nothing is lost by sending it once more
-                raise
-            lost = self._lost(step, origin, token, given, str(error))
-            if isinstance(error, AnswerLost):
-                return lost
-            raise
-        refused = outcome.name in refusals(step.exchange)
-        if refused and self.good_for > 0:
-            self.refused_ahead = token
-            self._note("", self.spent, given)
-            raise self._not_yet(step.exchange)
-        spent = token if given and (refused or "refresh" in outcome.captured) else self.spent
-        if "access" in outcome.captured:  # it is kept together with what the answer brought
-            self.mark, self.spent = "", spent
-            self._note_shared(given)
-        else:
-            self._note("", spent, given)
-        return outcome
-
-    def _not_yet(self, exchange: Exchange) -> VendorUnavailable:
-        message = f"{self.vendor.title}: {exchange.name} was refused ahead of time, and is tried once more at the end"
-        return VendorUnavailable(message, vendor=self.vendor.name, exchange=exchange.name, retry_after=self.good_for)
-
-    def _lost(self, step: Step, origin: str, token: str, given: bool, why: str) -> Outcome:
-        log.warning("%s: the refresh token of %s counts as used up: %s", self.vendor.name, step.exchange.name, why)
-        if self.insists:
-            self._note("", token if given else self.spent, given)
-        else:
-            self.mark, self.spent = "", token if given else self.spent
-            self._note_shared(given)
-            self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange))
-        return Outcome(LOST, {})
-
-    def _note(self, mark: str, spent: str, given: bool) -> None:
-        """Keep what is known of the refresh token, and change nothing else; of one that the user gave, for all grants
-        of the account.
-        """
-        self.mark, self.spent = mark, spent
-        self._note_shared(given)
-        known = self.kept.record.replace(mark=mark, spent=spent, refused_ahead=self.refused_ahead)
-        if not (self.kept.foreign or self.shared.foreign) and known != self.kept.record:
-            self._store(known)
-
-    def _note_shared(self, given: bool) -> None:
-        if given and self.shared is not self.kept:
-            self._share(self.shared.record.replace(mark=self.mark, spent=self.spent))
-
-    def _leads_on(self, name: str, captured: Mapping[str, Any]) -> bool:
-        """Is there a way in from this state, with what the user gave?"""
-        bound = self.values.with_captured(captured).bound
-        for _ in self.vendor.flow.states:
-            state = self.vendor.flow.states[name]
-            if not isinstance(state, Sending):
-                return not isinstance(state, Failing)
-            wanted = needs(self.vendor.flow.exchanges[state.send].request.placeholders())
-            if all(one != "refresh" and (captured.get(one) is not None or one in bound) for one in wanted):
-                return True
-            if state.missing is None:
-                return False
-            name = state.missing
-        return False
+        return self.rotation.exchange(
+            step,
+            state,
+            self.values,
+            lambda: self._sent(step, state),
+            lambda: self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange)),
+        )
 
     def _share(self, record: Record) -> None:
         self.stored.keep(self.account, self.shared, record)
@@ -434,11 +356,11 @@ class Run:
         self.guard.sending(step.exchange)
         if codes.sends_code(self.vendor, step.exchange):
             codes.sent(step.exchange, self.values, self.clock())
-        started = time.monotonic()
+        started = monotonic()
         try:
             outcome, answer, sent = self._exchanged(step)
         finally:
-            self.took = step.exchange.name, time.monotonic() - started
+            self.took = step.exchange.name, monotonic() - started
         self.asks = pause(outcome, answer)
         self.status, self.reason, self.code = answer.status, masked_reason(outcome, self.values), outcome.code
         begins = "access" in outcome.captured
@@ -469,7 +391,7 @@ class Run:
             values = self.values.with_captured({**step.captured, **visit.asks_with})
             browse = partial(self.waiting.browse, visit)
             found = self.sender.send(step.exchange, values, self.deadline, browse)
-        self.deadline = time.monotonic() + self.sender.timeout  # what a person took is not counted
+        self.deadline = monotonic() + self.sender.timeout  # what a person took is not counted
         captured = {**found.outcome.captured, **visit.brings}
         return found._replace(outcome=found.outcome.replace(captured=captured))
 

@@ -1,9 +1,12 @@
 """Single flight: of many who want the same work done, one does it and all get its result, its failure included.
 
-The work runs in a thread of its own, not in its first caller's: a caller who is cancelled, times out or is
-interrupted leaves it running, so that a token which the vendor has already handed out is still received and kept.
-Waiting works from threads and from event loops (asyncio and trio) alike, in any mixture; nothing is held while
-waiting.
+    a thread waits      and nobody works yet ─▶ it works itself: its mocks, locks, frozen clocks and Ctrl-C hold there
+                        somebody works       ─▶ it waits, and works itself should that one be torn away
+    a task waits        and nobody works yet ─▶ one of our threads works (`workers`), whoever is cancelled
+    nobody waits        one of our threads works
+
+Waiting works from threads and from event loops (asyncio and trio) alike, in any mixture; nothing is held while waiting.
+Whoever waits inside the work of the same account, in the thread that does it, would wait for ever, and is told so.
 """
 
 from __future__ import annotations
@@ -13,90 +16,167 @@ import math
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
-from authflow.errors import AuthFlowError, forget_locals
+from authflow.clock import monotonic
+from authflow.errors import AuthFlowError, ConfigurationError, forget_locals
+from authflow.manager.workers import UnderWay, do
 
 T = TypeVar("T")
 
 #: No flights at all.
 NONE: Final[Mapping[Hashable, Any]] = MappingProxyType({})
+#: How the error of a late flight is made: of what it is that one waited for.
+Late = Callable[[float], BaseException]
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        #: Of which sessions, and accounts, this thread renews the grant.
+        self.works: list[Hashable] = []
+
+
+_HERE: Final = _Here()
+
+
+@contextmanager
+def working(of: Hashable) -> Iterator[None]:
+    """While it lasts, this thread works for `of`. Raises ConfigurationError if it does so already."""
+    check_inside(of)
+    _HERE.works.append(of)
+    try:
+        yield
+    finally:
+        _HERE.works.remove(of)
+
+
+def check_inside(of: Hashable) -> None:
+    if of in _HERE.works:
+        raise ConfigurationError(
+            "this session was used inside a renewal of its own (a hook of client=, a credential's callable, a signal's "
+            "handler), which would wait for itself: use another client there, or session.token() before"
+        )
 
 
 class Flight(Generic[T]):
-    """Work under way, or done. `wait` and `wait_async` give its result, or raise a copy of its error.
+    """Work to be done, under way, or done. `wait` and `wait_async` give its result, or raise a copy of its error.
 
     Work that has not ended `limit` seconds after its start has failed for all who wait: `late` makes their error.
     """
 
-    def __init__(self, limit: float = math.inf, late: Callable[[], BaseException] = TimeoutError) -> None:
-        self._ends = time.monotonic() + limit
-        self._late = late
-        self._done = threading.Event()
-        self._lock = threading.Lock()
-        self._callbacks: dict[object, Callable[[], Any]] = {}
+    def __init__(
+        self, home: Flights[T], work: Callable[[], T], limit: float = math.inf, late: Late = TimeoutError
+    ) -> None:
+        #: Whoever pops it does it.
+        self._work = [work]
+        self._home, self._limit, self._late = home, limit, late
+        self._ends = math.inf
+        self._context = contextvars.copy_context()
+        self._callbacks: dict[object, tuple[Callable[[], Any], bool]] = {}
         #: How many joined it in order to wait.
         self.waiters = 0
+        self.done = False
         self._result: T | None = None
         self._error: BaseException | None = None
 
-    def wait(self) -> T:
-        """Block this thread until the work is done."""
-        self._done.wait(self.left)
+    def wait(self, most: float | None = None) -> T:
+        """Do the work in this thread, or block it until somebody has: for `most` seconds, if that is told."""
+        while not self.done:
+            check_inside(self._home)
+            if self._work:
+                self._home.begin(self)
+                continue
+            woken = threading.Lock()
+            woken.acquire()
+            left = self._left(most)
+            self.call_when_done(woken, woken.release, waits=True)
+            try:
+                came = woken.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX))
+            finally:
+                self.forget(woken)
+            if not came and not self.done:
+                raise self._late(left or 0.0)
         return self._outcome()
 
-    async def wait_async(self) -> T:
+    async def wait_async(self, most: float | None = None) -> T:
         """Wait without blocking the event loop; cancelling the wait leaves the work and all other waiters alone."""
-        if not self._done.is_set():
-            await (_wait_on_trio(self) if _on_trio() else _wait_on_asyncio(self))
+        while not self.done:
+            if self._work:
+                self._home.begin_behind(self)
+                most = None
+                continue
+            left = self._left(most)
+            came = await (_wait_on_trio(self, left) if _on_trio() else _wait_on_asyncio(self, left))
+            if not came and not self.done:
+                raise self._late(left or 0.0)
         return self._outcome()
 
-    @property
-    def left(self) -> float | None:
-        """Seconds until the work is late, or None if it never is."""
-        return None if self._ends == math.inf else max(0.0, self._ends - time.monotonic())
+    def _left(self, most: float | None = None) -> float | None:
+        """Seconds until the work is late, or until `most` have passed; None if that never comes."""
+        left = min(self._ends - monotonic(), math.inf if most is None else most)
+        return None if left == math.inf else max(0.0, left)
 
     @property
     def late(self) -> bool:
-        return not self._done.is_set() and self.left == 0.0
+        return not self.done and self._left() == 0.0
 
     @property
     def error(self) -> BaseException | None:
         """What it ended with, if it has ended badly."""
         return self._error
 
-    def call_when_done(self, ticket: object, callback: Callable[[], Any]) -> None:
-        """Call `callback` once, from whichever thread ends the flight; at once, if it has ended."""
-        with self._lock:
-            if not self._done.is_set():
-                self._callbacks[ticket] = callback
-                return
-        callback()
+    def call_when_done(self, ticket: object, callback: Callable[[], Any], *, waits: bool = False) -> None:
+        """Call `callback` once, from whichever thread ends the flight; at once, if it has ended. Who `waits` is called
+        when there is work to be done, too.
+        """
+        self._callbacks[ticket] = callback, waits
+        if self.done or (waits and self._work):
+            self._wake(ticket)
 
     def forget(self, ticket: object) -> None:
-        with self._lock:
-            self._callbacks.pop(ticket, None)
+        self._callbacks.pop(ticket, None)
 
-    def finish(self, result: T | None, error: BaseException | None) -> None:
-        with self._lock:
-            self._result, self._error = result, error
-            self._done.set()
-            callbacks, self._callbacks = list(self._callbacks.values()), {}
-        for callback in callbacks:
+    def _wake(self, ticket: object) -> None:
+        callback, _ = self._callbacks.pop(ticket, (None, False))
+        if callback is not None:
             callback()
 
+    def claimed(self) -> Callable[[], T] | None:
+        """The work, for whoever asks first."""
+        try:
+            work = self._work.pop()
+        except IndexError:
+            return None
+        self._ends = monotonic() + self._limit
+        return work
+
+    def give_up(self, work: Callable[[], T]) -> None:
+        """Who worked was torn away: one of those who wait goes on."""
+        self._ends = math.inf
+        self._work.append(work)
+        for ticket in [ticket for ticket, (_, waits) in list(self._callbacks.items()) if waits][:1]:
+            self._wake(ticket)
+
+    def finish(self, result: T | None, error: BaseException | None) -> None:
+        self._result, self._error = result, error
+        self.done = True
+        for ticket in list(self._callbacks):
+            self._wake(ticket)
+
     def _outcome(self) -> T:
-        if not self._done.is_set():
-            raise self._late()
         error = self._error
         if error is None:
             return self._result  # type: ignore[return-value]
         if isinstance(error, AuthFlowError):
             raise error.copy() from error.__cause__
         raise error
+
+    def run_in_context(self, work: Callable[[], Any]) -> None:
+        """In the context of whoever joined it first: its spans are that one's children."""
+        self._context.run(work)
 
 
 class Flights(Generic[T]):
@@ -106,13 +186,15 @@ class Flights(Generic[T]):
     Very many may be at rest: what they need in order to begin a flight, or to publish its result, belongs to all.
     """
 
-    __slots__ = ("_home", "_under_way")
-    lock = threading.Lock()
+    __slots__ = ("_home", "_under_way", "of")
+    lock = threading.RLock()  # a signal's handler may use a session, in the thread that holds it
     _here = object()
 
-    def __init__(self) -> None:
+    def __init__(self, of: Hashable = None) -> None:
         self._home = self._here
         self._under_way: Mapping[Hashable, Flight[T]] = NONE
+        #: Whose threads they take, where they take any: a vendor's.
+        self.of = of
 
     def join(
         self,
@@ -121,27 +203,27 @@ class Flights(Generic[T]):
         work: Callable[[], T],
         *,
         limit: float = math.inf,
-        late: Callable[[], BaseException] = TimeoutError,
+        late: Late = TimeoutError,
         waits: bool = True,
     ) -> Flight[T]:
-        """The flight under `key`, begun if there is none. `done` is asked first, in the same breath: it may know the
-        result. `limit` and `late` are the flight's; `waits` says whether the caller means to wait for it.
+        """The flight under `key`, a new one if there is none. `done` is asked first, in the same breath: it may know
+        the result. `limit` and `late` are the flight's; `waits` says whether the caller means to wait for it.
         """
         with self.lock:
             if self._home is not self._here:
                 self._home, self._under_way = self._here, NONE
             flight = self._under_way.get(key)
-            if flight is not None and not flight.late:
-                flight.waiters += waits
-                return flight
-            flight = self._new(limit, late)
-            result = done()
-            if result is not None:
-                flight.finish(result, None)
-                return flight
+            if flight is None or flight.late:
+                flight = self._new(work, limit, late)
+                result = done()
+                if result is not None:
+                    flight.claimed()
+                    flight.finish(result, None)
+                    return flight
+                self._under_way = {**self._under_way, key: flight}
             flight.waiters += waits
-            self._under_way = {**self._under_way, key: flight}
-        self._start(key, flight, work)
+        if not waits:
+            self.begin_behind(flight)
         return flight
 
     def waiters(self, key: Hashable) -> int:
@@ -149,39 +231,59 @@ class Flights(Generic[T]):
         flight = self._under_way.get(key)
         return flight.waiters if flight is not None else 0
 
-    def _new(self, limit: float, late: Callable[[], BaseException]) -> Flight[T]:
-        return Flight(limit, late)
+    def _new(self, work: Callable[[], T], limit: float, late: Late) -> Flight[T]:
+        return Flight(self, work, limit, late)
 
-    def _start(self, key: Hashable, flight: Flight[T], work: Callable[[], T]) -> None:
-        context = contextvars.copy_context()
-        # Not a daemon, whoever calls: a process that ends waits for a token that is on its way.
-        thread = threading.Thread(
-            target=context.run, args=(self._fly, key, flight, work), name="authflow", daemon=False
-        )
+    def begin(self, flight: Flight[T]) -> None:
+        """Do the work of a flight in this thread. Raises what tears this thread away."""
+        work = flight.claimed()
+        if work is None:
+            return
         try:
-            thread.start()
-        except RuntimeError as error:
-            self._land(key, flight, None, error)
-
-    def _fly(self, key: Hashable, flight: Flight[T], work: Callable[[], T]) -> None:
-        try:
-            result = work()
+            with UnderWay(), working(self):
+                result = work()
         except BaseException as error:
             forget_locals(error)
-            self._land(key, flight, None, error)
+            # Only the main thread is interrupted by errors that are none of the work's own.
+            foreign = not isinstance(error, AuthFlowError) and threading.current_thread() is threading.main_thread()
+            if foreign or not isinstance(error, Exception):
+                flight.give_up(work)
+                raise
+            self.land(flight, None, error)
         else:
-            self._land(key, flight, result, None)
+            self.land(flight, result, None)
 
-    def _land(self, key: Hashable, flight: Flight[T], result: T | None, error: BaseException | None) -> None:
+    def begin_behind(self, flight: Flight[T]) -> None:
+        """Let one of our threads do the work. To wait for one counts against the time that it may take."""
+        work = flight.claimed()
+        if work is None:
+            return
+        begins = monotonic()
+
+        def fly() -> None:
+            try:
+                if flight.late:
+                    raise flight._late(monotonic() - begins)
+                with UnderWay(), working(self):
+                    result = work()
+            except BaseException as error:
+                forget_locals(error)
+                self.land(flight, None, error)
+            else:
+                self.land(flight, result, None)
+
+        do(self.of, lambda: flight.run_in_context(fly))
+
+    def land(self, flight: Flight[T], result: T | None, error: BaseException | None) -> None:
         with self.lock:
-            if self._under_way.get(key) is flight:
-                self._under_way = {other: under for other, under in self._under_way.items() if other != key} or NONE
+            left = {key: other for key, other in self._under_way.items() if other is not flight}
+            self._under_way = left or NONE
         flight.finish(result, error)
 
 
 def _after_fork() -> None:
     # Another thread of the parent may hold the lock when the process is copied, and never releases it in the child.
-    Flights.lock, Flights._here = threading.Lock(), object()
+    Flights.lock, Flights._here = threading.RLock(), object()
 
 
 if hasattr(os, "register_at_fork"):
@@ -193,47 +295,45 @@ def _on_trio() -> bool:
     return trio is not None and bool(trio.lowlevel.in_trio_run())
 
 
-async def _wait_on_asyncio(flight: Flight[Any]) -> None:
+async def _wait_on_asyncio(flight: Flight[Any], left: float | None) -> bool:
+    """Was it woken, before the time was over?"""
     import asyncio
 
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
+    future: asyncio.Future[bool] = loop.create_future()
 
-    def finish() -> None:
+    def finish(came: bool) -> None:
         if not future.done():
-            future.set_result(None)
+            future.set_result(came)
 
     def wake() -> None:
-        try:
-            loop.call_soon_threadsafe(finish)
-        except RuntimeError:  # the loop was closed before its waiter could hear of it
-            return
+        with suppress(RuntimeError):  # the loop was closed before its waiter could hear of it
+            loop.call_soon_threadsafe(finish, True)
 
-    flight.call_when_done(future, wake)
-    timer = loop.call_later(flight.left, finish) if flight.left is not None else None
+    flight.call_when_done(future, wake, waits=True)
+    timer = loop.call_later(left, finish, False) if left is not None else None
     try:
-        await future
+        return await future
     finally:
         if timer is not None:
             timer.cancel()
         flight.forget(future)
 
 
-async def _wait_on_trio(flight: Flight[Any]) -> None:
+async def _wait_on_trio(flight: Flight[Any], left: float | None) -> bool:
     import trio
 
     token = trio.lowlevel.current_trio_token()
     event = trio.Event()
 
     def wake() -> None:
-        try:
+        with suppress(trio.RunFinishedError):
             token.run_sync_soon(event.set)
-        except trio.RunFinishedError:
-            return
 
-    flight.call_when_done(event, wake)
+    flight.call_when_done(event, wake, waits=True)
     try:
-        with trio.move_on_after(flight.left if flight.left is not None else math.inf):
+        with trio.move_on_after(math.inf if left is None else left):
             await event.wait()
+        return bool(event.is_set())
     finally:
         flight.forget(event)

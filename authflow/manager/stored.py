@@ -22,8 +22,9 @@ log: Final = logging.getLogger("authflow")
 
 #: How long a record outlives its token in a store that lets records die, in seconds.
 KEPT_FOR: Final = 90 * 86400.0
-#: A holder of the lock is passed over only so many seconds after the longest time that its renewal can take.
-LOCK_MARGIN = 10.0
+#: A holder of the lock is passed over so many seconds after the longest time that its renewal can take; and a waiter
+#: gives up so many seconds after that.
+LOCK_MARGIN = 1.0
 
 
 @dataclass(slots=True)

@@ -10,11 +10,11 @@ where somebody can be asked is the whole time waited for: a person is slower tha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, VendorUnavailable, harmless
 from authflow.manager.environment import Environment
 from authflow.manager.people import Ask, terminal
@@ -102,7 +102,7 @@ class Waiting:
         """Let `step.wait` seconds pass, and give the new deadline (monotonic seconds). Raises VendorUnavailable."""
         self._waited += step.wait
         timeout = self.environment.timeout
-        if self.ask is None and (self._waited > timeout or time.monotonic() + step.wait >= deadline):
+        if self.ask is None and (self._waited > timeout or monotonic() + step.wait >= deadline):
             raise VendorUnavailable(
                 f"{self.vendor.title}: {step.exchange.name} {why}; the next call asks again",
                 vendor=self.vendor.name,
@@ -110,7 +110,7 @@ class Waiting:
                 retry_after=step.wait,
             )
         self.unlocked(lambda: self.environment.pause(step.wait))
-        return deadline if self.ask is None else time.monotonic() + timeout
+        return deadline if self.ask is None else monotonic() + timeout
 
     def _said(self, tell: Template, values: Values) -> str:
         try:

@@ -53,7 +53,7 @@ class Recording(Story):
         super().__init__(manager.vendor, title)
         self._manager = manager
         self._masks = Masks(manager.vendor, manager.grants.given)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open: defaultdict[str, deque[Asked]] = defaultdict(deque)  # sent to that URL, the first one first
         self._hops: dict[str, float] = {}
         self._under_way: dict[int, Renewal] = {}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple
 
+from authflow.clock import monotonic
 from authflow.stores.base import Conflict, LockTimeout, Stored
 
 __all__ = ["PROCESS_REFUSALS", "MemoryStore"]
@@ -41,7 +41,7 @@ class MemoryStore:
     """
 
     __slots__ = ("_holders", "_records", "_saved", "refusals")
-    _changed = threading.Condition(threading.Lock())
+    _changed = threading.Condition(threading.RLock())
     _nobody: Mapping[str, _Hold] = MappingProxyType({})
 
     def __init__(self, refusals: MemoryStore | None = None) -> None:
@@ -74,17 +74,17 @@ class MemoryStore:
     def lock(self, key: str, *, limit: float, wait: float) -> Iterator[None]:
         """Keep other threads out of `key`, for `limit` seconds at most. Raises `LockTimeout` after `wait` seconds."""
         me, process = object(), os.getpid()
-        give_up = time.monotonic() + wait
+        give_up = monotonic() + wait
         with self._changed:
             while True:
-                now = time.monotonic()
+                now = monotonic()
                 _, until, where = self._holders.get(key, _Hold(None, now, process))
                 if now >= until or where != process:
                     break
                 if now >= give_up:
                     raise LockTimeout(f"Others kept the lock of {key} for longer than {wait:g} s: try again later.")
                 self._changed.wait(min(until, give_up) - now)
-            self._holders = {**self._holders, key: _Hold(me, time.monotonic() + limit, process)}
+            self._holders = {**self._holders, key: _Hold(me, monotonic() + limit, process)}
         try:
             yield
         finally:
@@ -127,7 +127,7 @@ PROCESS_REFUSALS: Final = _Refusals()
 
 def _after_fork() -> None:
     # Another thread of the parent may have been inside when the process was copied, and never leaves in the child.
-    MemoryStore._changed = threading.Condition(threading.Lock())
+    MemoryStore._changed = threading.Condition(threading.RLock())
 
 
 if hasattr(os, "register_at_fork"):

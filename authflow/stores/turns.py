@@ -28,6 +28,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from authflow.clock import monotonic
 from authflow.stores.base import LockTimeout
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def guarded(folder: Path, key: str, wait: float = GUARD_WAIT) -> Iterator[None]:
 @contextmanager
 def turn(folder: Path, key: str, *, limit: float, wait: float) -> Iterator[None]:
     """Hold the turn of `key` for at most `limit` seconds. Raises `LockTimeout` after `wait` seconds, `OSError`."""
-    give_up = time.monotonic() + wait
-    while (taken := _take(folder, key, limit, max(give_up - time.monotonic(), _LOOK_AGAIN))) is None:
+    give_up = monotonic() + wait
+    while (taken := _take(folder, key, limit, max(give_up - monotonic(), _LOOK_AGAIN))) is None:
         if not _wait_for_change(folder, key, give_up):
             raise LockTimeout(f"Others kept the lock of {key} in {folder} for longer than {wait:g} s: try again later.")
     generation, lock, owner = *taken, os.getpid()
@@ -83,7 +84,7 @@ def _take(folder: Path, key: str, limit: float, wait: float) -> tuple[int, BaseF
     with guarded(folder, key, wait):
         generation, until = _read(folder, key)
         lock = _acquired(folder / f"{key}.{generation}.lock", 0)
-        if lock is None and time.monotonic() >= until:
+        if lock is None and monotonic() >= until:
             with suppress(OSError):
                 os.unlink(folder / f"{key}.{generation}.lock")
             generation += 1
@@ -91,7 +92,7 @@ def _take(folder: Path, key: str, limit: float, wait: float) -> tuple[int, BaseF
         if lock is None:
             return None
         try:
-            _write(folder, key, _Turn(generation, time.monotonic() + limit))
+            _write(folder, key, _Turn(generation, monotonic() + limit))
         except BaseException:
             lock.release()
             raise
@@ -111,11 +112,11 @@ def _leave(folder: Path, key: str, generation: int, lock: BaseFileLock) -> None:
 
 def _wait_for_change(folder: Path, key: str, give_up: float) -> bool:
     """Sleep until another try is worth while; False when it is too late for one."""
-    pause, again = 0.002, time.monotonic() + _LOOK_AGAIN
-    while (now := time.monotonic()) < min(again, give_up):
+    pause, again = 0.002, monotonic() + _LOOK_AGAIN
+    while (now := monotonic()) < min(again, give_up):
         time.sleep(min(pause, max(give_up - now, 0.0)))
         pause = min(pause * 1.5, 0.02)
-        if _read(folder, key).until <= time.monotonic():
+        if _read(folder, key).until <= monotonic():
             return True
     return now < give_up
 

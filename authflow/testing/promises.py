@@ -243,7 +243,8 @@ class Watcher:
 
     def finished(self, key: str) -> None:
         """An exchange is over, whether its answer came or not."""
-        self._in_flight.pop(key, None)
+        if (process := self._in_flight.pop(key, None)) is not None:
+            self._sent.pop(process, None)
 
     def answered(
         self,
@@ -258,7 +259,6 @@ class Watcher:
         """An answer reached a living process; `outcome` is None where no pattern fits or none came at all. `plain`: it
         plainly granted nothing.
         """
-        self._sent.pop(process, None)
         refresh = values.get(REFRESH)
         name = outcome.name if outcome is not None else "nothing that fits"
         self.tell(f"{process} hears {name} to {exchange.name}")
@@ -294,7 +294,6 @@ class Watcher:
     def told_500(self, process: Process) -> None:
         """What a 500 answers may be sent once more."""
         self._renewal_sends[process] -= 1
-        self._sent.pop(process, None)
 
     def unproved(self, process: Process) -> None:
         """What `process` was granted can be used by nobody: the keys that would prove it cannot be had."""

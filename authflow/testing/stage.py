@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from authflow.manager import Flight, Flights
@@ -168,12 +168,11 @@ class Stage:
 class StagedFlight(Flight[T]):
     """A flight whose synchronous waiters let the stage act meanwhile."""
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self._stage = stage
+    stage: Stage
 
-    def wait(self) -> T:
-        self._stage.act_until(self._done.is_set)
+    def wait(self, most: float | None = None) -> T:
+        self._home.begin_behind(self)
+        self.stage.act_until(lambda: self.done)
         return self._outcome()
 
 
@@ -188,12 +187,16 @@ class StagedFlights(Flights[T]):
         super().__init__()
         self._stage, self._process, self._over = stage, process, over
 
-    def _new(self, limit: float, late: Callable[[], BaseException]) -> Flight[T]:
-        return StagedFlight(self._stage)
+    def _new(self, work: Callable[[], T], limit: float, late: Any) -> Flight[T]:
+        flight = StagedFlight(self, work)
+        flight.stage = self._stage
+        return flight
 
-    def _start(self, key: Hashable, flight: Flight[T], work: Callable[[], T]) -> None:
+    def begin_behind(self, flight: Flight[T]) -> None:
+        work = flight.claimed()
+
         def run() -> None:
-            if self._process.dead:
+            if self._process.dead or work is None:
                 return
             if self._process.renewing:  # one renewal of a process within another of its own says nothing more
                 self._stage.call_soon(run)
@@ -213,6 +216,7 @@ class StagedFlights(Flights[T]):
             finally:
                 self._process.renewing = False
             self._over(error)
-            self._land(key, flight, result, error)
+            self.land(flight, result, error)
 
-        self._stage.call_soon(run)
+        if work is not None:
+            self._stage.call_soon(run)

@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 import pytest
 
-from authflow.errors import VendorUnavailable
+from authflow.errors import ConfigurationError, VendorUnavailable
+from authflow.manager import workers
 from authflow.manager.single_flight import Flight, Flights
 
 BACKENDS = ["asyncio", "trio"]
@@ -52,7 +53,7 @@ def join(flights: Flights[str], work: Callable[[], str], key: str = "key", **how
 
 
 #: So long a flight may take, and what its waiters hear then.
-SHORT: Mapping[str, Any] = {"limit": 0.05, "late": lambda: VendorUnavailable("late")}
+SHORT: Mapping[str, Any] = {"limit": 0.05, "late": lambda waited: VendorUnavailable("late")}
 
 
 def test_all_who_join_share_one_work(work: Work) -> None:
@@ -107,22 +108,112 @@ def test_whatever_the_work_raises_is_raised_to_who_waits(error: BaseException) -
         join(Flights(), work).wait()
 
 
-def test_a_thread_that_cannot_be_started_fails_the_flight(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
-    def refuse(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+def refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
-    flights: Flights[str] = Flights()
+
+def test_where_no_thread_can_be_started_the_callers_serves(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
+    work.end()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start"):
-            join(flights, work).wait()
+        patch.setattr(workers, "WORKERS", workers.Workers())
+        assert join(Flights(), work).wait() == "done"
+        assert join(Flights(), work, waits=False).wait() == "done"
+    assert work.begun == 2
+
+
+def test_who_waits_first_works_in_its_own_thread() -> None:
+    assert join(Flights(), lambda: threading.current_thread().name).wait() == threading.current_thread().name
+
+
+class Torn(BaseException):
+    """What an interrupt, a time limit or a greenlet's end raises."""
+
+
+@pytest.mark.parametrize("error", [Torn(), SystemExit(3), KeyboardInterrupt()])
+def test_who_is_torn_away_hands_over(error: BaseException) -> None:
+    """The others hear nothing of it: one of them does the work."""
+    flights: Flights[str] = Flights()
+    begun, go = threading.Event(), threading.Event()
+    results: list[str] = []
+
+    def work() -> str:
+        if not begun.is_set():
+            begun.set()
+            go.wait(10)
+            raise error
+        return "done"
+
+    def lead() -> None:
+        with pytest.raises(type(error)):
+            flight.wait()
+
+    flight = join(flights, work)
+    threads = [threading.Thread(target=lead)]
+    threads[0].start()
+    begun.wait(10)
+    threads += [threading.Thread(target=lambda: results.append(join(flights, work).wait())) for _ in range(5)]
+    for thread in threads[1:]:
+        thread.start()
+    while len(flight._callbacks) < 5:
+        threading.Event().wait(0.001)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert results == ["done"] * 5
+
+
+def test_an_interrupt_that_nobody_waits_out_leaves_the_work_to_the_next(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    answers: list[Any] = [Torn(), "done"]
+
+    def once() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return str(answer)
+
+    with pytest.raises(Torn):
+        join(flights, once).wait()
+    assert join(flights, once).wait() == "done"
+
+
+def test_who_works_and_waits_for_itself_is_told_so(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    with pytest.raises(ConfigurationError, match="inside a renewal"):
+        join(flights, lambda: join(flights, work, "another").wait()).wait()
+    assert join(flights, lambda: join(Flights(), lambda: "inner").wait()).wait() == "inner"
+
+
+def test_a_caller_with_little_patience_leaves_the_work_alone(work: Work) -> None:
+    flights: Flights[str] = Flights()
+    flight = join(flights, work, waits=False, late=lambda waited: VendorUnavailable(f"{waited:.2f}"))
+    with pytest.raises(VendorUnavailable, match=r"0\.05"):
+        flight.wait(0.05)
     work.end()
-    assert join(flights, work).wait() == "done"
+    assert flight.wait(10) == "done"
+
+
+def test_one_vendor_takes_a_quarter_of_the_threads_at_most(work: Work) -> None:
+    slow = [join(Flights("slow"), work, waits=False) for _ in range(48)]
+    assert join(Flights("quick"), lambda: "quick", waits=False).wait(10) == "quick"
+    assert work.begun <= 16
+    work.end()
+    assert [flight.wait(10) for flight in slow] == ["done"] * len(slow)
+
+
+def test_to_wait_for_a_thread_counts_against_the_time(work: Work) -> None:
+    slow = [join(Flights("slow"), work, waits=False) for _ in range(workers.QUARTER)]
+    late = join(Flights("slow"), lambda: "never", waits=False, **SHORT)
+    with pytest.raises(VendorUnavailable, match="late"):
+        late.wait()
+    work.end()
+    assert [flight.wait(10) for flight in slow] == ["done"] * len(slow)
 
 
 def test_work_that_does_not_end_is_late_for_who_waits_and_stands_in_nobodys_way(work: Work) -> None:
     flights: Flights[str] = Flights()
-    stuck = join(flights, work, **SHORT)
+    stuck = join(flights, work, waits=False, **SHORT)
     with pytest.raises(VendorUnavailable, match="late"):
         stuck.wait()
     assert join(flights, lambda: "another").wait() == "another"
@@ -141,11 +232,19 @@ import os, threading
 from authflow.manager.single_flight import Flights
 
 flights, work = Flights(), threading.Event()
-flights.join("key", lambda: None, lambda: work.wait(10))
-Flights.lock.acquire()  # as if another thread of the parent were inside
+flights.join("key", lambda: None, lambda: work.wait(10), waits=False)
+held, left = threading.Event(), threading.Event()
+
+def inside():
+    with Flights.lock:
+        held.set()
+        left.wait(10)
+
+threading.Thread(target=inside, daemon=True).start()
+held.wait(10)
 if os.fork() == 0:
     os._exit(flights.join("key", lambda: None, lambda: 7).wait())
-Flights.lock.release()
+left.set()
 print(os.waitstatus_to_exitcode(os.wait()[1]))
 work.set()
 """

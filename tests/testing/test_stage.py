@@ -43,7 +43,7 @@ class Scene:
             return name
 
         flights: StagedFlights[str] = StagedFlights(self.stage, process)
-        return flights.join(KEY, lambda: None, work)
+        return flights.join(KEY, lambda: None, work, waits=False)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_killed_process_leaves_the_old_record_or_the_new_and_its_lock_runs_out
     flight = scene.renewal("A", process)
     scene.stage.act_until(lambda: False)
     assert process.dead
-    assert not flight._done.is_set()
+    assert not flight.done
     record = scene.store.records.get(KEY)
     assert (record.data if record else None) == (b"A" if pauses > 2 else None)
     before = scene.clock.now

@@ -46,7 +46,7 @@ class OpenTelemetry:
         meter.create_observable_gauge(
             "authflow.token.time_to_expiry", [self._times_to_expiry], "s", "How long each account's token is still good"
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ends: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._here = threading.local()
 
@@ -55,13 +55,13 @@ class OpenTelemetry:
         facts = {"authflow.vendor": vendor.name, "authflow.account": account, "authflow.cause": cause}
         span = self._tracer.start_span("authflow.renewal", attributes=facts)
         token = context.attach(trace.set_span_in_context(span))
-        self._here.renewal = span, token
+        self._here.__dict__.setdefault("renewals", []).append((span, token))
 
     @authflow.hookimpl
     def authflow_transition(
         self, vendor: authflow.Vendor, before: str, event: str, after: str, exchange: str, seconds: float | None
     ) -> None:
-        span, _ = getattr(self._here, "renewal", (trace.INVALID_SPAN, None))
+        span, _ = getattr(self._here, "renewals", [(trace.INVALID_SPAN, None)])[-1]
         span.add_event(event, {"authflow.before": before, "authflow.after": after})
         if exchange:
             self._exchanged(vendor.name, exchange, event, seconds or 0.0)
@@ -84,7 +84,8 @@ class OpenTelemetry:
         self._waiters.record(waiters, {"authflow.vendor": vendor.name})
         if state:
             self._remember(vendor.name, account, expires_at)
-        span, token = self._here.__dict__.pop("renewal", (trace.INVALID_SPAN, None))
+        renewals = self._here.__dict__.get("renewals")  # one within another, where a callable uses another session
+        span, token = renewals.pop() if renewals else (trace.INVALID_SPAN, None)
         span.set_attributes({"authflow.state": state, "authflow.waiters": waiters})
         if not state:
             # The class alone: it tells who can act, and a message may name users and hosts.
