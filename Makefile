@@ -8,7 +8,7 @@ DEMO   := .venv/.demo
 READY  := .venv/.ready
 PLUGINS := plugins/supplier plugins/selfhosted plugins/otel plugins/signers plugins/gateway plugins/learn
 
-.PHONY: demo quick test recipes lint map reference mutants bench gallery test-niquests test-wheels clean
+.PHONY: demo quick test recipes lint map reference mutants bench gallery test-niquests companions test-wheels clean
 
 demo: $(DEMO)
 	@$(BIN)/authflow demo
@@ -61,6 +61,16 @@ gallery: $(READY)
 test-niquests: .venv-test-niquests/.ready .venv-test-mixed/.ready
 	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients tests/trust
 	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients tests/trust
+
+# What people put in a server's place, beside a client, or build on it: plugins/recipes/COMPANIONS.md has a line for each.
+companions: .venv-companions/.ready
+	.venv-companions/bin/python -m pytest tests/companions
+
+.venv-companions/.ready: tests/companions/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet --editable ".[requests,httpx,aiohttp,test]" -r $<
+	@touch $@
 
 # The wheel in an empty environment of each Python that it is for and that the machine has, from the sdist's own tests.
 test-wheels: $(READY)

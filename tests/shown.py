@@ -76,7 +76,7 @@ def shown(value: Any, depth: int = DEPTH, known: frozenset[int] = frozenset()) -
         yield value if isinstance(value, str) else value.decode("latin-1")
         return
     homes = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
-    if depth == 0 or id(value) in known or homes & {"requests", "httpx", "httpx2", "niquests"}:
+    if depth == 0 or id(value) in known or homes & {"requests", "httpx", "httpx2", "niquests", "aiohttp"}:
         return
     known |= {id(value)}
     try:

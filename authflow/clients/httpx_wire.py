@@ -160,7 +160,9 @@ class Followed(dict[str, Any]):
     def keys(self) -> Any:
         maker = sys._getframe(1)
         hop = maker.f_locals.get("self") if maker.f_code.co_name == "__init__" else None
-        if isinstance(hop, self.laid[0].lib.Request):
+        # What others make (respx, to look at it) is no hop, but a copy.
+        by_the_client = maker.f_back is not None and maker.f_back.f_globals.get("__name__", "").endswith("._client")
+        if by_the_client and isinstance(hop, self.laid[0].lib.Request):
             hop.__dict__["_followed"] = self.laid
             hop.__class__ = _hop_class(type(hop))  # type: ignore[arg-type]
         return super().keys()

@@ -278,6 +278,27 @@ def test_auths_compose(library: str, listen: Listen) -> None:
     assert asyncio.run(asynchronously(acme.session())) == 200
 
 
+@pytest.mark.parametrize("library", HTTPX)
+def test_a_copy_that_a_transport_makes_is_no_hop(library: str, listen: Listen) -> None:
+    """respx, say, looks at a copy of the request: the token stays on the one that is sent, and is renewed."""
+    lib: Any = importlib.import_module(library)
+    acme = Vendor(listen)
+    session, seen = acme.session(), list[Any]()
+    session.token()
+    acme.revoke()
+
+    class Looking(lib.HTTPTransport):  # type: ignore[misc]
+        def handle_request(self, request: Any) -> Any:
+            copy = lib.Request(request.method, request.url, headers=request.headers, extensions=request.extensions)
+            seen.append(copy.headers["authorization"])
+            return super().handle_request(request)
+
+    for presented in (session, acme.session()):
+        with lib.Client(transport=Looking(), auth=getattr(presented, library)) as http:
+            assert http.get(f"{acme.listener.url}/data").status_code == 200
+    assert seen[:2] == ["Bearer token-1", "Bearer token-3"]
+
+
 def test_httpx_auth_adds_a_key(listen: Listen) -> None:
     httpx_auth = pytest.importorskip("httpx_auth")
     httpx = importlib.import_module("httpx")

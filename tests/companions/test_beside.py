@@ -1,0 +1,85 @@
+"""What goes beside a client: transports, caches, streams, pools of threads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.clients.test_habits import Vendor
+from tests.servers import Says
+
+
+@pytest.fixture
+def acme(listen: Any) -> Vendor:
+    """Its first token is revoked by the time that it is used."""
+    return Vendor(listen)
+
+
+def revoked(acme: Vendor, **more: Any) -> Any:
+    session = acme.session(**more)
+    session.token()
+    acme.revoke()
+    return session
+
+
+def test_httpx_aiohttp(acme: Vendor) -> None:
+    httpx_aiohttp, httpx = pytest.importorskip("httpx_aiohttp"), pytest.importorskip("httpx")
+    session = revoked(acme)
+
+    async def use() -> int:
+        async with httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport(), auth=session.httpx) as http:
+            return int((await http.get(f"{acme.listener.url}/data")).status_code)
+
+    assert asyncio.run(use()) == 200
+
+
+def test_hishel(acme: Vendor, tmp_path: Any) -> None:
+    hishel, httpx = pytest.importorskip("hishel"), pytest.importorskip("httpx")
+    caches = pytest.importorskip("hishel.httpx")
+    storage = hishel.SqliteStorage(database_path=tmp_path / "cache.db")
+    session = revoked(acme)
+    with (
+        httpx.HTTPTransport() as plain,
+        httpx.Client(transport=caches.CacheTransport(plain, storage=storage), auth=session.httpx) as http,
+    ):
+        assert http.get(f"{acme.listener.url}/data").status_code == 200
+
+
+def test_requests_cache(acme: Vendor) -> None:
+    requests_cache = pytest.importorskip("requests_cache")
+    session = revoked(acme)
+    with requests_cache.CachedSession(backend="memory") as http:
+        http.auth = session.requests
+        assert [http.get(f"{acme.listener.url}/data").status_code for _ in range(2)] == [200, 200]
+    good = [came for came in acme.listener.came if came.headers.get("authorization") == "Bearer token-3"]
+    assert len(good) == 1, "the second answer is the cache's"
+
+
+def test_cachecontrol(acme: Vendor) -> None:
+    cachecontrol, requests = pytest.importorskip("cachecontrol"), pytest.importorskip("requests")
+    http = cachecontrol.CacheControl(requests.Session())
+    http.auth = revoked(acme).requests
+    assert http.get(f"{acme.listener.url}/data").status_code == 200
+
+
+def test_httpx_sse(acme: Vendor) -> None:
+    sse, httpx = pytest.importorskip("httpx_sse"), pytest.importorskip("httpx")
+    acme.data = lambda came: Says(body=b"data: 1\n\n", headers={"Content-Type": "text/event-stream"})
+    session = revoked(acme)
+    with (
+        httpx.Client(auth=session.httpx) as http,
+        sse.connect_sse(http, "GET", f"{acme.listener.url}/data") as source,
+    ):
+        assert [event.data for event in source.iter_sse()] == ["1"]
+
+
+def test_requests_futures(acme: Vendor) -> None:
+    futures = pytest.importorskip("requests_futures.sessions")
+    session = revoked(acme)
+    with futures.FuturesSession(max_workers=4) as http:
+        http.auth = session.requests
+        asked = [http.get(f"{acme.listener.url}/data") for _ in range(8)]
+        assert {one.result().status_code for one in asked} == {200}
+    assert acme.granted == 3
