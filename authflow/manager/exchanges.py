@@ -205,7 +205,8 @@ def _carries_a_credential(exchange: Exchange, values: Values) -> bool:
 
 def _may_go(exchange: Exchange, url: str, values: Values) -> bool:
     carries = _carries_a_credential(exchange, values)
-    return sends_to(values.vendor, values.given, values.captured, url, carries=carries)
+    vendor, given, written = values.vendor, values.given, exchange.request.url
+    return sends_to(vendor, given, values.captured, url, carries=carries, written=written)
 
 
 def _trusted(exchange: Exchange, url: str, values: Values, status: int | None = None) -> None:

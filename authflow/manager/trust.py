@@ -66,18 +66,37 @@ def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
     return tuple((name, given.get(name)) for name in hinges if name in given)
 
 
-def sends_to(vendor: Vendor, given: Given, captured: Mapping[str, Any], url: str, *, carries: bool = False) -> bool:
-    """May an exchange be sent to this URL? `carries`: a credential of the user, which no captured base URL gets."""
+def sends_to(
+    vendor: Vendor,
+    given: Given,
+    captured: Mapping[str, Any],
+    url: str,
+    *,
+    carries: bool = False,
+    written: UrlTemplate | None = None,
+) -> bool:
+    """May an exchange be sent to this URL? `carries`: a credential of the user, which no captured base URL gets.
+    `written`: as the file has it; a challenge, which anybody may write who answers at the base URL, leads only to
+    `origins.send`, where that is given.
+    """
     try:
         origin = origin_of(url)
     except ValueError:
         return False
     values = Values(vendor, given, captured, 0.0)
     without = Values(vendor, given, {}, 0.0)
+    if vendor.send_origins and written is not None and _is_of_a_challenge(vendor, written):
+        return origin.trusted(vendor.insecure_http) and origin in Origins(_rendered(vendor.send_origins, without))
     trusted = _base(without) | _rendered(vendor.send_origins, values)
     trusted |= set() if carries else _base(values)
     trusted |= _rendered(_own_urls(vendor, given), without)
     return origin.trusted(vendor.insecure_http) and origin in Origins(trusted)
+
+
+def _is_of_a_challenge(vendor: Vendor, written: UrlTemplate) -> bool:
+    texts = [text for _, pattern in vendor.answers for _, text in pattern.challenge]
+    brought = {placeholder.name for text in texts for placeholder in text.placeholders()}
+    return written.starts_with_placeholder and written.between[0].name in brought - vendor.inputs.keys()
 
 
 def check_settings(vendor: Vendor, given: Given) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+import authflow
 from authflow.errors import ConfigurationError, VendorFileError
-from authflow.http import origin_of
+from authflow.http import Answer, Request, origin_of
 from authflow.manager.trust import check_settings, presents_at, sends_to
 from authflow.vendors import Given
 from authflow.vendors.loading import load
+from tests.scripted import served
 
 RAW: dict[str, Any] = {
     "name": "trust",
@@ -254,3 +256,30 @@ def test_no_callable_is_asked_for_where_a_url_leads() -> None:
     given = Given({**GIVEN, "key": lambda: pytest.fail("asked")})
     check_settings(vendor, given)
     assert sends_to(vendor, given, {}, "https://login.example/x")
+
+
+@pytest.mark.parametrize(
+    ("realm", "sent"),
+    [("https://auth.example/token", True), ("https://data.example/pastebin", False), ("https://evil.example/", False)],
+)
+def test_a_challenge_leads_only_to_where_the_file_sends(realm: str, sent: bool) -> None:
+    """Whoever may write something at the base URL could else have the password posted there."""
+    asked: list[str] = []
+
+    class Server:
+        def exchange(self, request: Request, timeout: float) -> Answer:
+            asked.append(request.url.partition("?")[0])
+            return Answer(200, (), b'{"token": "t", "expires_in": 60}')
+
+    file = {"extends": "challenge", "name": "registry", "base_url": "https://data.example/"}
+    own = {"client": Server(), "token_server": "https://auth.example/"}
+    manager = authflow.AuthSession(file, username="u", password="p", **own)._manager
+    url = "https://data.example/v2/a"
+    grant = served(manager.authorize(url))
+    challenge = Answer(401, (("WWW-Authenticate", f'Bearer realm="{realm}?of=registry",service="s",scope="x"'),))
+    if sent:
+        assert served(manager.on_response(grant, url, challenge)).record.captured["access"] == "t"
+    else:
+        with pytest.raises(authflow.UntrustedOrigin):
+            served(manager.on_response(grant, url, challenge))
+    assert asked == [realm] * sent

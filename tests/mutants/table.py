@@ -611,6 +611,14 @@ MUTANTS: tuple[Mutant, ...] = (
         vendors=("supplier", "preset-relogin"),
     ),
     Mutant(
+        "a challenge sends the password to the base URL's origin",
+        "manager/trust.py",
+        "    if vendor.send_origins and written is not None and",
+        "    if not vendor.send_origins and written is not None and",
+        vendors=(),
+        tests=("tests/manager/test_trust.py",),
+    ),
+    Mutant(
         "a URL is rewritten as the first login said",
         "manager/manager.py",
         "        moved = self._rewritten(asked, grant)\n",
