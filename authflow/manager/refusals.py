@@ -133,7 +133,9 @@ class Guard:
         first, since = memory.get(kind, (None, now))
         if first != stamps[0]:
             past = [stamp for stamp in stamps if stamp <= now + SLACK]
-            since = max(max(past, default=now), memory.get("looked", 0.0))
+            since = max(past, default=now)
+            if since < memory.get("looked", 0.0) - SLACK:  # it was not there then: another clock told it
+                since = now
             if not past and len(stamps) < MOST_AN_HOUR:  # whose clock is behind leaves a stamp of its own
                 self._change(lambda known: known.replace(**{kind: (*getattr(known, kind), now)}))
         since = min(since, now)

@@ -515,8 +515,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what a host whose clock differs has stamped is believed",
         "manager/refusals.py",
-        'memory.get("looked", 0.0))',
-        "0.0)",
+        '            if since < memory.get("looked", 0.0) - SLACK:',
+        "            if since < 0:",
         vendors=(),
         tests=("tests/manager/test_refusals.py::test_hosts_whose_clocks_differ_wait_for_as_long",),
     ),
