@@ -36,12 +36,24 @@ def attack() -> Iterator[str]:
     with contextlib.suppress(authflow.CredentialsRefused):
         session(told, refusing).token()
     ((key, stored),) = ((key, stored) for key, stored in told._records.items() if "-refusals-" in key)
-    names = ("refused", "accepted", "changed", "failures", "until", "names", "fingerprint", "count", "form")
-    for name, value in itertools.product(names, (*HOSTILE, 10**9, 1e11, ["nothing"], ["username"])):
+    names = (
+        "refused",
+        "accepted",
+        "users",
+        "changed",
+        "count",
+        "since",
+        "wait",
+        "recent",
+        "failures",
+        "failed",
+        "pause",
+    )
+    lists = ([10**9], [1e11, 1e11], [[]], [{"password": "ff"}] * 9, ["ff"] * 65, {"password": "ff"}, {"nobody": "ff"})
+    for name, value in itertools.product((*names, "form"), (*HOSTILE, 10**9, 1e11, 3600.0, 3, *lists)):
         planted = json.loads(stored.data)
-        (refusal,) = planted["refused"]
-        refusal["until"] = now[0] + 60
-        (refusal if name in refusal else planted)[name] = value
+        planted["since"] = [now[0]]
+        planted[name] = value
         store = MemoryStore()
         store.save(key, json.dumps(planted).encode(), None)
         for server in (Server(), refusing, Server()):
