@@ -489,8 +489,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a person's login waits too",
         "manager/run.py",
-        "        if not self.insists:\n            self.values = ",
-        "        if True:\n            self.values = ",
+        "        if not self.insists:\n            self.guard.check(wanted",
+        "        if True:\n            self.guard.check(wanted",
         vendors=(),
         tests=("tests/manager/test_refusals.py::test_a_person_who_logs_in_is_always_sent",),
     ),
