@@ -12,6 +12,7 @@ asks for more: this module is loaded wherever the package is installed.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,12 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
                 VendorTest.from_parent(session, name=f"authflow[{vendor}]::{name}", vendor=vendor, test=test)
                 for name, test in SUITE.items()
             ]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What was refused to an account in one test is the process's to remember, and none of the next test's."""
+    if (memory := sys.modules.get("authflow.stores.memory")) is not None:
+        memory.PROCESS_REFUSALS._records.clear()
 
 
 class VendorTest(pytest.Item):
