@@ -260,6 +260,7 @@ class Watcher:
         plainly granted nothing.
         """
         refresh = values.get(REFRESH)
+        refresh = None if refresh in self._given else refresh  # its user has it still
         name = outcome.name if outcome is not None else "nothing that fits"
         self.tell(f"{process} hears {name} to {exchange.name}")
         if refresh is not None and spends_refresh(exchange):

@@ -140,22 +140,3 @@ def test_the_machine_notices_a_vendor_that_never_lets_anybody_in(monkeypatch: py
 def test_an_outage_may_meet_every_sending_state() -> None:
     vendor = plugins.find_vendor("supplier")
     assert {(name, UNAVAILABLE) for name in vendor.flow.exchanges} <= set(_scripted(vendor, ()))
-
-
-@pytest.mark.parametrize("seed", [1, 5])
-def test_a_200_that_the_file_calls_rejected_keeps_no_idle_session_alive(seed: int) -> None:
-    file = {
-        "name": "idle",
-        "extends": "relogin",
-        "base_url": "https://idle.example/",
-        "expiry": {"idle": 900},
-        "exchanges": {
-            "login": {
-                "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
-                "answers": {"granted": {"json": {"t": "{access}"}}},
-            }
-        },
-        "answers": {"rejected": {"json": {"error": "expired"}}},
-    }
-    found = explore(file, examples=40, steps=40, shrink=False, seed=seed)
-    assert found.failure is None, str(found)
