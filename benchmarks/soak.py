@@ -51,10 +51,14 @@ ORDERS: Final[tuple[tuple[int, dict[str, Any] | None], ...]] = (
     (1, {"fault": {"path": "refresh", "kind": "hang", "after": True}}),
     (1, {"fault": {"path": "refresh", "kind": "garbage"}}),
     (1, {"fault": {"path": "refresh", "kind": "drip"}}),
+    (1, {"fault": {"path": "refresh", "status": 404}}),
+    (1, {"fault": {"path": "login", "status": 500}}),
     (1, {"fault": {"path": "login", "kind": "reset"}}),
     (2, {"fault": {"path": "data", "status": 503, "times": 5}}),
     (2, {"fault": {"path": "data", "kind": "reset", "times": 5}}),
 )
+#: A quarter of the threads that serve tasks, and one for the deadlines.
+MOST_THREADS: Final = 17
 #: Seconds of a run whose figures are kept.
 WHOLE: Final = 600.0
 RESTART_EVERY: Final = 12.0
@@ -167,6 +171,7 @@ def _soak(supplier: Supplier, seconds: float, dice: random.Random) -> dict[str, 
         thread.start()
     started = time.monotonic()
     memory = []
+    ours = 0
     restarted = started
     while (now := time.monotonic()) - started < seconds:
         _disturb(supplier, dice)
@@ -174,6 +179,7 @@ def _soak(supplier: Supplier, seconds: float, dice: random.Random) -> dict[str, 
             supplier.restart()
             restarted = now
         memory.append(_resident())
+        ours = max(ours, sum(thread.name.startswith("authflow") for thread in threading.enumerate()))
         time.sleep(dice.uniform(0.2, 1.0))
     stop.set()
     for thread in [*callers, loop]:
@@ -191,6 +197,7 @@ def _soak(supplier: Supplier, seconds: float, dice: random.Random) -> dict[str, 
         "seconds": seconds,
         "stuck": stuck,
         "threads": threading.active_count() - threads_before,
+        "ours": ours,
         "locks": _left_behind(session, store),
         "recovered": recovered,
         "growth": max(memory[-quarter:]) - max(memory[: 2 * quarter]),
@@ -321,6 +328,7 @@ def _report(found: dict[str, Any], supplier: Supplier, options: argparse.Namespa
     report.goal("times that a wrong password was sent", 1, found["attempts"])
     report.goal("longest time in which nobody was served", RECOVERS_WITHIN, found["longest"], " s")
     report.goal("callers that never came back", 0, found["stuck"])
+    report.goal("threads of ours at once", MOST_THREADS, found["ours"])
     report.goal("threads left behind", 0, found["threads"])
     report.goal("locks and flights left behind", 0, found["locks"])
     recovered = found["recovered"]

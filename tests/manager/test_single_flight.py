@@ -16,6 +16,7 @@ import pytest
 from authflow.errors import ConfigurationError, VendorUnavailable
 from authflow.manager import workers
 from authflow.manager.single_flight import Flight, Flights
+from tests.scripted import finished
 
 BACKENDS = ["asyncio", "trio"]
 
@@ -204,10 +205,13 @@ def test_one_vendor_takes_a_quarter_of_the_threads_at_most(work: Work) -> None:
 
 def test_to_wait_for_a_thread_counts_against_the_time(work: Work) -> None:
     slow = [join(Flights("slow"), work, waits=False) for _ in range(workers.QUARTER)]
-    late = join(Flights("slow"), lambda: "never", waits=False, **SHORT)
+    begun: list[int] = []
+    late = join(Flights("slow"), lambda: begun.append(1) or "never", waits=False, **SHORT)
     with pytest.raises(VendorUnavailable, match="late"):
         late.wait()
     work.end()
+    finished()
+    assert begun == []
     assert [flight.wait(10) for flight in slow] == ["done"] * len(slow)
 
 

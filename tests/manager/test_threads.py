@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,7 +154,14 @@ ENDS = """
 import threading, time
 import authflow
 from authflow.http import Answer
-from tests.scripted import LADDER
+
+VENDOR = {
+    "name": "slow", "extends": "relogin", "base_url": "https://vendor.example/",
+    "exchanges": {"login": {
+        "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
+        "answers": {"granted": {"status": 200, "json": {"access": "{access}"}}},
+    }},
+}
 
 class Slow:
     def exchange(self, request, timeout):
@@ -163,14 +171,14 @@ class Slow:
         return Answer(200, (), b'{"access": "a", "in": 1000}')
 
 begun = threading.Event()
-session = authflow.AuthSession(LADDER, username="u", password="p", client=Slow())
+session = authflow.AuthSession(VENDOR, username="u", password="p", client=Slow())
 threading.Thread(target=session.token, daemon=True).start()
 begun.wait()
 """
 
 
-def test_a_process_that_ends_waits_a_moment_for_a_daemon_that_renews() -> None:
-    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, timeout=60)
+def test_a_process_that_ends_waits_a_moment_for_a_daemon_that_renews(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout == "kept\n"
 
 
