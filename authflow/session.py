@@ -81,7 +81,7 @@ class AuthSession:
     identity          whose login it is, where the credentials do not say it: users of one store are told apart by it
 
     All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
-    it, asked when it is needed. A callable may be called in another thread.
+    it, asked when it is needed: in the thread that waits, or in one of ours for tasks and for what is renewed ahead.
 
     Nothing is sent before the first request. Sessions may be shared by threads and event loops, made before a fork, and
     pickled.

@@ -7,7 +7,6 @@
     claims             what a store gives, judged before it is used                         ← another's token stops here
     trust              to which origins the token, and to which the password, may go
     grants             a record made ready to be laid over requests
-    sender             what sends one request of an exchange (one for each library, in `clients`)
     jwt_verification   is the token one that the vendor's published keys have signed?
     signing            a signature on each request, and what answers say about it
     advice             what to do about what went wrong: the end of a message
@@ -35,7 +34,7 @@ No lock is held while anybody waits for the network. Nothing here knows an HTTP 
 """
 
 from authflow.manager.claims import Claims
-from authflow.manager.environment import Environment, pause
+from authflow.manager.environment import Environment, NoAnswer, Sender, TooLarge, pause
 from authflow.manager.exchanges import keys_read
 from authflow.manager.fingerprints import fingerprint_for
 from authflow.manager.grants import ANONYMOUS, NEVER_FRESH, Grant
@@ -43,7 +42,6 @@ from authflow.manager.identity import answered, check_identity, complete, identi
 from authflow.manager.manager import Authorization, SessionManager
 from authflow.manager.people import Ask, terminal, without_browser
 from authflow.manager.records import Record
-from authflow.manager.sender import NoAnswer, Sender, TooLarge
 from authflow.manager.signing import MOST_SENDS, Signers, laid_over
 from authflow.manager.single_flight import Flight, Flights
 from authflow.manager.token import ADVISORY_PART, Token

@@ -47,7 +47,7 @@ from authflow.templates import Outcome
 from authflow.vendors import EXPIRED, Given, absorb
 
 if TYPE_CHECKING:
-    from authflow.manager.sender import Sender
+    from authflow.manager.environment import Sender
     from authflow.stores import Store
     from authflow.vendors import Vendor
 

@@ -1,19 +1,43 @@
-"""What a session manager works with, beside its vendor and its store: settled when a session is made."""
+"""What a session manager works with, beside its vendor and its store: settled when a session is made.
+
+A sender sends the requests of an exchange: there is one for each HTTP library, in `clients`.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from authflow.clock import monotonic, wall_clock
 from authflow.errors import VendorUnavailable
+from authflow.http import Answer, Request
 
 if TYPE_CHECKING:
-    from authflow.manager.sender import Sender
     from authflow.manager.signing import Signers
     from authflow.plugins import Hooks
+
+
+class NoAnswer(Exception):
+    """No whole answer came. `sent`: the request may have reached the vendor and may have been acted upon."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class TooLarge(Exception):
+    """The answer is larger than `MAX_ANSWER`."""
+
+
+@runtime_checkable
+class Sender(Protocol):
+    """Sends one request of an exchange: no redirects, no cookie jar, no auth, within `timeout` seconds in all."""
+
+    def exchange(self, request: Request, timeout: float) -> Answer:
+        """Raises NoAnswer, TooLarge."""
+        ...
 
 
 def pause(seconds: float) -> None:

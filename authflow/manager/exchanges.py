@@ -18,10 +18,9 @@ from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
 from authflow.manager import advice
-from authflow.manager.environment import Environment
+from authflow.manager.environment import Environment, NoAnswer, Sender, TooLarge
 from authflow.manager.jwt_verification import Verifier
 from authflow.manager.records import Record
-from authflow.manager.sender import NoAnswer, Sender, TooLarge
 from authflow.manager.signing import MOST_SENDS, Keeps
 from authflow.manager.trust import sends_to
 from authflow.masking import SHOWN, describe, mask_document, mask_text

@@ -158,7 +158,7 @@ class SessionManager:
         if self.vendor.rewrites and self.grants.current is ANONYMOUS and self._hangs_on_answers(url):
             return _authorization(url, self.grants.wanted(), asked)
         url = self._rewritten(url)
-        slot = self._slots.get(_path(url), ()) if self._slots is not None else ()
+        slot = self._slots.get(without_query(url), ()) if self._slots is not None else ()
         if not self._trusted(url, self.grants.current):
             return Authorization(url, ANONYMOUS)
         if self.vendor.public and request is not None and self._is_public(request()):
@@ -256,7 +256,7 @@ class SessionManager:
             self._good(grant, answer, now)
             return None
         forbidden = self._forbidden or {}
-        if now < forbidden.get((grant.token_id, _path(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
+        if now < forbidden.get((grant.token_id, without_query(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
             return None
         slot = self.grants.slot_of(grant, event)
         cures = self._uncured if event.captured else grant.record.cures
@@ -267,7 +267,7 @@ class SessionManager:
         if self.vendor.vary:
             if self._slots is None:
                 self._slots = OrderedDict()
-            remember(self._slots, _path(url), slot, MOST_PATHS)
+            remember(self._slots, without_query(url), slot, MOST_PATHS)
         better = self.grants.renewed(slot, grant, event, replayable=replayable)
         return None if better is None else _authorization(url, better)
 
@@ -294,7 +294,7 @@ class SessionManager:
         forbidden = self._forbidden or {}
         if len(forbidden) > MOST_PATHS:
             forbidden = {key: until for key, until in forbidden.items() if until > now}
-        self._forbidden = {**forbidden, (grant.token_id, _path(url), event.name): now + FORBIDDEN_FOR}
+        self._forbidden = {**forbidden, (grant.token_id, without_query(url), event.name): now + FORBIDDEN_FOR}
 
     def on_redirect(self, grant: Grant) -> None:
         """A redirect of a request that carried `grant` is followed, unseen: a good use, unless the file has redirects
@@ -412,7 +412,3 @@ def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
         return ANY_STATUS, ANY_STATUS
     told = frozenset().union(*filter(None, patterns))
     return told, told | REDIRECTS
-
-
-def _path(url: str) -> str:
-    return without_query(url)

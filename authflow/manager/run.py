@@ -288,7 +288,7 @@ class Run:
 
     # --- exchanges ----------------------------------------------------------------------------------------------------
 
-    def _answered(self, step: Step, origin: str) -> Outcome:
+    def _answered(self, step: Step, rests_in: str) -> Outcome:
         """Send one exchange and name its outcome; what it means for the refresh token is kept at once."""
         state = self.vendor.flow.states[step.state]
         assert isinstance(state, Sending)
@@ -308,7 +308,7 @@ class Run:
             state,
             self.values,
             lambda: self._sent(step, state),
-            lambda: self._keep(origin, absorb(step.captured, Outcome(LOST, {}), step.exchange)),
+            lambda: self._keep(rests_in, absorb(step.captured, Outcome(LOST, {}), step.exchange)),
         )
 
     def _share(self, record: Record) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 import authflow
 from authflow.http import Answer, Request
+from authflow.manager.environment import NoAnswer, TooLarge
 from authflow.manager.records import Record
-from authflow.manager.sender import NoAnswer, TooLarge
 from authflow.session import AuthSession
 from authflow.stores.base import Stored
 from authflow.stores.memory import MemoryStore

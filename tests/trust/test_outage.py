@@ -16,7 +16,7 @@ import authflow
 from authflow.clients import default_sender
 from authflow.http import Answer, Request
 from authflow.manager.backoff import SLACK
-from authflow.manager.sender import NoAnswer
+from authflow.manager.environment import NoAnswer
 from tests.clients.drivers import DRIVERS
 from tests.scripted import LIFETIME, URL, ScriptedVendor, answered, finished
 from tests.servers import closed_port
