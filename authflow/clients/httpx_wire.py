@@ -163,7 +163,8 @@ class Followed(dict[str, Any]):
         # What others make (respx, to look at it) is no hop, but a copy.
         by_the_client = maker.f_back is not None and maker.f_back.f_globals.get("__name__", "").endswith("._client")
         if by_the_client and isinstance(hop, self.laid[0].lib.Request):
-            hop.__dict__["_followed"] = self.laid
+            client = getattr(maker.f_back, "f_back", None)
+            hop.__dict__["_followed"] = self.laid, client is None or client.f_locals.get("follow_redirects", True)
             hop.__class__ = _hop_class(type(hop))  # type: ignore[arg-type]
         return super().keys()
 
@@ -176,20 +177,22 @@ def _hop_class(cls: Any) -> Any:
     """The class of a hop until it has its stream."""
 
     def judged(hop: Any, stream: Any) -> None:
-        before = hop.__dict__.pop("_followed")
+        before, goes = hop.__dict__.pop("_followed")
         hop.__class__ = cls
         for laid in before:
             stream = laid.plain_body(stream)
             laid.restore(hop.headers)
         hop.stream = stream
         for laid in before:
-            _judge(hop, laid)
+            _judge(hop, laid, goes)
 
     return type(cls.__name__, (cls,), {"stream": property(None, judged)})
 
 
-def _judge(hop: Any, before: Laid) -> None:
-    """At a declared origin a hop carries the token, elsewhere nothing of it; the request before it loses it."""
+def _judge(hop: Any, before: Laid, goes: bool) -> None:
+    """At a declared origin a hop carries the token, elsewhere nothing of it; the request before it loses it. A hop that
+    does not go yet, `next_request`, carries nothing.
+    """
     manager, grant = before.manager, before.grant if before.grant is not ANONYMOUS else before.last
     ours = grant.presentation
     for name, value in ours.headers:
@@ -199,6 +202,8 @@ def _judge(hop: Any, before: Laid) -> None:
         hop.url = before.lib.URL(without(str(hop.url), ours.query))
     if before.grant is not ANONYMOUS:
         manager.on_redirect(before.grant)
+    if not goes:
+        return
     before.take_back()
     laid = Laid(before.lib, hop, manager)
     laid.last = grant

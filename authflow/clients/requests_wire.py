@@ -12,6 +12,7 @@ stays one.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Where a request keeps what it was before its URL, or its body, was given the token.
 URL, BODY = "_url_without_token", "_body_without_token"
+#: `response.next` has this: it is laid over when it is sent.
+WAITS: Final = "_waits"
 #: And its URL with it: whoever gives it another one since then means that.
 WITH: Final = "_url_with_token"
 
@@ -153,22 +156,26 @@ def following(cls: Any) -> Any:
 
 
 class Following:
-    """A request that is copied when it is redirected: it keeps no token then."""
+    """A request that is copied when it is redirected: it keeps no token then, unless its answer is the caller's."""
 
     _plain_class: type
 
     def copy(self) -> Any:
-        hooks = tuple(hook.hook(self) for hook in vars(self)["_hooks"])
+        kept = {**vars(self), "headers": self.headers.copy()}  # type: ignore[attr-defined]
+        hooks = tuple(hook.hook(self) for hook in kept["_hooks"])
         for hook in hooks:
             hook.take_back(self)
         hop = super().copy()  # type: ignore[misc]
         hop.__class__ = _mixed(Hop, hop.__class__)
         vars(hop)["_hooks"] = hooks
+        if WAITS in kept or sys._getframe(1).f_locals.get("yield_requests"):  # it becomes `response.next`
+            vars(hop)[WAITS] = True
+            vars(self).update(kept)
         hop.url = hop.url
         return hop
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_hooks", URL, WITH, BODY)}
+        state = {name: value for name, value in vars(self).items() if name not in ("_hooks", URL, WITH, BODY, WAITS)}
         return _restored, (self._plain_class, state)
 
 
@@ -186,8 +193,20 @@ class Hop(Following):
             hook.take_back(self)
             url = without(url, hook.query)
         vars(self)["url"] = url
-        for hook in hooks:
+        for hook in () if WAITS in vars(self) else hooks:
             hook.judge(self)
+
+    @property
+    def hooks(self) -> Any:
+        """What a session asks for first when it sends a request."""
+        if WAITS in vars(self) and sys._getframe(1).f_code.co_name == "send":
+            del vars(self)[WAITS]
+            self.url = self.url
+        return vars(self)["hooks"]
+
+    @hooks.setter
+    def hooks(self, hooks: Any) -> None:
+        vars(self)["hooks"] = hooks
 
     @property
     def body(self) -> Any:
