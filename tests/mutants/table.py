@@ -1579,9 +1579,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "leak: the refresh token to be sent is in a variable",
-        "manager/run.py",
-        'refresh, given = Held(self.values.get("refresh")), step',
-        'told, refresh, given = self.values.get("refresh"), Held(self.values.get("refresh")), step',
+        "manager/rotation.py",
+        '        refresh = Held(values.get("refresh"))\n',
+        '        told = values.get("refresh")\n        refresh = Held(told)\n',
         vendors=(),
         tests=("tests/attacks/test_reporters.py::test_what_calls_somebody_elses_code_shows_it_no_secret",),
     ),
