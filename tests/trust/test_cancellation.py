@@ -104,7 +104,7 @@ def test_cancelled_at_each_await_of_a_request(client: LoopDriver, supplier: Supp
     and no refresh token is sent twice.
     """
     cuts, step = 0, 1
-    session = supplier.session()
+    session = supplier.session(timeout=120.0)  # a busy machine is no outage, which would cost a refresh token
     session.token()
     while step < 400:
         supplier.advance(TWELVE_HOURS + 1)
@@ -128,7 +128,7 @@ def test_cancelled_at_each_await_of_a_request(client: LoopDriver, supplier: Supp
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_while_a_credential_is_asked_for(interrupt: type[BaseException]) -> None:
-    """In the flight's thread: it reaches the caller, the lock is free, and the next try asks again."""
+    """It reaches the caller, the lock is free, and the next try asks again."""
     vendor, store = ScriptedVendor(), MemoryStore()
     answers: list[Any] = [interrupt(), "pass-word"]
 
