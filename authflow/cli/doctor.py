@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import time
@@ -24,7 +25,7 @@ import click
 from authflow import plugins
 from authflow.cli.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
 from authflow.cli.desk import Desk
-from authflow.cli.exits import REFUSED
+from authflow.cli.exits import REFUSED, as_typed
 from authflow.cli.options import complete_account, json_option, pairs, store_option
 from authflow.cli.sources import Source
 from authflow.cli.spans import span
@@ -92,7 +93,7 @@ def doctor(
         for check in checks:
             click.echo(
                 f"{click.style(check.result.ljust(4), colours[check.result])}  "
-                f"{harmless(check.what.ljust(width))}  {harmless(check.says)}"
+                f"{harmless(check.what.ljust(width))}  {as_typed(harmless(check.says))}"
             )
     context.exit(REFUSED if any(check.result == BAD for check in checks) else 0)
 
@@ -213,7 +214,7 @@ def _fallback() -> Check:
 
 
 def _kept(what: str, store: Store, place: str, key: str) -> Check:
-    """It can be read, and a folder's disk has room."""
+    """It can be read and written to, and a folder's disk has room."""
     try:
         stored = store.load(key)
     except AuthFlowError as error:
@@ -224,6 +225,12 @@ def _kept(what: str, store: Store, place: str, key: str) -> Check:
         free = shutil.disk_usage(there).free
         if free < ROOM_LEAST:
             return Check(what, BAD, f"{place}: its disk is full: make room, or keep the tokens elsewhere (--store)")
+    probe = os.urandom(16).hex()
+    try:
+        store.save(probe, b"{}", None, lifetime=60.0)
+        store.delete(probe)
+    except AuthFlowError as error:
+        return Check(what, BAD, f"{place} cannot be written to: {error}")
     try:
         unread = Record.from_bytes(stored.data).unread_end if stored else ""
     except ValueError:
@@ -234,7 +241,7 @@ def _kept(what: str, store: Store, place: str, key: str) -> Check:
             WARNING,
             f"{place}: the {unread} that the vendor told could not be read, so the token's end is not known",
         )
-    return Check(what, GOOD, f"{place}, {'a record' if stored else 'no record yet'}")
+    return Check(what, GOOD, f"{place}, {f'the record {key[:8]}…' if stored else 'no record yet'}")
 
 
 def _clock(one: Opened) -> Check:

@@ -16,6 +16,7 @@ Whatever a verb raises becomes a `Failed` here. With `--json` the line is a JSON
 from __future__ import annotations
 
 import json
+import re
 import threading
 import traceback
 from pathlib import Path
@@ -66,11 +67,16 @@ def code_of(error: AuthFlowError) -> int:
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
+def as_typed(message: str) -> str:
+    """A library's advice as a command line takes it: `--store /path` for `store='/path'`."""
+    return re.sub(r"store='([^']*)'", r"--store \1", message)
+
+
 class Failed(click.ClickException):
     """The end of a verb: one line, and an exit code. `facts` stand beside the message where JSON is wanted."""
 
     def __init__(self, message: str, code: int, **facts: Any) -> None:
-        super().__init__(harmless(" ".join(message.split())))
+        super().__init__(as_typed(harmless(" ".join(message.split()))))
         self.exit_code = code  # type: ignore[misc]
         self.facts = facts
 

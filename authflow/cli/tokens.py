@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from authflow.cli.accounts import Account, Opened, add_account, check_new
+from authflow.cli.accounts import Account, Opened, add_account, check_new, read_accounts
 from authflow.cli.desk import Desk
 from authflow.cli.options import account_argument, account_options, json_option, opened
 from authflow.cli.sources import WAYS, variables
@@ -60,6 +60,8 @@ def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeo
         click.echo(f"The {name} is in the keyring.", err=True)
     if path:
         click.echo(f"{path} has the account {save}.", err=True)
+    elif account not in read_accounts():
+        click.echo("The same again with --save NAME adds it to the config file, as an account of that name.", err=True)
     for name in _asked_for_each_time(one) if path else ():
         variable = variables(one.account.name, name)[-1]
         click.echo(

@@ -15,9 +15,11 @@ import pytest
 
 from authflow.cli.accounts import Account
 from authflow.cli.doctor import _kept, examine
+from authflow.cli.exits import as_typed
 from authflow.cli.sources import Source
 from authflow.cli.spans import bar, span
 from authflow.cli.status import Line, _left
+from authflow.errors import StoreError
 from authflow.manager import Record
 from authflow.stores import FileStore
 from tests.cli.conftest import Shell
@@ -146,6 +148,19 @@ def test_doctor_tells_a_newcomer_what_is_not_there_yet_and_how_to_get_it(shell: 
     assert "no accounts yet" in checks(shell)[1]["config"][1]
     code, found = checks(shell, AUTHFLOW_STORE="redis://:hunter2@127.0.0.1:1/0")
     assert (code, found["store"][0], "hunter2" in found["store"][1]) == (1, "BAD", False)
+
+
+def test_doctor_tries_to_write() -> None:
+    class ReadOnly:
+        def load(self, key: str) -> None:
+            return None
+
+        def save(self, *arguments: object, **more: object) -> str:
+            raise StoreError("No room (store='/path').")
+
+    check = _kept("store", ReadOnly(), "there", "0" * 32)  # type: ignore[arg-type]
+    assert (check.result, check.says) == ("BAD", "there cannot be written to: No room (store='/path').")
+    assert as_typed(check.says).endswith("(--store /path).")
 
 
 def test_doctor_finds_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
