@@ -95,8 +95,9 @@ class Signers:
             return ask()
         except AuthFlowError:
             raise
-        except Exception as error:  # a plugin's signer may raise anything
-            raise self._wrong(f"{name} cannot sign with what it was given: {type(error).__name__}") from error
+        except Exception as error:  # a plugin's signer may raise anything, and show a secret in it
+            kind = type(error).__name__
+        raise self._wrong(f"{name} cannot sign with what it was given: {kind}")
 
     def _read(self, said: Any) -> Presentation:
         if said is None:

@@ -49,6 +49,8 @@ WIRE = [*BROKEN, *ANSWERS, "503", "500", "429=30", "429", "slow=3"]
 PLACES = st.sampled_from(["exchange", "exchange", DATA, KEYS])
 #: Seconds, and parts of a token's life.
 TIMES = st.sampled_from([0.5, 5.0, 31.0, 61.0, 130.0, 3700.0])
+#: By how many seconds a vendor's clock may differ.
+VENDORS_CLOCKS = (-4000, 400, 0, -400, 4000)
 #: How long before its end a token is met, as a part of its life.
 AGED = {"advisory": 0.07, "mandatory": 0.001, "expired": -0.01}
 PARTS = st.sampled_from([0.3, 0.91, 0.96, 1.01, 2.5])
@@ -59,6 +61,7 @@ MISHAPS: dict[str, Callable[[FlowMachine, int], Any]] = {
     "records corrupted": lambda machine, who: machine._forget(corrupt=True),
     "records deleted": lambda machine, who: machine._forget(corrupt=False),
     "another signs": lambda machine, who: machine._order("forge@exchange"),
+    "clocks differ": lambda machine, who: machine._differ(),
     "new nonces": lambda machine, who: machine._order("turn-nonces"),
     "new keys": lambda machine, who: machine._order("turn-keys"),
     "kill": lambda machine, who: machine._alive(who).process.kill(),
@@ -328,6 +331,11 @@ class FlowMachine(RuleBasedStateMachine):
         for name in self.passwords:
             self.passwords[name] = self.simulator.account.values.get(name, self.passwords[name])
             self.simulator.inputs[name] = self.passwords[name]
+
+    def _differ(self) -> None:
+        """Only what is signed says its time to a vendor, who may refuse it for that."""
+        if self.vendor.hears:
+            self._order(f"skew={VENDORS_CLOCKS[self.count % len(VENDORS_CLOCKS)]}")
 
     def _log_out(self, who: int) -> None:
         self._alive(who).logout()

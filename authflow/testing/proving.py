@@ -45,6 +45,7 @@ class Proving:
         except (Unbound, Unfit):
             return False
         signer, signing = self._signers[sign.name], Signing(parameters, bound, now)
+        request = request.replace(body=request.body or b"")
         if type(signer).check is Signer.check:
             return _made_again(signer, request, signing)
         verdict = signer.check(request, signing)
@@ -76,7 +77,7 @@ def _made_again(signer: Signer, request: Request, signing: Signing) -> bool:
         bare = without(request, whole)
         if bare == request:
             return whole == Presentation()  # it adds nothing, or the request has nothing of it
-        ways = [bare, bare.replace(body=None)] if bare.body else [bare]  # of a stream the session has seen nothing
+        ways = [bare.replace(body=bare.body or b""), bare.replace(body=None)]  # of a stream a session has seen nothing
         return any(carries(request, _signed(signer, way, signing)) for way in ways) or not _steady(
             signer, bare, signing
         )

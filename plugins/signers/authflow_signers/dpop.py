@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from authflow.plugins import Answer, ConfigurationError, Request, Signer, Signing
-from authflow_signers.clocks import Clocks, too_far
+from authflow_signers.clocks import REFUSES, Clocks, too_far
 
 #: The kinds of key, and what each signs with unless told (RFC 7518 §3.1, RFC 8037).
 _ALGORITHMS: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA", "RSA": "RS256"}
@@ -73,10 +73,13 @@ class Dpop(Signer):
         return {"DPoP": jwt.encode(claims, key, algorithm, {"typ": "dpop+jwt", "jwk": public})}
 
     def heard(self, answer: Answer, request: Request, signing: Signing) -> bool:
-        sent, nonces = _claims(request), answer.all("dpop-nonce")
+        nonces = answer.all("dpop-nonce")
         if nonces:
             self._nonces[urlsplit(request.url).netloc] = nonces[-1]
-        if answer.status in (400, 401) and "use_dpop_nonce" in _errors(answer):
+        if answer.status not in REFUSES:
+            return False
+        sent = _claims(request)
+        if answer.status != 403 and "use_dpop_nonce" in _errors(answer):
             return bool(nonces) and sent.get("nonce") != nonces[-1]
         return self._clocks.differs(answer, request.url, signing.now, sent.get("iat"), ALLOWED)
 

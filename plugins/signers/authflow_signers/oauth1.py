@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from authflow.plugins import Answer, ConfigurationError, Request, Signer, Signing
-from authflow_signers.clocks import Clocks, too_far
+from authflow_signers.clocks import REFUSES, Clocks, too_far
 
 METHODS: Final = ("HMAC-SHA1", "HMAC-SHA256", "HMAC-SHA512", "RSA-SHA1", "RSA-SHA256", "RSA-SHA512", "PLAINTEXT")
 FORM: Final = "application/x-www-form-urlencoded"
@@ -55,6 +55,8 @@ class OAuth1(Signer):
         return _signed(request, signing.parameters, method, secrets.token_hex(16), str(now))
 
     def heard(self, answer: Answer, request: Request, signing: Signing) -> bool:
+        if answer.status not in REFUSES:
+            return False
         said = _said(request)
         signed_at = float(said["oauth_timestamp"]) if "oauth_timestamp" in said else None
         return self._clocks.differs(answer, request.url, signing.now, signed_at, ALLOWED)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from authflow.plugins import Answer, Request, Signer, Signing
-from authflow_signers.clocks import Clocks, too_far
+from authflow_signers.clocks import REFUSES, Clocks, too_far
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 EMPTY: Final = hashlib.sha256().hexdigest()
@@ -45,6 +45,8 @@ class SigV4(Signer):
         return self.signed(request, signing.parameters, datetime.fromtimestamp(now, UTC).strftime(_STAMP))
 
     def heard(self, answer: Answer, request: Request, signing: Signing) -> bool:
+        if answer.status not in REFUSES:
+            return False
         signed_at = _epoch(_headers(request).get("x-amz-date", ""))
         return self._clocks.differs(answer, request.url, signing.now, signed_at, ALLOWED)
 
