@@ -155,7 +155,7 @@ def secrets() -> set[str]:
     for values in VALUES[:MOST]:
         plain = {str(values.given.get(name)) for name, entry in values.vendor.inputs.items() if not entry.secret}
         found |= {text for text in values.secrets if len(text) >= SHORTEST} - plain
-    return found
+    return {text for text in found if not text.startswith(("http://", "https://"))}  # an address that an answer named
 
 
 def look() -> list[str]:
