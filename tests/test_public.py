@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib
 import inspect
 import pkgutil
 import pydoc
 import re
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import authflow
 from authflow.http import Answer, Request
+from authflow.sealed import Sealed
 from authflow.stores.memory import MemoryStore
 from tests.house import ONLY_IN
 from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor, answered
@@ -158,3 +162,15 @@ def test_no_object_shows_a_secret() -> None:
     assert token.access == SECRETS["access"]
     assert len(adapters) == 4
     assert sorted(set(found)) == []
+
+
+def test_a_sealed_value_is_nothing_to_walk_through() -> None:
+    """rich, Sentry and pytest walk through these without asking for a repr."""
+    kinds = [Sealed]
+    for kind in kinds:
+        kinds += [
+            each for each in kind.__subclasses__() if vars(sys.modules[each.__module__]).get(each.__name__) is each
+        ]
+    assert len(kinds) > 10
+    walked = [kind for kind in kinds if dataclasses.is_dataclass(kind) or issubclass(kind, Mapping | Sequence)]
+    assert walked + [kind for kind in kinds[1:] if "__dict__" in vars(kind) or hasattr(kind, "__rich_repr__")] == []

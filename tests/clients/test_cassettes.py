@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from tests.clients.drivers import Driver
 from tests.clients.test_redirects import TOKEN
 from tests.clients.test_remains import PASSWORD, REFRESH, Basic, Listen, file, says
 
-RECIPE = Path(__file__).parents[2] / "plugins" / "recipes" / "cassettes.py"
 PAIR = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
 
 
@@ -40,29 +38,6 @@ def test_a_cassette_shows_the_callers_request_as_it_does_with_basic(
     with vcr.use_cassette(str(tmp_path / "ours.yaml")):
         client.call(session, f"{home.url}{path}")
     assert tape(tmp_path / "ours.yaml") == tape(tmp_path / "basic.yaml") != []
-
-
-def recipe() -> Any:
-    spec = importlib.util.spec_from_file_location("cassettes", RECIPE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("library", ["requests", "httpx"])
-def test_the_recipes_recorder_keeps_no_secret_and_plays_again(library: str, listen: Listen, tmp_path: Path) -> None:
-    pytest.importorskip("vcr")
-    lib: Any = pytest.importorskip(library)
-    home, kept = listen(says()), tmp_path / "tape.yaml"
-    for _ in range(2):
-        session = authflow.AuthSession(file(home, "authorization"), username="user", password=PASSWORD)
-        with recipe().recorder.use_cassette(str(kept)):
-            assert lib.get(f"{home.url}/land", auth=getattr(session, library)).status_code == 200
-        said = kept.read_text("utf-8")
-        assert [secret for secret in (PASSWORD, TOKEN, REFRESH) if secret in said] == []
-    assert len(home.came) == 2
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["his session", "his session is client="])

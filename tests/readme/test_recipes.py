@@ -28,7 +28,7 @@ import authflow
 from authflow.stores import new_key
 from tests.fleet.conftest import redis
 from tests.readme.snippets import ROOT, SUPPLIER, Snippet, run
-from tests.servers import PASSWORD, Came, Says, Supplier, listening
+from tests.servers import PASSWORD, USERNAME, Came, Says, Supplier, listening
 from tests.stores.conftest import RedisServer
 
 __all__ = ["redis"]
@@ -212,6 +212,22 @@ def test_fleet(cook: Any, supplier: Supplier, redis: RedisServer, monkeypatch: p
     for _ in range(2):  # two hosts
         assert cook("fleet.py")["delivery"](42)["id"] == "42"
     assert served(supplier) == {"login": 1, "refresh": 0, "data": 2}
+
+
+@pytest.mark.parametrize("library", [requests, httpx])
+def test_cassettes(cook: Any, supplier: Supplier, tmp_path: Path, library: Any) -> None:
+    """No secret is on the cassette, and it is enough to log in and to be answered."""
+    recorder, kept, secrets = cook("cassettes.py")["recorder"], tmp_path / "tape.yaml", ()
+    for _ in range(2):
+        session = authflow.AuthSession("supplier", username=USERNAME, password=PASSWORD, base_url=supplier.base_url)
+        with recorder.use_cassette(str(kept)):
+            how = {"auth": getattr(session, library.__name__), "follow_redirects": True}
+            how |= {} if library is httpx else {"allow_redirects": how.pop("follow_redirects")}
+            assert library.get(f"{supplier.base_url}deliveries/42", **how).status_code == 200
+            token = session.token().access
+        secrets = secrets or (PASSWORD, token)  # what was really granted, not what is played
+        assert [secret for secret in secrets if secret in kept.read_text("utf-8")] == []
+    assert served(supplier) == {"login": 1, "refresh": 0, "data": 1}
 
 
 def test_tests_of_your_own_application(tmp_path: Path) -> None:
