@@ -117,6 +117,7 @@ class _Server(ThreadingHTTPServer):
     """Takes one redirect. `fits` says whether a query is that of the login that waits."""
 
     daemon_threads = True
+    request_queue_size = 128
     allow_reuse_address = os.name == "posix"  # elsewhere it would let another user have the same port
 
     def __init__(self, port: int, path: str, fits: Any) -> None:

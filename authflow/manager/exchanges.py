@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from authflow.clock import monotonic
-from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
+from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable, harmless
 from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
 from authflow.manager import advice
 from authflow.manager.environment import Environment, NoAnswer, Sender, TooLarge
@@ -101,6 +101,8 @@ class ExchangeSender:
         outcome = classified(exchange, answer, outcome, values, given_refresh="refresh" in values.vendor.inputs)
         if outcome is None:
             shown = describe(answer, values.secrets, keys_read(exchange))
+            if browse is not None:  # a redirect's query is a code, and little else
+                shown = f"with {', '.join(harmless(name) for name, _ in answer.form)}"
             message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
             unfit = VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
             unfit.grants_nothing = answer.status >= 300 or _is_page(answer)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks import planted_records, planted_refusals, swapped_records
+from tests.attacks import at_the_port, planted_records, planted_refusals, swapped_records
 
 
-@pytest.mark.parametrize("module", [swapped_records, planted_records, planted_refusals], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    "module", [swapped_records, planted_records, planted_refusals, at_the_port], ids=lambda it: it.__name__
+)
 def test_an_attack_finds_nothing(module: object) -> None:
     assert list(getattr(module, "attack")()) == []  # noqa: B009
