@@ -293,15 +293,22 @@ def test_a_pause_is_a_second_at_least_and_no_wait_longer_than_half_an_hour(stage
 
 
 def test_nobody_is_asked_ahead_of_the_end(stage: Stage) -> None:
+    """There is no refresh token: a new login would ask the person, who is left alone as long as the token is good."""
     person = Person()
     server = device(stage)
-    load_device(stage, server, ask=person)
+    script = {"device/auth": server.begin, "token": lambda came: without_refresh(server.token(came))}
+    stage.load(DEVICE, script, issuer=stage.url, client_id="tv", ask=person)
     stage.call()
-    stage.script["token"] = Says(400, {"error": "invalid_grant"})
     stage.clock.ahead += 570
-    assert stage.call().status_code == 200
-    for _ in range(100):
-        if not stage.session._manager.grants.flights._under_way:
-            break
-        stage.session._manager.grants.flights._under_way[()].wait()
+    for _ in range(2):
+        assert stage.call().status_code == 200
+        for flight in list(stage.session._manager.grants.flights._under_way.values()):
+            flight.wait()
     assert len(person.told) == 1
+    stage.clock.ahead += 60
+    assert stage.call().status_code == 200
+    assert len(person.told) == 2
+
+
+def without_refresh(said: Says) -> Says:
+    return Says(said.status, {name: value for name, value in said.json.items() if name != "refresh_token"})
