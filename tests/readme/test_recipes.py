@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ import requests
 
 import authflow
 from authflow.stores import new_key
+from authflow.testing import Simulator, serving
 from tests.fleet.conftest import redis
 from tests.readme.snippets import ROOT, SUPPLIER, Snippet, run
 from tests.servers import PASSWORD, USERNAME, Came, Says, Supplier, listening
@@ -202,6 +204,48 @@ def test_nightly(cook: Any, supplier: Supplier, home: Path, monkeypatch: pytest.
     with pytest.raises(SystemExit) as ended:
         cook("nightly.py", name="__main__")
     assert ended.value.code == 75
+
+
+def signs_in(url: str) -> bool:
+    """A browser, whose user agrees: the page of a simulator is a link."""
+    threading.Thread(target=lambda: requests.get(f"{url}&__person=agrees", timeout=10)).start()
+    return True
+
+
+@pytest.fixture
+def authorizes(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Run a recipe against an authorization server that is made from its own vendor file."""
+    monkeypatch.setattr("webbrowser.open", signs_in)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    with ExitStack() as stack:
+
+        def cook(recipe: str) -> dict[str, Any]:
+            text = RECIPES[recipe].read_text("utf-8")
+            base = re.search('SUPPLIER = "(.*)"', text)
+            assert base is not None
+            namespace: dict[str, Any] = {"__name__": "recipe"}
+            exec(compile(text, recipe, "exec"), namespace)
+            url = stack.enter_context(serving(Simulator(namespace["VENDOR"])))
+            exec(compile(text.replace(base[1], url), recipe, "exec"), namespace)
+            return namespace
+
+        yield cook
+
+
+def test_like_gh(authorizes: Callable[[str], dict[str, Any]]) -> None:
+    tool = authorizes("like_gh.py")
+    assert tool["main"]("login") == "You are logged in."
+    assert json.loads(tool["main"]("42"))["served"].endswith("/deliveries/42")
+
+
+def test_brought_once(authorizes: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("TOKENS", str(home / "tokens"))
+    service = authorizes("brought_once.py")
+    nobody = service["delivery"](42)
+    assert nobody["status"] == 503
+    assert "authflow login acme" in nobody["reason"]
+    authflow.AuthSession(service["VENDOR"], store=home / "tokens", ask="terminal").login()
+    assert service["delivery"](42) == {"status": 200}
 
 
 @pytest.mark.program

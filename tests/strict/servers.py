@@ -323,6 +323,51 @@ class Csrf(Strict):
         return Says(200, {}, {**headers, "X-CSRF-Token": self.csrf})
 
 
+class Device(Strict):
+    """RFC 8628: a code is shown, and polled for as often as told; the person agrees elsewhere, or refuses."""
+
+    ends: ClassVar[bool] = True
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.given = {"ask": lambda kind, text, url: self.hears(text, url, agrees=True)}  # type: ignore[misc]
+        self.wrong = {"ask": lambda kind, text, url: self.hears(text, url, agrees=False)}  # type: ignore[misc]
+        self.polled, self.agreed, self.refresh = 0.0, None, ""
+
+    def hears(self, text: str, url: str, *, agrees: bool) -> None:
+        assert text == "Go to https://login.example/tv and enter WDJB-MJHT."
+        assert url == "https://login.example/tv?user_code=WDJB-MJHT"
+        self.agreed = agrees  # type: ignore[assignment]
+
+    def answer(self, came: Came) -> Says:
+        form = dict(parse_qsl(came.body.decode()))
+        if came.target == "/device_authorization":
+            assert form == {"client_id": "a-tv", "scope": "offline_access"}
+            self.code, self.polled, self.agreed = f"d{next(self.numbers)}", self.clock(), None
+            place = "https://login.example/tv"
+            told = {"device_code": self.code, "user_code": "WDJB-MJHT", "verification_uri": place, "interval": 7}
+            told |= {"verification_uri_complete": f"{place}?user_code=WDJB-MJHT", "expires_in": 600}
+            return Says(200, told)
+        if came.target != "/token":
+            good = self.good(came.headers.get("authorization", "").removeprefix("Bearer "))
+            return Says(200 if good else 401, {})
+        if form["grant_type"] == "refresh_token":
+            return self.granted() if form["refresh_token"] == self.refresh else Says(400, {"error": "invalid_grant"})
+        assert (form["client_id"], form["device_code"]) == ("a-tv", self.code)
+        first, late = self.polled == 0.0, self.clock() - self.polled >= 6.9
+        pending = Says(400, {"error": "authorization_pending"})
+        if not first and not late and self.agreed is None:
+            return Says(400, {"error": "slow_down"})
+        self.polled = self.clock()
+        if self.agreed is False:
+            return self.no(Says(400, {"error": "access_denied"}))
+        return self.granted() if self.agreed and late else pending
+
+    def granted(self) -> Says:
+        self.refresh = f"r{next(self.numbers)}"
+        return Says(200, {"access_token": self.issue(), "refresh_token": self.refresh, "expires_in": LIFETIME})
+
+
 #: By the name of the file in `plugins/README.md`.
 SERVERS: Mapping[str, type[Strict]] = {
     "soap": Soap,
@@ -336,4 +381,5 @@ SERVERS: Mapping[str, type[Strict]] = {
     "second-step": Totp,
     "switch": Switch,
     "signed-request": Signed,
+    "tv": Device,
 }
