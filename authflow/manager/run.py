@@ -130,7 +130,8 @@ class Run:
         rest = self._steps(*begun.it)
         self.waits_since = None
         if isinstance(rest.state, Sending):
-            self._keep(self.vendor.flow.start, rest.captured)
+            if self.began or not self.insists:
+                self._keep(self.vendor.flow.start, rest.captured)
             message = f"{self.vendor.title}: {rest.state.send} was not done in time; the next call begins anew"
             raise VendorUnavailable(message, vendor=self.vendor.name, exchange=rest.state.send)
         if isinstance(rest.state, Failing):
@@ -188,7 +189,8 @@ class Run:
                 edges.clear()
             if step.wait:
                 self.waits_since = self.clock() - step.waited + step.wait if since is None else since
-                self._keep(step.state, step.captured)
+                if self.began or not self.insists:
+                    self._keep(step.state, step.captured)
                 self.deadline = self.waiting.wait(step, self.deadline)
             elif since is None or step.state != state:
                 since = self.waits_since = None

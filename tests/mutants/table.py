@@ -1101,6 +1101,16 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/clients/test_keep.py",),
     ),
     Mutant(
+        "wait: a login that waits takes the place of the grant that lives",
+        "manager/run.py",
+        "                if self.began or not self.insists:\n"
+        "                    self._keep(step.state, step.captured)\n"
+        "                self.deadline",
+        "                self._keep(step.state, step.captured)\n                self.deadline",
+        vendors=(),
+        tests=("tests/scenarios/test_waiting.py",),
+    ),
+    Mutant(
         "browser: a stranger's redirect is taken",
         "manager/browser.py",
         "return len(found) == 1 and hmac.compare_digest(found[0].encode(), self._state.encode())",

@@ -312,3 +312,17 @@ def test_nobody_is_asked_ahead_of_the_end(stage: Stage) -> None:
 
 def without_refresh(said: Says) -> Says:
     return Says(said.status, {name: value for name, value in said.json.items() if name != "refresh_token"})
+
+
+def test_a_login_that_is_refused_while_it_waits_leaves_the_grant_that_lives(stage: Stage) -> None:
+    store, server = MemoryStore(), device(stage)
+    load_device(stage, server, ask=Person(), store=store)
+    assert stage.call().status_code == 200
+    for says, patience in (("refuses", 600), ("agrees", 2)):
+        server.says, server.patience = says, patience
+        with pytest.raises(authflow.AuthFlowError):
+            stage.session.login()
+        other = authflow.AuthSession(
+            stage.session.vendor, clock=stage.clock, store=store, issuer=stage.url, client_id="tv"
+        )
+        assert other.token().access == "a-1"
