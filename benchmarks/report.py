@@ -27,8 +27,8 @@ ORDER: Final = (
     "import",
     "template",
 )
-#: Beside them, and not of `make bench`, because its figures want ten minutes.
-SINGLY: Final = ("soak",)
+#: Beside them, and not of `make bench`: one wants ten minutes, the other the plugin (`.venv/bin/python -m benchmarks.gateway`).
+SINGLY: Final = ("soak", "gateway")
 #: Which of two groups a bar belongs to, by the name of its row.
 OURS: Final = ("authflow", "floor")
 

@@ -60,12 +60,15 @@ class Vendor:
 
     def __init__(self, session: authflow.AuthSession) -> None:
         self.session = session
+        self._met = False
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self.client = httpx.AsyncClient(auth=session.httpx, limits=limits, event_hooks={"request": [self._judge]})
 
     async def base_url(self) -> str:
         """Where the vendor is; some say so only at the login. Raises authflow.AuthFlowError."""
-        await self.session.atoken()
+        if not self._met:
+            await self.session.atoken()
+            self._met = True
         return folder(self.session._manager.grants.current.base_url)
 
     async def _judge(self, request: httpx.Request) -> None:
