@@ -27,7 +27,7 @@ ORDER: Final = (
     "import",
     "template",
 )
-#: Beside them, and not of `make bench`: one wants ten minutes, the other the plugin (`.venv/bin/python -m benchmarks.gateway`).
+#: Beside them, and not of `make bench`: one wants ten minutes, the other the plugin, which lies in `.venv`.
 SINGLY: Final = ("soak", "gateway")
 #: Which of two groups a bar belongs to, by the name of its row.
 OURS: Final = ("authflow", "floor")
