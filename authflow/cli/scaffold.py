@@ -23,6 +23,7 @@ def files(name: str, preset: str = "password") -> Mapping[str, str]:
     if preset not in VENDORS:
         raise ValueError(f"{preset!r} is no preset: there are {', '.join(VENDORS)}")
     slots = {"@name@": name, "@package@": f"authflow_{name.replace('-', '_')}", "@secret@": VENDORS[preset].secret}
+    slots["@ask@"] = "ask=simulator.person, " if VENDORS[preset].person else ""
     texts = {**_FILES, "@package@/@name@.toml": vendor_file(name, preset)}
     if not VENDORS[preset].secret:
         texts[_TESTS] = texts[_TESTS].partition("\n\ndef test_a_wrong")[0]
@@ -36,11 +37,14 @@ def vendor_file(name: str, preset: str) -> str:
 
 
 class _Vendor(NamedTuple):
-    """What a file on a preset must say beside its address; and the credential that the test of a refusal gets wrong."""
+    """What a file on a preset must say beside its address; the credential that the test of a refusal gets wrong; and
+    does a person log in?
+    """
 
     secret: str
     rest: str = ""
     top: str = ""
+    person: bool = False
 
 
 _HEAD: Final = """\
@@ -92,6 +96,8 @@ present = { headers = { X-User = "{user}", X-Time = "{time}", X-Signature = "{si
     ),
     "challenge": _Vendor("password", 'token_server = { default = "https://auth.example/" }  # TODO\n'),
     "client-credentials": _Vendor("client_secret", _TOKEN_URL),
+    "oauth2-code": _Vendor("", 'authorize_url = { default = "oauth/authorize" }  # TODO\n' + _TOKEN_URL, person=True),
+    "oauth2-device": _Vendor("", 'device_url = { default = "oauth/device" }  # TODO\n' + _TOKEN_URL, person=True),
     "oauth2-password": _Vendor("password", _TOKEN_URL),
     "refresh-token": _Vendor("refresh", _TOKEN_URL),
     "token-exchange": _Vendor("subject_token", _TOKEN_URL),
@@ -165,7 +171,7 @@ def simulator() -> Simulator:
 
 def get(simulator: Simulator, **inputs: str) -> httpx.Response:
     inputs = {**simulator.inputs, **inputs}
-    session = authflow.AuthSession(VENDOR, client=SimulatedSender(simulator), clock=simulator.clock, **inputs)
+    session = authflow.AuthSession(VENDOR, client=SimulatedSender(simulator), clock=simulator.clock, @ask@**inputs)
     with httpx.Client(transport=httpx_transport(simulator), auth=session.httpx) as client:
         return client.get("https://api.example/orders/7")
 

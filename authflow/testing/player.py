@@ -19,7 +19,7 @@ from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.testing.faults import Broken
 from authflow.testing.ledger import ACCESS
-from authflow.testing.promises import Errand, Watcher, usable
+from authflow.testing.promises import SKEW_MOST, Errand, Watcher, usable
 from authflow.testing.simulator import CHALLENGED, DATA, KEYS, Simulator
 from authflow.testing.stage import Process, Stage, StagedFlights
 from authflow.testing.transports import httpx_response
@@ -78,7 +78,7 @@ class WatchedSender:
                 plain = answer.status >= 300 or b"<!doctype html" in answer.content
                 watcher.answered(process, key, exchange, values, outcome, plain=plain)
             elif answer.status == 500:
-                watcher.told_500(process)
+                watcher.told_500(process, key)
         return answer
 
     def _published(self, request: Request) -> Answer:
@@ -173,7 +173,8 @@ class Player:
         grant = self.session._manager.grants.current
         now = self.clock()
         known = bool(grant.record.state) and not self.simulator.vendor.vary
-        idle = (max(self.used_at, grant.record.issued_at), self.simulator.lifetime)
+        issued = grant.record.issued_at - SKEW_MOST  # by another's clock
+        idle = (max(self.used_at, issued), self.simulator.lifetime)
         ready = known and usable(grant.record, now, idle if self.simulator.vendor.idle is not None else None)
         if known and grant.valid(now):
             errand.good_at_start = str(grant.record.captured.get("access", "")) or None

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from authflow.errors import AuthFlowError, UntrustedOrigin
+from authflow.errors import AuthFlowError, StoreError, UntrustedOrigin
 from authflow.http import Request, origin_of
 from authflow.manager import Record, presents_at, sends_to
 from authflow.templates import Exchange, Outcome
@@ -292,9 +292,11 @@ class Watcher:
             if outcome.captured.get(REFRESH) is not None:
                 self._omitted.pop(process, None)
 
-    def told_500(self, process: Process) -> None:
-        """What a 500 answers may be sent once more."""
+    def told_500(self, process: Process, key: str) -> None:
+        """What a 500 answers may be sent once more, and both count as one."""
         self._renewal_sends[process] -= 1
+        if self._cures[key][-1:] == [self.clock()]:
+            self._cures[key].pop()
 
     def unproved(self, process: Process) -> None:
         """What `process` was granted can be used by nobody: the keys that would prove it cannot be had."""
@@ -352,8 +354,8 @@ class Watcher:
         if kind == "save":
             if process in self._forced:
                 self._last.pop(self._key(process), None)
-            self._granted.pop(process, None)
-            self._omitted.pop(process, None)
+            for table in (self._granted, self._omitted, self._failed):
+                table.pop(process, None)
 
     def store_lost(self) -> None:
         """Somebody took the records away: what was remembered in them nobody can know."""
@@ -371,6 +373,8 @@ class Watcher:
         """A renewal of a living process is over."""
         granted = self._granted.pop(process, None)
         self._sent_credentials.pop(process, None)
+        if isinstance(error, StoreError):  # nobody else can know of it
+            self._failed.pop(process, None)
         if error is None and granted is not None and granted not in self.saved_access:
             self.breaks(7, f"{process} was granted a token and did not keep it")
         if error is not None and not isinstance(error, AuthFlowError):

@@ -19,9 +19,11 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from authflow.http import Answer, Request, origin_of
+from authflow.manager import sends_to
 from authflow.testing.faults import Broken
 from authflow.testing.person import DEEDS
 from authflow.testing.simulator import Simulator
+from authflow.vendors import Given
 
 #: A request's body larger than this is refused, in bytes.
 BODY_LIMIT: Final = 1 << 20
@@ -167,3 +169,7 @@ def unreached(simulator: Simulator) -> Iterator[str]:
         url = exchange.request.url
         if url is not None and url.is_absolute and url.literal_origin() != here:
             yield f"exchanges.{exchange.name}.request.url: it says {url.literals[0]}…, which is not this machine"
+        elif url is not None and url.starts_with_placeholder:
+            given = Given({**simulator.inputs, "base_url": simulator.base_url})
+            if not sends_to(simulator.vendor, given, {}, simulator.base_url, written=url):
+                yield f"exchanges.{exchange.name}.request.url: origins.send lets it lead elsewhere only"

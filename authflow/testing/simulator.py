@@ -30,7 +30,7 @@ import msgspec
 from authflow import plugins
 from authflow.errors import ConfigurationError
 from authflow.http import Answer, Request, folder, origin_of, without_query
-from authflow.manager import complete
+from authflow.manager import complete, sends_to
 from authflow.templates import (
     CONVERTERS,
     Exchange,
@@ -175,12 +175,21 @@ class Simulator(Admission):
     def move(self, base_url: str) -> None:
         """Live at another base URL, which counts as a folder."""
         self.base_url = folder(base_url)
-        where = origin_of(base_url)
-        self._urls = {(user, name): f"{where}/{name}/{user}" for user, name in samples.captured_urls(self.vendor)}
+        urls = samples.captured_urls(self.vendor)
+        self._urls = {(user, name): f"{self._named_for(user, base_url)}/{name}/{user}" for user, name in urls}
         host = urlsplit(base_url).netloc
         captured = {place.name for place in self.vendor.base_url.placeholders() if place.name not in self.vendor.inputs}
         self._hosts = {**dict.fromkeys(captured, host), "base_url": self.base_url}
         self._settings = {name: value for name, value in self.inputs.items() if name not in self.vendor.credentials}
+
+    def _named_for(self, exchange: str, base_url: str) -> Any:
+        """The origin to which an answer sends: the base URL's, unless the file lets it lead elsewhere only."""
+        given, written = Given(self.inputs), self.vendor.flow.exchanges[exchange].request.url
+        known, origin = {"base_url": base_url}, origin_of(base_url)
+        if base_url == self._base_url() and not sends_to(self.vendor, given, known, base_url, written=written):
+            with suppress(Unbound, Unfit, ValueError, IndexError):
+                origin = origin_of(self.vendor.send_origins[0].render(Values(self.vendor, given, known, 0.0)))
+        return origin
 
     def _base_url(self) -> str:
         names = [place.name for place in self.vendor.base_url.placeholders() if place.name != "base_url"]
