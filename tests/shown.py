@@ -61,6 +61,10 @@ def behind(error: BaseException, copies: bool = False) -> Iterator[BaseException
             found += [one.__cause__, one.__context__, ORIGINS.get(id(one)) if copies else None]  # type: ignore[list-item]
 
 
+#: Whose objects and errors show the caller's own request, as they do with Basic.
+CLIENTS: Final = frozenset({"requests", "httpx", "httpx2", "niquests", "aiohttp", "urllib3"})
+
+
 def frames(error: BaseException) -> Iterator[tuple[types.FrameType, int]]:
     trace = error.__traceback__
     while trace is not None:
@@ -76,7 +80,7 @@ def shown(value: Any, depth: int = DEPTH, known: frozenset[int] = frozenset()) -
         yield value if isinstance(value, str) else value.decode("latin-1")
         return
     homes = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
-    if depth == 0 or id(value) in known or homes & {"requests", "httpx", "httpx2", "niquests", "aiohttp"}:
+    if depth == 0 or id(value) in known or homes & CLIENTS:
         return
     known |= {id(value)}
     try:
@@ -104,6 +108,8 @@ def _inside(value: Any) -> tuple[list[str], list[Any]]:
 def leaks(error: BaseException, secrets: set[str]) -> Iterator[str]:
     """Where a reporter would find one of the secrets, in whatever spelling."""
     for one in behind(error):
+        if type(one).__module__.partition(".")[0] in CLIENTS:
+            continue  # the client's own words about the caller's own URL
         held = [("the error", name, value) for name, value in [("", str(one)), ("args", one.args), *vars(one).items()]]
         for frame, line in frames(one):
             if ours(frame) and not made_up(frame):
