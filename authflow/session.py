@@ -52,6 +52,7 @@ class Status:
     vendor      the vendor's name                    issued_at   when its token was granted, or None: there is none
     account     who is logged in, as a hash          expires_at  when it ends, or None: not known to end
     state       the state of the vendor's flow       store       the class of the store
+    strangers   undeclared origins that redirects led to, which were followed without the token
     """
 
     vendor: str
@@ -60,6 +61,7 @@ class Status:
     issued_at: float | None
     expires_at: float | None
     store: str
+    strangers: tuple[str, ...] = ()
 
 
 class AuthSession:
@@ -276,6 +278,7 @@ class AuthSession:
             record.issued_at if record else None,
             record.expires_at if record else None,
             type(grants.store).__name__,
+            self._manager.strangers,
         )
 
     @sealed_call

@@ -41,7 +41,7 @@ REQUEST_GOAL = 1.02
 #: Interpreters and rounds: for authflow, whose figures have goals, and for the peers, whose figures stand beside them.
 OURS, THEIRS, SHORT = (3, 15), (1, 9), (1, 3)
 #: Runs of the hook whose instructions are compared.
-FEW, MANY = 100, 600
+FEW, MANY = 100, 2100
 
 
 def main() -> None:

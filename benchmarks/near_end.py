@@ -101,6 +101,32 @@ def httpx_transport(gate: Gate, lib: Any, *, is_async: bool) -> Any:
     return lib.MockTransport(answer_later if is_async else answer)
 
 
+def aiohttp_session(gate: Gate, middleware: Any) -> Any:
+    """An aiohttp session whose requests to `ORIGIN` end here: the innermost of its middlewares answers them. (aiohttp
+    has no transport to be replaced.) What is answered is an object with the parts of a response that are asked for.
+    """
+    import aiohttp
+
+    class NearEnd:
+        headers = _raw_cookie_headers = ()
+        connection = None
+
+        def __init__(self, request: Any) -> None:
+            self.method, self.url = request.method, request.url
+            self.status = gate.status(request.headers.get("Authorization"))
+
+        async def __aenter__(self) -> NearEnd:
+            return self
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    async def answer(request: Any, handler: Any) -> Any:
+        await asyncio.sleep(0)
+        return NearEnd(request)
+
+    return aiohttp.ClientSession(middlewares=(middleware, answer), trust_env=False)
+
+
 def httpx_options(gate: Gate, lib: Any, *, is_async: bool) -> dict[str, Any]:
     """Options for a client: what goes to `ORIGIN` ends here, and nothing is read from the environment."""
     return {

@@ -19,11 +19,22 @@ import importlib
 import io
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
 from benchmarks.measure import NIQUESTS, PEERS, clock
-from benchmarks.near_end import BODY, ORIGIN, URL, Gate, httpx_options, requests_adapter, requests_session
+from benchmarks.near_end import (
+    BODY,
+    ORIGIN,
+    URL,
+    Gate,
+    aiohttp_session,
+    httpx_options,
+    requests_adapter,
+    requests_session,
+)
 
 CLIENT_ID: Final = "client"
 CLIENT_SECRET: Final = "client-secret"
@@ -170,6 +181,54 @@ class _Httpx(Contender):
         return clock() - started
 
 
+class _Aiohttp(Contender):
+    client, is_async = "aiohttp", True
+    http: Any = None
+    maker: Any = None
+
+    def make_middleware(self) -> Any:
+        raise NotImplementedError
+
+    def make(self) -> None:
+        self.middleware = self.make_middleware()
+
+    async def aget(self) -> int:
+        if self.http is None:  # it wants a running loop
+            self.http = aiohttp_session(self.gate, self.middleware)
+        async with self.http.get(URL) as answer:
+            return int(answer.status)
+
+    async def ahooked(self, times: int, prepared: int = 0) -> float:
+        import aiohttp
+        import yarl
+
+        made = [await self._request(aiohttp, yarl.URL(URL)) for _ in range(max(times, prepared))][:times]
+        response = SimpleNamespace(status=200)
+
+        async def handler(request: Any) -> Any:
+            return response
+
+        middleware = self.middleware
+        started = clock()
+        for request in made:
+            await middleware(request, handler)
+        return clock() - started
+
+    async def _request(self, lib: Any, url: Any) -> Any:
+        """A request as aiohttp makes it for its middlewares."""
+        made: list[Any] = []
+
+        async def stop(request: Any, handler: Any) -> Any:
+            made.append(request)
+            raise LookupError
+
+        if self.maker is None:
+            self.maker = lib.ClientSession(trust_env=False)
+        with suppress(LookupError):
+            await self.maker.get(url, middlewares=(stop,))
+        return made[0]
+
+
 # --- the floor --------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +291,19 @@ class FloorHttpx(_Httpx):
         return Floor()
 
 
+class FloorAiohttp(_Aiohttp):
+    name, renews = "floor", None
+
+    def make_middleware(self) -> Any:
+        header = "Bearer " + "0" * 40
+
+        async def floor(request: Any, handler: Any) -> Any:
+            request.headers["Authorization"] = header
+            return await handler(request)
+
+        return floor
+
+
 class FloorHttpxAsync(FloorHttpx):
     client, is_async = "httpx async", True
 
@@ -272,6 +344,13 @@ class AuthflowHttpx(_Httpx):
 
     def make_auth(self) -> Any:
         return getattr(_session(self.token_url), self.library)
+
+
+class AuthflowAiohttp(_Aiohttp):
+    name, distribution, renews, logs_in = "authflow", "authflow-http", "refresh, then password", True
+
+    def make_middleware(self) -> Any:
+        return _session(self.token_url).aiohttp
 
 
 class AuthflowHttpxAsync(AuthflowHttpx):
@@ -788,6 +867,8 @@ CONTENDERS: Final[tuple[type[Contender], ...]] = (
     AuthflowHttpx2Async,
     AuthlibHttpx2Async,
     McpProvider,
+    FloorAiohttp,
+    AuthflowAiohttp,
     FloorNiquests,
     ListeningNiquests,
     AuthflowNiquests,
@@ -799,6 +880,7 @@ VERSIONED: Final = (
     "urllib3",
     "httpx",
     "httpx2",
+    "aiohttp",
     *sorted({kind.distribution for kind in CONTENDERS} - {"", "authflow-http"}),
 )
 

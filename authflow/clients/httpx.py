@@ -69,8 +69,6 @@ def sender(library: str, client: Any) -> Sender:
 
 #: The time-out of requests for which nobody said one, in seconds.
 USUAL: Final = 5.0
-#: What is laid over most requests.
-BEARER: Final = ("Authorization",)
 
 
 @functools.cache
@@ -82,9 +80,9 @@ def _auth_class(library: str) -> type[Any]:
 
         def __init__(self, manager: SessionManager, owner: Any) -> None:
             self.manager, self._owner = manager, owner
-            self._grants, self._clock = manager.grants, manager.clock
-            #: Where a request notes which headers this session laid over it.
-            self._note = f"_laid_by_{id(manager):x}"
+            self._grants, self._clock, self._noteworthy = manager.grants, manager.clock, manager.noteworthy
+            #: What a request notes of the last session that laid a bearer over it. It may be pickled.
+            self._note = id(manager)
 
         def __repr__(self) -> str:
             return f"<{library} auth of {self._owner!r}>"
@@ -105,16 +103,12 @@ def _auth_class(library: str) -> type[Any]:
             ):
                 return None
             request.headers["Authorization"] = grant.bearer
-            request.__dict__[self._note] = BEARER
+            request._bearer_by = self._note  # a plain attribute: `__dict__` would be made for it
             if grant.travels:
                 laid = Laid(lib, request, self.manager)
                 laid.grant = grant
                 follow(laid)
             return grant
-
-        def _settled(self, response: Any) -> bool:
-            """Is the answer surely no event, and nothing to be judged on its way?"""
-            return not response.history and response.status_code not in self.manager.noteworthy
 
         def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             """For auths that are composed of several (`yield from session.httpx.auth_flow(request)`): one send, with
@@ -154,7 +148,8 @@ def _auth_class(library: str) -> type[Any]:
             return grant
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-            response, torn = None, False
+            response: Any = None
+            torn = False
             grant = self._fresh(request)
             if grant is not None:
                 try:
@@ -163,8 +158,8 @@ def _auth_class(library: str) -> type[Any]:
                     torn = True
                 if torn:  # outside the block, where the hook's own error is the one that is handled
                     return self._torn_away(grant, sys.exc_info()[1])
-                if self._settled(response):
-                    return
+                if response.status_code not in self._noteworthy and not response.history:
+                    return  # surely no event, and nothing to be judged on its way
             steps = self._steps(request, grant, response)
             answer: Any = None
             try:
@@ -192,7 +187,8 @@ def _auth_class(library: str) -> type[Any]:
                 raise
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-            response, torn = None, False
+            response: Any = None
+            torn = False
             grant = self._fresh(request)
             if grant is not None:
                 try:
@@ -202,8 +198,8 @@ def _auth_class(library: str) -> type[Any]:
                 if torn:
                     self._torn_away(grant, sys.exc_info()[1])
                     return
-                if self._settled(response):
-                    return
+                if response.status_code not in self._noteworthy and not response.history:
+                    return  # surely no event, and nothing to be judged on its way
             steps = self._steps(request, grant, response)
             answer: Any = None
             try:
@@ -273,7 +269,7 @@ def _auth_class(library: str) -> type[Any]:
             manager = self.manager
             laid, asked, rewritten = Laid(lib, request, manager), "", ""
             if grant is None:
-                laid.clear(request.__dict__.pop(self._note, ()))
+                laid.clear(self._note)
                 authorization = manager.authorize(str(request.url), functools.partial(view, request))
                 grant, asked, url = authorization.grant, authorization.asked, authorization.url
                 if grant is None:

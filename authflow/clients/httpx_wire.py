@@ -95,12 +95,13 @@ class Laid:
             self._body = None
         self.grant = ANONYMOUS
 
-    def clear(self, names: tuple[str, ...]) -> None:
-        """A request that is used again, for another host perhaps: what this session laid over it before goes. `names`:
-        the headers that it was given on the short way.
+    def clear(self, note: int) -> None:
+        """A request that is used again, for another host perhaps: what this session laid over it before goes, the
+        bearer too that it noted on the short way.
         """
-        for name in names:
-            self.request.headers.pop(name, None)
+        if getattr(self.request, "_bearer_by", None) == note:
+            self.request.headers.pop("Authorization", None)
+            self.request._bearer_by = None
         if isinstance(self.request.extensions, Followed):
             for laid in self.request.extensions.laid:
                 if laid.manager is self.manager:

@@ -84,6 +84,7 @@ class Tap(Protocol):
         self, grant: Grant, url: str, answer: Answer, replayable: bool, inner: Callable[..., Authorization | None]
     ) -> Authorization | None: ...
     def on_second_response(self, url: str, answer: Answer) -> None: ...
+    def goes_without(self, url: str, origin: str) -> None: ...
 
 
 class SessionManager:
@@ -93,8 +94,8 @@ class SessionManager:
     """
 
     __slots__ = (
-        *("_cured", "_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_strangers", "_uncured"),
-        *("grants", "noteworthy", "signs", "statuses", "tap", "vendor"),
+        *("_cured", "_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_uncured"),
+        *("grants", "noteworthy", "signs", "statuses", "strangers", "tap", "vendor"),
     )
 
     def __init__(
@@ -119,7 +120,8 @@ class SessionManager:
         self.grants = GrantCache(vendor, given, store, environment, plain=plain, said=identity)
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
-        self._strangers: set[str] | None = None
+        #: The undeclared origins that redirects led to.
+        self.strangers: tuple[str, ...] = ()
         #: The last grant with which a request was served that had been rejected: whatever rejects it has revoked it.
         self._cured = ""
         #: When the last grants were rejected that a challenge had asked for.
@@ -228,10 +230,10 @@ class SessionManager:
             origin = str(origin_reached(url))
         except ValueError:
             origin = "a URL without an origin"
-        if self._strangers is None:
-            self._strangers = set()
-        if origin not in self._strangers and len(self._strangers) < 64:
-            self._strangers.add(origin)
+        if self.tap is not None:
+            self.tap.goes_without(url, origin)
+        if origin not in self.strangers and len(self.strangers) < 64:
+            self.strangers += (origin,)
             log.warning(
                 "%s: a redirect to %s is followed without the token, since its origin is not declared; if it may go "
                 'there, write origins.present = ["%s"]',

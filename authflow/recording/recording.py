@@ -160,6 +160,12 @@ class Recording(Story):
                 self._hops[without_query(resolve(url, location))] = self.now()
         return asked
 
+    def goes_without(self, url: str, origin: str) -> None:
+        """A redirect led to an undeclared origin. Some clients' adapters say so before the hop is sent and after."""
+        end, shown = f"without the token: {origin} is not declared", self._masks.url(url)
+        if not any((asked.url, asked.error) == (shown, end) for asked in self.asked[-1:]):
+            self.begun(HOP, url).error = end
+
     def wire(self, request: Request) -> Wire:
         wire = Wire(request.method, self._masks.url(request.url), list(self._masks.request(request)), self.now())
         self._keep(self.wires, wire)
@@ -244,6 +250,9 @@ class _Tap:
 
     def on_second_response(self, url: str, answer: Answer) -> None:
         self._recording.answered(url, answer)
+
+    def goes_without(self, url: str, origin: str) -> None:
+        self._recording.goes_without(url, origin)
 
     def exchange(self, request: Request, timeout: float) -> Answer:
         wire = self._recording.wire(request)

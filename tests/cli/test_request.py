@@ -91,6 +91,21 @@ def test_a_token_that_is_refused_ends_with_1(shell: Shell, tmp_path: Path) -> No
         assert shell("request", "GET", f"{listener.url}/401").code == 1
 
 
+def test_a_redirect_elsewhere_is_followed_without_the_token_and_told(shell: Shell, tmp_path: Path) -> None:
+    with listening(says) as other, listening(lambda came: going(came, other.url)) as listener:
+        vendor(shell, listener, tmp_path)
+        done = shell("request", "GET", f"{listener.url}/go")
+        (landed,) = other.seen()
+    assert done.code == 0
+    assert "Authorization" not in dict(landed.headers)
+    assert TOKEN not in str(landed)
+    assert f'write origins.present = ["{other.url}"]' in done.err
+
+
+def going(came: Came, url: str) -> Says:
+    return Says(302, headers={"Location": f"{url}/200"}) if came.path == "/go" else says(came)
+
+
 def test_a_request_ends_after_its_time(shell: Shell, tmp_path: Path) -> None:
     held = threading.Event()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -185,6 +186,13 @@ def test_a_redirect_to_an_undeclared_origin_is_told_once(
     (line,) = told
     assert line.startswith(f"redirecting: a redirect to {foreign.url}")
     assert line.endswith(f'write origins.present = ["{foreign.url}"]')
+    assert session.status().strangers == (foreign.url,)
+    with session.record() as seen:
+        for _ in range(2):
+            client.call(session, f"{home.url}/go")
+    ends = [asked.end for asked in seen.asked if asked.method == seen.hop and asked.error]
+    assert ends == [f"without the token: {foreign.url} is not declared"] * 2
+    assert re.search(rf'class="own bad[^>]*>.*landed <b>{re.escape(ends[0])}', seen.html())
 
 
 # --- two sessions on one request, and one request used twice ----------------------------------------------------------
