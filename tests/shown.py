@@ -108,9 +108,10 @@ def _inside(value: Any) -> tuple[list[str], list[Any]]:
 def leaks(error: BaseException, secrets: set[str]) -> Iterator[str]:
     """Where a reporter would find one of the secrets, in whatever spelling."""
     for one in behind(error):
-        if type(one).__module__.partition(".")[0] in CLIENTS:
-            continue  # the client's own words about the caller's own URL
-        held = [("the error", name, value) for name, value in [("", str(one)), ("args", one.args), *vars(one).items()]]
+        # The client's own words about the caller's own URL are none of ours.
+        theirs = type(error).__module__.partition(".")[0] in CLIENTS and not isinstance(error, authflow.AuthFlowError)
+        words = [] if theirs else [("", str(one)), ("args", one.args), *vars(one).items()]
+        held = [("the error", name, value) for name, value in words]
         for frame, line in frames(one):
             if ours(frame) and not made_up(frame):
                 where = f"{frame.f_code.co_qualname}, line {line}"

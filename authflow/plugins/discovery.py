@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import pluggy
 
-from authflow.errors import ConfigurationError
+from authflow.errors import ConfigurationError, harmless
 from authflow.plugins import hooks
 from authflow.stores import Store
 from authflow.templates import CONVERTERS, Converter
@@ -40,7 +40,7 @@ def manager() -> pluggy.PluginManager:
             plugins.register(entry.load(), name=entry.name)
         except Exception as error:  # of any class: a plugin's module may do anything when it is imported
             package = entry.dist.name if entry.dist is not None else entry.value
-            broken[entry.name] = (
+            broken[entry.name] = harmless(
                 f"the plugin {entry.name} of {package} cannot be imported ({type(error).__name__}: {error})"
             )
             log.warning("%s; everything else works: repair or remove that package", broken[entry.name])

@@ -39,7 +39,7 @@ def outline(vendor: Vendor) -> str:
         edges = _edges(vendor, state)
         width = max((len(label) for label, _ in edges), default=0)
         lines += [f"    {label.ljust(width)} → {target}" for label, target in edges]
-    return harmless("\n".join(lines) + "\n", "\n")
+    return "".join(f"{harmless(line)}\n" for line in lines)
 
 
 def facts(vendor: Vendor) -> dict[str, Any]:
@@ -288,4 +288,4 @@ def story(vendor: Vendor) -> str:
             lines.append(f"{'':{wide}}   {'':{wide}}  ({item.text})")
         else:
             lines.append(f"{who[item.sender]:>{wide}} → {who[item.receiver]:{wide}}  {item.text}")
-    return harmless("\n".join(lines) + "\n", "\n")
+    return "".join(f"{harmless(line)}\n" for line in lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks import at_the_port, planted_records, planted_refusals, swapped_records
+from tests.attacks import at_the_port, hostile_screens, planted_records, planted_refusals, swapped_records
 
 
 @pytest.mark.parametrize(
@@ -12,3 +12,9 @@ from tests.attacks import at_the_port, planted_records, planted_refusals, swappe
 )
 def test_an_attack_finds_nothing(module: object) -> None:
     assert list(getattr(module, "attack")()) == []  # noqa: B009
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", hostile_screens.ANSWERS)
+def test_nothing_writes_to_the_screen(answer: str) -> None:
+    assert list(hostile_screens.attack((answer,))) == []

@@ -7,7 +7,9 @@ with Basic; no scenario fails there.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import importlib
 import importlib.util
 import os
 import pickle
@@ -16,6 +18,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -459,7 +462,7 @@ for title, hooks in {
 def hooked(library: str) -> Any:
     """A client whose own hook fails when an answer comes; requests calls the session's none of its hooks."""
     module: Any = __import__(library)
-    if library != "requests":
+    if library.startswith("httpx"):
         return module.Client(event_hooks={"response": [fails]})
     adapter = type("Adapter", (module.adapters.HTTPAdapter,), {"build_response": fails})
     client = module.Session()
@@ -497,7 +500,7 @@ def call(library: str, one: authflow.AuthSession, url: str, **how: Any) -> objec
     return module.request(method, url, auth=getattr(one, library), **how)
 
 
-CLIENTS = ("requests", "httpx", "httpx2")
+CLIENTS = [name for name in ("requests", "httpx", "httpx2", "niquests") if importlib.util.find_spec(name)]
 for library in CLIENTS:
 
     @place(f"{library}: a hook of client=")
@@ -532,6 +535,55 @@ for library in CLIENTS:
     @place(f"{library}: a session for an adapter")
     def _(vendor: Any, library: str = library) -> object:
         return __import__(library).get(f"{vendor.home.url}/api/x", auth=logged_in(vendor))
+
+
+async def awaited(library: str, one: authflow.AuthSession, url: str) -> object:
+    """Several tasks at once, of which the first failure is everybody's."""
+    module: Any = importlib.import_module(library)
+    options = {"aiohttp": lambda: {"middlewares": [one.aiohttp]}}.get(
+        library, lambda: {"auth": getattr(one, library)}
+    )()
+    kind = getattr(module, {"aiohttp": "ClientSession", "niquests": "AsyncSession"}.get(library, "AsyncClient"))
+    async with kind(**options) as client:
+        return await asyncio.gather(*(client.get(url) for _ in range(3)))
+
+
+def _refusing(came: Came) -> Says:
+    return Says(401, json={"echo": came.everything})
+
+
+LOOPS = [name for name in ("httpx", "niquests", "aiohttp") if importlib.util.find_spec(name)]
+for library in LOOPS:
+
+    @place(f"{library}, tasks: an undeclared origin")
+    def _(vendor: Any, library: str = library) -> object:
+        return asyncio.run(awaited(library, at(vendor.home), "https://elsewhere.example/"))
+
+    @place(f"{library}, tasks: refused")
+    def _(vendor: Any, library: str = library) -> object:
+        vendor.home.says = _refusing
+        return asyncio.run(awaited(library, at(vendor.home), f"{vendor.home.url}/api/x"))
+
+    @place(f"{library}, tasks: refused when it was rejected")
+    def _(vendor: Any, library: str = library) -> object:
+        one = at(vendor.home)
+        one.token()
+        vendor.home.says = _refusing
+        return asyncio.run(awaited(library, one, f"{vendor.home.url}/api/rejected"))
+
+    @place(f"{library}, tasks: a plugin that cannot sign")
+    def _(vendor: Any, library: str = library) -> object:
+        with plugged(sign=_sign_callers):
+            return asyncio.run(awaited(library, at(vendor.home), f"{vendor.home.url}/api/x"))
+
+
+for library in CLIENTS:
+
+    @place(f"{library}, threads: refused")
+    def _(vendor: Any, library: str = library) -> object:
+        vendor.home.says, one = _refusing, at(vendor.home)
+        with ThreadPoolExecutor(3) as threads:
+            return [*threads.map(lambda _: call(library, one, f"{vendor.home.url}/api/x"), range(3))]
 
 
 # --- what reports from inside -----------------------------------------------------------------------------------------
@@ -587,7 +639,7 @@ def of_a_client(vendor: Listening, client: Any) -> None:
 
 def client_with(library: str) -> Any:
     module: Any = __import__(library)
-    if library != "requests":
+    if library.startswith("httpx"):
         return module.Client(event_hooks={"request": [reports], "response": [reports]})
     client, base = module.Session(), module.adapters.HTTPAdapter
     client.mount("http://", type("Adapter", (base,), {"send": reporting(base.send)})())

@@ -1676,4 +1676,12 @@ MUTANTS: tuple[Mutant, ...] = (
         vendors=(),
         tests=("tests/manager/test_trust.py::test_an_absolute_url_of_an_exchange_declares_itself_and_its_settings",),
     ),
+    Mutant(
+        "a plugin's error acts on a terminal",
+        "plugins/discovery.py",
+        "broken[entry.name] = harmless(",
+        "broken[entry.name] = str(",
+        vendors=(),
+        tests=("tests/attacks/test_attacks.py::test_nothing_writes_to_the_screen[a reason]",),
+    ),
 )
