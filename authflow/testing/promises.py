@@ -216,11 +216,12 @@ class Watcher:
         if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
         access = str(record.captured.get(ACCESS, ""))
-        if access in self.rejected and self._good(access) and not self.vendor.vary:
-            cures = self._cures[key] = [when for when in self._cures[key] if when > self.clock() - 60.0]
-            cures.append(self.clock())
-            if len(cures) > MOST_CURES:
-                self.breaks(1, f"{process} sends {exchange}, the {len(cures)}th within a minute, for a good token")
+        cure = access in self.rejected and self._cause.get(process) != EXPIRED
+        if cure and self._good(access) and not self.vendor.vary:
+            times = self._cures[key] = [when for when in self._cures[key] if when > self.clock() - 60.0]
+            times.append(self.clock())
+            if len(times) > MOST_CURES:
+                self.breaks(1, f"{process} sends {exchange}, the {len(times)}th within a minute, for a good token")
         if access in self.rejected or not isinstance(self.vendor.flow.states.get(record.state), Presenting):
             return
         if fresh(record, self.clock()) and self._good(access) and self.simulator.keys.proves(access):
@@ -263,6 +264,8 @@ class Watcher:
         refresh = None if refresh in self._given else refresh  # its user has it still
         name = outcome.name if outcome is not None else "nothing that fits"
         self.tell(f"{process} hears {name} to {exchange.name}")
+        if outcome is not None and outcome.wait is not None:  # the vendor wants to be asked again
+            self._renewal_sends[process] -= 1
         if refresh is not None and spends_refresh(exchange):
             if outcome is None:
                 spent = rotates(exchange) and self._another and not plain

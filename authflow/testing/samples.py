@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -215,14 +216,22 @@ def _exchange_urls(vendor: Vendor) -> Iterator[UrlTemplate]:
             yield exchange.request.url
 
 
-def captured_urls(vendor: Vendor) -> Iterator[tuple[str, str]]:
-    """The exchanges whose URL begins with a captured name, and that name."""
-    for name, exchange in vendor.flow.exchanges.items():
+def captured_urls(vendor: Vendor) -> Iterator[tuple[str, str, str]]:
+    """The exchanges whose URL begins with a captured name, that name, and the exchange after which its URL is called:
+    the same one for all, where one exchange alone brings it.
+    """
+    exchanges, first = vendor.flow.exchanges, dict[str, str]()
+    brought = Counter(
+        name
+        for exchange in exchanges.values()
+        for name in {place.name for _, pattern in exchange.answers for place in pattern.placeholders()}
+    )
+    for name, exchange in exchanges.items():
         url = exchange.request.url
         if url is not None and url.starts_with_placeholder:
             begin = url.between[0].name
             if begin not in vendor.inputs and begin != "base_url":
-                yield name, begin
+                yield name, begin, first.setdefault(begin, name) if brought[begin] == 1 else name
 
 
 def captured(placeholder: Placeholder, text: str) -> Any:

@@ -176,7 +176,7 @@ class Simulator(Admission):
         """Live at another base URL, which counts as a folder."""
         self.base_url = folder(base_url)
         urls = samples.captured_urls(self.vendor)
-        self._urls = {(user, name): f"{self._named_for(user, base_url)}/{name}/{user}" for user, name in urls}
+        self._urls = {(user, name): f"{self._named_for(user, base_url)}/{name}/{to}" for user, name, to in urls}
         host = urlsplit(base_url).netloc
         captured = {place.name for place in self.vendor.base_url.placeholders() if place.name not in self.vendor.inputs}
         self._hosts = {**dict.fromkeys(captured, host), "base_url": self.base_url}

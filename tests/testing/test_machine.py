@@ -47,6 +47,57 @@ def test_every_odd_vendor_keeps_the_promises(name: str) -> None:
     assert found.failure is None, str(found)
 
 
+IDLE = {
+    "name": "idle",
+    "extends": "relogin",
+    "base_url": "https://idle.example/",
+    "expiry": {"idle": 900},
+    "exchanges": {
+        "login": {
+            "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
+            "answers": {"granted": {"json": {"t": "{access}"}}},
+        }
+    },
+    "answers": {"rejected": {"json": {"error": "expired"}}},
+}
+
+AHEAD = {
+    "name": "ahead",
+    "extends": "password",
+    "base_url": "https://api.example/",
+    "expiry": {"ahead": 20},
+    "exchanges": {
+        "login": {
+            "request": {"url": "login", "json": {"username": "{username}", "password": "{password}"}},
+            "answers": {"granted": {"json": {"token": "{access}", "refresh": "{refresh}", "s": "{expires_in:int}"}}},
+        },
+        "refresh": {
+            "request": {"url": "refresh", "json": {"refresh": "{refresh}"}},
+            "answers": {
+                "granted": {"json": {"token": "{access}", "refresh": "{refresh}", "s": "{expires_in:int}"}},
+                "unavailable": {"status": 400, "json": {"error": "too early"}},
+                "denied": {"status": 400},
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "examples", "seed"),
+    [
+        pytest.param(IDLE, 20, 1, id="a session that another process began, by a clock that is ahead"),
+        pytest.param(IDLE, 20, 5, id="a refusal that could not be stored"),
+        pytest.param("etcd", 30, 2, id="a renewal that a 500 answers is sent once more"),
+        pytest.param(AHEAD, 10, 11, id="a token that somebody rejected is renewed ahead of its end"),
+        pytest.param(shapes()["device"], 10, 11, id="a vendor that wants to be asked again"),
+    ],
+)
+def test_what_nobody_promised_is_no_alarm(vendor: Any, examples: int, seed: int) -> None:
+    found = explore(vendor, examples=examples, seed=seed, shrink=False)
+    assert found.failure is None, str(found)
+
+
 def test_a_seed_tells_the_same_stories_again() -> None:
     runs = [explore("supplier", examples=20, seed=7) for _ in range(2)]
     assert runs[0].coverage.visits == runs[1].coverage.visits

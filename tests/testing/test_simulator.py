@@ -404,3 +404,29 @@ def test_a_part_that_nothing_reaches_is_an_error(part: str, reason: str) -> None
     file = relogin(exchanges={"login": {"request": LOGIN, "answers": {"granted": TOKEN}}, **spare})
     with pytest.raises(ConfigurationError, match=reason):
         Simulator(file, parts={part: lambda call: None})
+
+
+def test_an_endpoint_that_one_answer_names_is_the_same_for_all_who_use_it() -> None:
+    found = {"status": 200, "json": {"token_url": "{token_url}"}}
+    granted = {"json": {"t": "{access}", "r": "{refresh}", "expires_in": "{expires_in:int}"}}
+    password = {"grant": "password", "u": "{username}", "p": "{password}"}
+    refresh = {"grant": "refresh", "r": "{refresh}"}
+    simulator, session = signed_up(
+        {
+            "name": "named",
+            "extends": "password",
+            "base_url": "https://named.example/",
+            "start": "unknown",
+            "origins": {"send": ["https://named.example"]},
+            "exchanges": {
+                "discover": {"request": {"url": "where"}, "answers": {"found": found}},
+                "login": {"request": {"url": "{token_url}", "json": password}, "answers": {"granted": granted}},
+                "refresh": {"request": {"url": "{token_url}", "json": refresh}, "answers": {"granted": granted}},
+            },
+            "states": {"unknown": {"send": "discover", "found": "signed_out"}},
+        }
+    )
+    for _ in range(2):
+        session.token()
+        simulator.clock.advance(simulator.lifetime + 1)  # type: ignore[attr-defined]
+    assert [simulator.counts[name] for name in ("discover", "login", "refresh")] == [1, 1, 1]
