@@ -60,6 +60,7 @@ gallery: $(READY)
 # niquests alone; then beside requests, which it moves to urllib3-future.
 test-niquests: .venv-test-niquests/.ready .venv-test-mixed/.ready
 	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients tests/trust
+	.venv-test-niquests/bin/python -m pytest tests/attacks/test_reporters.py -k niquests
 	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients tests/trust
 
 # What people put in a server's place, beside a client, or build on it: plugins/recipes/COMPANIONS.md has a line for each.
@@ -105,5 +106,6 @@ recipes: $(READY)
 .venv-test-niquests/.ready .venv-test-mixed/.ready: pyproject.toml plugins/supplier/pyproject.toml Makefile
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(@D)/bin/python -m pip install --quiet --editable ".[$(NEEDS)]" --editable plugins/supplier websockets wsproto
+	$(@D)/bin/python -m pip install --quiet --editable ".[$(NEEDS)]" --editable plugins/supplier websockets wsproto \
+	  sentry-sdk rollbar loguru rich better_exceptions
 	@touch $@

@@ -103,3 +103,11 @@ def test_a_body_is_harmless_on_a_terminal_and_as_it_came_elsewhere(sink: type[io
 
 def test_a_request_has_no_such_thing_to_say() -> None:
     assert acts(str(authflow.UntrustedOrigin(f"not at {Request('GET', EVIL)!r}"))) == []
+
+
+def test_no_line_of_a_drawing_is_somebody_elses() -> None:
+    vendor = load({**LADDER, "title": "said\nFORGED"})
+    for drawn in (drawing.outline(vendor), drawing.story(vendor)):
+        assert [line for line in drawn.splitlines() if line.startswith("FORGED")] == []
+    failing = {**LADDER, "states": {**LADDER["states"], "refused": {"fail": "said\nFORGED"}}}
+    assert "\nFORGED" not in drawing.outline(load(failing))

@@ -1684,4 +1684,14 @@ MUTANTS: tuple[Mutant, ...] = (
         vendors=(),
         tests=("tests/attacks/test_attacks.py::test_nothing_writes_to_the_screen[a reason]",),
     ),
+    Mutant(
+        "a file forges a line of the outline",
+        "vendors/drawing.py",
+        '        lines += [f"    {label.ljust(width)} → {target}" for label, target in edges]\n'
+        '    return "".join(f"{harmless(line)}\\n" for line in lines)\n',
+        '        lines += [f"    {label.ljust(width)} → {target}" for label, target in edges]\n'
+        '    return "".join(f"{harmless(line, chr(10))}\\n" for line in lines)\n',
+        vendors=(),
+        tests=("tests/attacks/test_terminal.py",),
+    ),
 )
