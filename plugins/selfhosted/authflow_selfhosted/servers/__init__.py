@@ -1,6 +1,7 @@
 """The real servers, each in an environment of its own, on a free loopback port, with tokens that live for seconds.
 
     oidc_provider   an OpenID Provider, for logins that no product has: by a browser, by a device, with DPoP
+    docker_registry   with a token server of ours, for tokens that are for one scope each
     etcd, transmission   each with tests of its own: they are called by POST alone
     product         what to install, how to prepare, start and fill it           one module each, and PRODUCTS
     environment     where installs are kept: a cache outside of any repository
