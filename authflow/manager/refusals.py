@@ -56,9 +56,9 @@ class Guard:
 
     # --- before an exchange -------------------------------------------------------------------------------------------
 
-    def check(self, names: Container[str], values: Values, record: Record) -> None:
+    def check(self, names: Container[str], values: Values, record: Record, *, sends: bool = True) -> None:
         """Raises CredentialsRefused where these credentials must wait, VendorUnavailable and VendorAnswerError where
-        the vendor must be left alone. `record`: where the account stands.
+        the vendor must be left alone. `record`: where the account stands; `sends`: what may be sent is, at once.
         """
         if self._claimed is not None:
             return
@@ -73,14 +73,14 @@ class Guard:
             return
         left = known.wait - passed
         if left <= 0:
-            if not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):
+            if sends and not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):
                 self.check(names, values, record)
-        elif not self._excepted(known, values, record, now):
+        elif not self._excepted(known, values, record, now, sends=sends):
             states = (self.vendor.flow.states[record.state], *self.vendor.flow.states.values())
             state = next(state for state in states if isinstance(state, Failing))
             raise refused(values, state, self._names(known), retry_after=left)
 
-    def _excepted(self, known: Refusals, values: Values, record: Record, now: float) -> bool:
+    def _excepted(self, known: Refusals, values: Values, record: Record, now: float, *, sends: bool) -> bool:
         """May it be sent although the others wait?"""
         got = record.grant and not isinstance(self.vendor.flow.states[record.state], Failing)
         owner = record.owner if got else {}
@@ -91,6 +91,8 @@ class Guard:
         user = self.stored.claims.identity.user
         if user and user not in known.users and "refused" not in self.stored.memory:
             return True
+        if not sends:
+            return new and known.may_change(now)
         self._exception = new and self._claims(lambda now_known: now_known.may_change(now), changed=now)
         return self._exception
 

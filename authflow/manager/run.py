@@ -297,9 +297,11 @@ class Run:
         began = monotonic()
         self.values = self.values.with_captured(step.captured)
         wanted = credentials_in(step, self.vendor)
-        for name in wanted:
-            if callable(self.given.get(name)):
-                self.values.get(name)
+        asks = [name for name in wanted if callable(self.given.get(name))]
+        if asks and not self.insists and not set(asks).intersection(secrets(self.vendor)):
+            self.guard.check(wanted, self.values, self.kept.record, sends=False)  # nobody types what must wait
+        for name in asks:
+            self.values.get(name)
         self.deadline += monotonic() - began  # whoever is asked may take their time
         if not self.insists:
             self.guard.check(wanted, self.values, self.kept.record)

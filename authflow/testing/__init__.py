@@ -1,8 +1,9 @@
 """What authors of vendors and stores test theirs with. Each part is imported when it is first used.
 
-Simulator       a vendor's server, made from the vendor's file
-flow_machine    a Hypothesis state machine over simulator, sessions, store and clock
-StoreContract   what every store must do, as a test class
+Simulator           a vendor's server, made from the vendor's file
+flow_machine        a Hypothesis state machine over simulator, sessions, store and clock
+accounts_machine    another, of several users and servers on one store that somebody writes to
+StoreContract       what every store must do, as a test class
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from authflow.testing.accounts import AccountsMachine, accounts_machine
     from authflow.testing.clock import Clock
     from authflow.testing.coverage import Coverage
     from authflow.testing.exploration import Exploration, explore
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from authflow.testing.transports import SimulatedSender, httpx_transport, requests_adapter
 
 __all__ = [
+    "AccountsMachine",
     "Call",
     "Clock",
     "Coverage",
@@ -32,6 +35,7 @@ __all__ = [
     "SimulatedSender",
     "Simulator",
     "StoreContract",
+    "accounts_machine",
     "explore",
     "flow_machine",
     "httpx_transport",
@@ -41,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AccountsMachine": "accounts",
     "Call": "simulator",
     "Clock": "clock",
     "Coverage": "coverage",
@@ -51,6 +56,7 @@ _HOMES = {
     "SimulatedSender": "transports",
     "Simulator": "simulator",
     "StoreContract": "store_contract",
+    "accounts_machine": "accounts",
     "explore": "exploration",
     "flow_machine": "machine",
     "httpx_transport": "transports",

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attacks import at_the_port, hostile_screens, planted_records, planted_refusals, swapped_records
-
-
-@pytest.mark.parametrize(
-    "module", [swapped_records, planted_records, planted_refusals, at_the_port], ids=lambda it: it.__name__
+from tests.attacks import (
+    at_the_port,
+    crowded_store,
+    hostile_screens,
+    planted_records,
+    planted_refusals,
+    swapped_records,
 )
+
+ATTACKS = [swapped_records, planted_records, planted_refusals, crowded_store, at_the_port]
+
+
+@pytest.mark.parametrize("module", ATTACKS, ids=lambda it: it.__name__)
 def test_an_attack_finds_nothing(module: object) -> None:
     assert list(getattr(module, "attack")()) == []  # noqa: B009
 

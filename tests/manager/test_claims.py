@@ -229,6 +229,14 @@ def test_a_key_or_a_subjects_token_is_asked_for_at_each_renewal(vendor: Scripted
     assert len([key for key in store._records if "-refusals-" not in key]) == 2
 
 
+def test_a_users_name_is_asked_for_once(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    asked: list[str] = []
+    session = vendor.session(store=store, username=lambda: asked.append("name") or "demo")
+    for _ in range(3):
+        session.login()
+    assert asked == ["name"]
+
+
 # --- grants that `vary` tells apart ----------------------------------------------------------------------------------
 
 
@@ -313,6 +321,12 @@ def test_an_account_cannot_be_guessed_from_what_logs_show(vendor: ScriptedVendor
     assert vendor.session(username="another").status().account != shown
     assert vendor.session().status().account == shown
     assert label(b"1", "k") != label(b"2", "k")
+
+
+def test_the_key_of_labels_lies_beside_the_store_and_is_its_own(vendor: ScriptedVendor, tmp_path: Any) -> None:
+    here, there = ([vendor.session(store=str(tmp_path / name)) for _ in range(2)] for name in ("here", "there"))
+    shown = [[session.status().account for session in sessions] for sessions in (here, there)]
+    assert shown[0][0] == shown[0][1] != shown[1][0] == shown[1][1]
 
 
 def test_a_secret_is_hashed_slowly_once_and_only_when_a_store_is_asked(

@@ -20,8 +20,10 @@ from authflow.manager.identity import (
     slot_key,
     unasked,
 )
+from authflow.plugins import find_vendor
 from authflow.vendors import Given
 from authflow.vendors.loading import load
+from tests.testing.shapes import shapes
 
 VENDOR = load(
     {
@@ -294,3 +296,36 @@ def test_who_it_is_is_asked_once_and_secrets_are_not() -> None:
     assert unasked(VENDOR, known) == []
     assert unasked(KEYED, complete(KEYED, Given({"key": ask("k")}))) == ["key"]
     assert "alice" not in repr(known)
+
+
+def test_a_default_is_a_setting_like_any_other() -> None:
+    alice = {"username": "alice", "password": "p"}
+    here, there = (login_at("login", settings={"zone": {"default": zone}}) for zone in ("eu", "us"))
+    assert key(here, **alice) != key(there, **alice)
+    assert key(here, **alice) == key(there, **alice, zone="eu")
+
+
+def test_a_secret_that_says_who_it_is_enters_hashed_slowly_and_salted() -> None:
+    told: list[tuple[Any, bytes]] = []
+
+    def blind(secret: Any, salt: bytes) -> str:
+        told.append((secret, salt))
+        return "hashed"
+
+    found = {identity_of(KEYED, Given({"key": one}), None, blind).key for one in ("1", "2")}
+    assert len(found) == 1
+    assert {secret for secret, _ in told} == {"1", "2"}
+    alice = {"username": "u", "password": "p"}
+    salts = {whose(login_at("login", base_url=f"https://{host}.example/"), **alice).salt for host in ("a", "b")}
+    assert (
+        len(salts | {whose(login_at("login", name="other"), **alice).salt, whose(login_at("login"), **alice).salt}) == 3
+    )
+
+
+def test_without_identity_all_credentials_say_it_but_those_that_serve_once_and_those_of_a_client() -> None:
+    raw = {**KEYED.raw, "credentials": {"key": {"secret": True}, "code": {"secret": True, "once": True}}}
+    once = load({**raw, "states": {"in": {"present": {"headers": {"K": "{key} {code}"}}}}})
+    assert once.identity == ("key",)
+    assert key(once, key="1", code="1") == key(once, key="1", code="2")
+    for name in ("browser", "device", "preset-oauth2-code", "preset-oauth2-device"):
+        assert find_vendor(shapes()[name]).identity == (), name

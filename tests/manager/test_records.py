@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authflow.manager.records import Record, Refusals
+from authflow.manager.records import Record, Refusals, same_grant
 
 SCALARS = (
     st.none()
@@ -75,3 +75,12 @@ def test_nothing_secret_is_shown() -> None:
     grant = Record("signed_in", {"access": "s3cret", "refresh": "s3cret"}, 1.0, 2.0)
     assert "s3cret" not in f"{grant!r} {grant.token!r} {[grant]}"
     assert (grant.token.access, Record("x").token.access) == ("s3cret", "")
+
+
+def test_a_grant_is_told_by_its_identity_and_not_by_its_token() -> None:
+    one = Record("in", {"access": "t"}, 1.0, grant="a")
+    assert same_grant(one, one.replace(captured={"access": "t", "kept": "anew"}))
+    assert not same_grant(one, one.replace(grant="b"))
+    nameless = one.replace(grant="")
+    assert same_grant(nameless, nameless)
+    assert not same_grant(nameless, nameless.replace(captured={"access": "t"}))

@@ -205,6 +205,24 @@ def test_a_one_time_code_makes_no_new_secret(bank: Bank, store: Store) -> None:
     assert len(bank.sent) == 2
 
 
+def test_nobody_types_a_code_for_a_password_that_must_wait(bank: Bank, store: Store) -> None:
+    once = {**WITH_CODE, "credentials": {"otp": {"secret": True, "once": True}}}
+    typed: list[str] = []
+
+    def otp() -> str:
+        typed.append("code")
+        return str(len(typed))
+
+    for _ in range(3):
+        bank.tries("wrong", store, file=once, otp=otp)
+    assert (len(bank.sent), len(typed)) == (1, 1)
+    bank.clock.now += 61.0
+    bank.tries("wrong", store, file=once, otp=otp)
+    assert (len(bank.sent), len(typed)) == (2, 2)
+    assert bank.tries("right", store, file=once, otp=otp) == 0.0
+    assert (len(bank.sent), len(typed)) == (3, 3)
+
+
 def test_a_password_that_changed_beside_a_static_secret_is_new(bank: Bank, store: Store) -> None:
     passwords = ["wrong"]
     again = {"file": WITH_CODE, "otp": "static"}
