@@ -26,6 +26,7 @@ from authflow import plugins
 from authflow.errors import AuthFlowError
 from authflow.http import Answer, Request, origin_of, resolve
 from authflow.manager import NoAnswer, sends_to
+from authflow.manager.fingerprints import LABELS
 from authflow.session import AuthSession
 from authflow.stores import Stored
 from authflow.testing import samples
@@ -223,21 +224,22 @@ class AccountsMachine(RuleBasedStateMachine):
     # --- what somebody does who can write to the store ----------------------------------------------------------------
 
     def _keys(self) -> list[str]:
-        return sorted(key for key in self.store.records if "-refusals-" not in key)
+        return sorted(key for key in self.store.records if "-refusals-" not in key and key != LABELS)
 
     def _put(self, key: str, data: bytes) -> None:
         self.store.records[key] = Stored(data, self.store.next_revision())
 
-    @rule(one=PICK, other=PICK)
-    def records_are_swapped(self, one: int, other: int) -> None:
-        """Two records change places, byte for byte; all begin anew."""
-        if keys := self._keys():
-            here, there = keys[one % len(keys)], keys[other % len(keys)]
-            data = self.store.records[here].data, self.store.records[there].data
-            self.tell("two records change places")
-            self._put(there, data[0])
-            self._put(here, data[1])
-            self.all_ask()
+    @rule(by=PICK)
+    def records_are_swapped(self, by: int) -> None:
+        """All have a record, and each takes another's place, byte for byte; all begin anew."""
+        self.all_ask()
+        keys = self._keys()
+        self.tell(f"each record takes the place of the {by % len(keys)}th from it")
+        for key, data in [
+            (key, self.store.records[keys[place - by % len(keys)]].data) for place, key in enumerate(keys)
+        ]:
+            self._put(key, data)
+        self.all_ask()
 
     @rule(one=PICK, other=PICK)
     def another_s_record_is_planted(self, one: int, other: int) -> None:

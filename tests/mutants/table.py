@@ -497,7 +497,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "when the time has come all try",
         "manager/refusals.py",
-        "            if not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):\n"
+        "            if sends and not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):\n"
         "                self.check(names, values, record)\n",
         "            return\n",
         vendors=(),
@@ -939,7 +939,7 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/manager/test_claims.py",),
     ),
     Mutant(
-        "whose: the machine: settings and records of one place",
+        "whose: the machine: a record in another's place",
         "manager/claims.py",
         "        if record.key != key:\n",
         "        if False:\n",
@@ -947,18 +947,10 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token",),
     ),
     Mutant(
-        "whose: the machine: the store moves credentials",
+        "whose: the machine: another password's grant",
         "manager/claims.py",
-        "captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}",
-        "captured = dict(record.captured)",
-        vendors=(),
-        tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token",),
-    ),
-    Mutant(
-        "whose: the machine: one record for all servers",
-        "manager/identity.py",
-        "    return (base, *sorted(rendered))\n",
-        '    return ("",)\n',
+        "            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):\n",
+        "            if False:\n",
         vendors=(),
         tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token",),
     ),

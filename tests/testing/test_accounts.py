@@ -29,7 +29,7 @@ ZONED: dict[str, Any] = {
     "states": {"stale": {"missing": "signed_out"}},
 }
 SHAPES = {**shapes(), "zoned": ZONED}
-VENDORS = ["zoned", "supplier", "preset-token-exchange", "preset-refresh-token", "everywhere"]
+VENDORS = ["zoned", "supplier", "preset-token-exchange", "preset-refresh-token"]
 
 
 @pytest.mark.parametrize("name", VENDORS)
