@@ -26,7 +26,6 @@ from authflow import plugins
 from authflow.errors import AuthFlowError
 from authflow.http import Answer, Request, origin_of, resolve
 from authflow.manager import NoAnswer, sends_to
-from authflow.manager.fingerprints import LABELS
 from authflow.session import AuthSession
 from authflow.stores import Stored
 from authflow.testing import samples
@@ -224,7 +223,7 @@ class AccountsMachine(RuleBasedStateMachine):
     # --- what somebody does who can write to the store ----------------------------------------------------------------
 
     def _keys(self) -> list[str]:
-        return sorted(key for key in self.store.records if "-refusals-" not in key and key != LABELS)
+        return sorted(key for key in self.store.records if "-refusals-" not in key and key != "authflow-labels")
 
     def _put(self, key: str, data: bytes) -> None:
         self.store.records[key] = Stored(data, self.store.next_revision())
