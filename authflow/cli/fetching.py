@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -78,9 +79,43 @@ def _requests(library: str, session: AuthSession, order: Order) -> Iterator[Repl
         _gave_up(order, error)
 
 
+@contextmanager
+def _aiohttp(library: str, session: AuthSession, order: Order) -> Iterator[Reply]:
+    lib = importlib.import_module(library)
+    timeout = lib.ClientTimeout(order.timeout)
+
+    async def asked() -> Any:
+        return await client.request(
+            order.method, order.url, headers=order.headers, data=order.body, allow_redirects=order.follow
+        )
+
+    async def opened() -> Any:
+        return lib.ClientSession(middlewares=(session.aiohttp,), timeout=timeout, trust_env=True)
+
+    with asyncio.Runner() as runner:
+        client = runner.run(opened())
+        try:
+            answer = runner.run(asked())
+            headers = tuple((str(name), str(value)) for name, value in answer.headers.items())
+            chunks = iter(lambda: runner.run(answer.content.read(1 << 14)), b"")
+            yield Reply(answer.status, answer.reason or "", headers, chunks)
+        except (lib.InvalidURL, UnicodeError) as error:  # no URL, or a header's bytes that are no text
+            raise Failed(f"{without_query(order.url)!r} cannot be asked: {error}", MISUSED) from None
+        except (lib.ClientError, TimeoutError) as error:
+            _gave_up(order, error)
+        finally:
+            runner.run(client.close())
+
+
 #: library → how a request goes through it; the first that is installed is used
 Fetch = Callable[[str, AuthSession, Order], AbstractContextManager[Reply]]
-LIBRARIES: Final[dict[str, Fetch]] = {"httpx": _httpx, "requests": _requests, "httpx2": _httpx, "niquests": _requests}
+LIBRARIES: Final[dict[str, Fetch]] = {
+    "httpx": _httpx,
+    "requests": _requests,
+    "httpx2": _httpx,
+    "niquests": _requests,
+    "aiohttp": _aiohttp,
+}
 
 
 def fetch(session: AuthSession, order: Order) -> AbstractContextManager[Reply]:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import authflow
+from authflow.cli.exits import Failed
+from authflow.cli.fetching import LIBRARIES, Order
 from tests.cli.conftest import AUTHFLOW, Shell
 from tests.servers import PASSWORD, Came, Listener, Says, Supplier, listening
 
@@ -100,6 +103,28 @@ def test_a_redirect_elsewhere_is_followed_without_the_token_and_told(shell: Shel
     assert "Authorization" not in dict(landed.headers)
     assert TOKEN not in str(landed)
     assert f'write origins.present = ["{other.url}"]' in done.err
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_whichever_client_is_installed_asks_alike(library: str, tmp_path: Path) -> None:
+    pytest.importorskip(library)
+    made = {"extends": "bearer", "name": "echo", "title": "Echo"}
+    with listening(lambda came: going(came, listener.url)) as listener:
+        session = authflow.AuthSession({**made, "base_url": f"{listener.url}/"}, token=TOKEN)
+        asked = Order("POST", f"{listener.url}/200", (("X-Own", "a"), ("Content-Type", "text/plain")), b"whole body")
+        with LIBRARIES[library](library, session, asked) as reply:
+            found = json.loads(b"".join(reply.chunks))
+        with LIBRARIES[library](library, session, Order("GET", f"{listener.url}/go")) as reply:
+            followed = reply.status, json.loads(b"".join(reply.chunks))["headers"]
+        with LIBRARIES[library](library, session, Order("GET", f"{listener.url}/go", follow=False)) as reply:
+            left = reply.status, {name.lower(): value for name, value in reply.headers}["location"]
+    sent = {name.lower(): value for name, value in found["headers"].items()}
+    assert (sent["x-own"], sent["authorization"], found["body"]) == ("a", f"Bearer {TOKEN}", "whole body")
+    assert followed[0] == 200
+    assert f"Bearer {TOKEN}" in followed[1].values()
+    assert left == (302, f"{listener.url}/200")
+    with pytest.raises(Failed, match="no answer"), LIBRARIES[library](library, session, asked):
+        raise AssertionError("nobody answers there any more")
 
 
 def going(came: Came, url: str) -> Says:
