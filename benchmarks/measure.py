@@ -194,9 +194,10 @@ def instructions(module: str, *arguments: object, python: Path = PEERS, few: int
     return (counts[1] - counts[0]) / (many - few)
 
 
-def instrument() -> None:
-    """Under callgrind: count from here on. What comes before would take most of a minute to count."""
-    subprocess.run(["callgrind_control", "-i", "on", str(os.getpid())], check=True, capture_output=True)
+def instrument(on: bool) -> None:
+    """Under callgrind: count from here on, or no further. To count the rest would take most of a minute."""
+    command = ["callgrind_control", "-i", "on" if on else "off", str(os.getpid())]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _counted(module: str, prefix: Sequence[str], python: Path, *arguments: object) -> int | None:
