@@ -26,6 +26,7 @@ from pathlib import Path
 import authflow
 from tests.servers import Came, Listener, Says, listening
 
+HOUSE = str(Path(authflow.__file__).parent.parent)
 #: The clipboard, a title, a link, a bell; C1's CSI; overrides, isolates, what cannot be seen; line and page separators.
 EVIL = (
     "said\nFORGED line\r\x1b]52;c;cm0=\x07\x1b]0;mine\x07\x1b]8;;https://evil.example\x1b\\x\x1b]8;;\x1b\\\x1b[2J\x9b31m\x08\x7f"
@@ -122,10 +123,10 @@ def arrives(words: list[str], folder: str) -> str:
     own = {"AUTHFLOW_PASSWORD": "open-sesame", "AUTHFLOW_USERNAME": "u", "HOME": folder, "TERM": "xterm"}
     own |= {
         "AUTHFLOW_CONFIG": f"{folder}/config.toml",
-        "PYTHONPATH": os.pathsep.join([folder, *sys.path]),
+        "PYTHONPATH": os.pathsep.join([HOUSE, folder, *sys.path]),
         "COLUMNS": "900",
     }
-    command = [sys.executable, "-m", "authflow", *words]
+    command = [sys.executable, "-P", "-m", "authflow", *words]
     with subprocess.Popen(command, env={**os.environ, **own}, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)
         said, ends = b"", time.monotonic() + 60
