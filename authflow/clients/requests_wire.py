@@ -168,7 +168,10 @@ class Following:
         hop = super().copy()  # type: ignore[misc]
         hop.__class__ = _mixed(Hop, hop.__class__)
         vars(hop)["_hooks"] = hooks
-        if WAITS in kept or sys._getframe(1).f_locals.get("yield_requests"):  # it becomes `response.next`
+        maker = sys._getframe(1)
+        asks = getattr(maker.f_back, "f_code", None)  # niquests sends what it asks for itself, where answers are lazy
+        if WAITS in kept or (maker.f_locals.get("yield_requests") and getattr(asks, "co_name", "") == "send"):
+            # It becomes `response.next`.
             vars(hop)[WAITS] = True
             vars(self).update(kept)
         hop.url = hop.url
