@@ -136,6 +136,8 @@ class Watcher:
         self._owner: dict[str, dict[str, Any]] = {}
         self._failed: dict[Process, tuple[dict[str, Any], float]] = {}
         self._cures: dict[str, list[float]] = defaultdict(list)
+        #: Of a process that renews a good token: when. What comes to nothing, or cannot be kept, is no cure.
+        self._curing: dict[Process, float] = {}
         self._forced: set[Process] = set()
         #: What users gave for a refresh token: a password, whatever it is called.
         self._given = {self.simulator.inputs.get(REFRESH)}
@@ -220,6 +222,7 @@ class Watcher:
         if cure and self._good(access) and not self.vendor.vary:
             times = self._cures[key] = [when for when in self._cures[key] if when > self.clock() - 60.0]
             times.append(self.clock())
+            self._curing[process] = times[-1]
             if len(times) > MOST_CURES:
                 self.breaks(1, f"{process} sends {exchange}, the {len(times)}th within a minute, for a good token")
         if access in self.rejected or not isinstance(self.vendor.flow.states.get(record.state), Presenting):
@@ -260,6 +263,8 @@ class Watcher:
         """An answer reached a living process; `outcome` is None where no pattern fits or none came at all. `plain`: it
         plainly granted nothing.
         """
+        if outcome is None or ACCESS not in outcome.captured:
+            self._is_no_cure(process, key)
         refresh = values.get(REFRESH)
         refresh = None if refresh in self._given else refresh  # its user has it still
         name = outcome.name if outcome is not None else "nothing that fits"
@@ -300,6 +305,11 @@ class Watcher:
         self._renewal_sends[process] -= 1
         if self._cures[key][-1:] == [self.clock()]:
             self._cures[key].pop()
+
+    def _is_no_cure(self, process: Process, key: str) -> None:
+        when = self._curing.pop(process, None)
+        if when in self._cures[key]:
+            self._cures[key].remove(when)
 
     def unproved(self, process: Process) -> None:
         """What `process` was granted can be used by nobody: the keys that would prove it cannot be had."""
@@ -357,6 +367,7 @@ class Watcher:
         if kind == "save":
             if process in self._forced:
                 self._last.pop(self._key(process), None)
+            self._is_no_cure(process, self._key(process))
             for table in (self._granted, self._omitted, self._failed):
                 table.pop(process, None)
 
