@@ -43,6 +43,8 @@ MISTAKEN: Final = 70
 INTERRUPTED: Final = 130
 UNREAD: Final = 141
 
+#: The threads in which renewals are: a verb's own, and those of the library.
+BUSY: Final = ("authflow", "authflow-verb")
 #: Seconds that a renewal has to end after an interrupt before it is said to be under way.
 GRACE: Final = 0.2
 
@@ -102,7 +104,7 @@ def failure(error: BaseException) -> Failed:
         case click.ClickException():
             return Failed(error.format_message(), MISUSED)
         case KeyboardInterrupt() | EOFError() | click.Abort():
-            busy = any(_sends(thread) for thread in threading.enumerate() if thread.name == "authflow")
+            busy = any(_sends(thread) for thread in threading.enumerate() if thread.name in BUSY)
             more = ": what was sent is still answered first, so that no token is lost (again: end now)" if busy else ""
             return Failed(f"interrupted{more}", INTERRUPTED)
         case BrokenPipeError():

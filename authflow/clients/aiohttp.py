@@ -60,8 +60,7 @@ class AiohttpAuth:
     async def _answered(self, request: Any, handler: Any) -> Any:
         grant = self._grants.current
         if self._clock() < grant.fresh_until and str(request.url).startswith(grant.prefixes):
-            for name, value in grant.presentation.headers:
-                request.headers[name] = value
+            request.headers.update(grant.presentation.headers)
             response = await handler(request)
             if response.status not in self.manager.noteworthy:
                 return response

@@ -89,8 +89,17 @@ _UNDER_WAY: set[threading.Lock] = set()
 
 
 def do(of: Hashable, job: Callable[[], None]) -> None:
-    """`Workers.do`, of those that this process has."""
-    WORKERS.do(of, job)
+    """`Workers.do`, of those that this process has; a process that ends waits for it, begun or not."""
+    under_way = UnderWay()
+    under_way.__enter__()
+
+    def whole() -> None:
+        try:
+            job()
+        finally:
+            under_way.__exit__()
+
+    WORKERS.do(of, whole)
 
 
 class UnderWay:

@@ -12,9 +12,9 @@ from .conftest import AUTHFLOW, Shell
 
 #: A client with a bug in it: every refusal of a password is forgotten.
 FORGETFUL = """
-from authflow.manager import records
+from authflow.manager.refusals import Guard
 
-records.Refusal.fits = lambda *arguments: False
+Guard.check = lambda *arguments, **named: None
 from authflow.cli import main
 
 main()

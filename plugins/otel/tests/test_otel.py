@@ -63,8 +63,8 @@ class Acme:
         document = {"access": "acc3ss-secret", "refresh": "refr3sh-secret", "in": 3600}
         return Answer(200, (), json.dumps(document).encode())
 
-    def session(self) -> authflow.AuthSession:
-        return authflow.AuthSession(VENDOR, username="user", password=PASSWORD, client=self, clock=self)
+    def session(self, username: str = "user") -> authflow.AuthSession:
+        return authflow.AuthSession(VENDOR, username=username, password=PASSWORD, client=self, clock=self)
 
 
 @dataclass
@@ -200,7 +200,7 @@ def test_no_secret_is_told(telemetry: Telemetry) -> None:
     acme = Acme(script=[Answer(418, (), b'{"token": "left-over-secret"}')])
     with pytest.raises(authflow.VendorAnswerError):
         acme.session().token()
-    acme.session().token()
+    acme.session(username="another").token()
     told = "".join(span.to_json() for span in telemetry.spans.get_finished_spans())
     told += repr(telemetry.reader.get_metrics_data())
     assert "acme" in told
