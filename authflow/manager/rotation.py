@@ -89,6 +89,21 @@ class Rotation:
         self._held.begin()
         return self._heard(step, values, token, given, another, send, drop)
 
+    def serving(self, step: Step, values: Values, send: Callable[[], Outcome]) -> Outcome:
+        """Send an exchange with a refresh token that is not replaced, but may be refused ahead of time."""
+        refresh = Held(values.get("refresh"))
+        if refresh.it is None or self.good_for <= 0:
+            return send()
+        given, token = step.captured.get("refresh") is None, spent_fingerprint(refresh.it)
+        if token == self.refused_ahead:
+            raise self._not_yet(step, values)
+        outcome = send()
+        if outcome.name in refusals(step.exchange):
+            self.refused_ahead = token
+            self._note("", self.spent, given)
+            raise self._not_yet(step, values)
+        return outcome
+
     def settled(self) -> None:
         """All is kept. Raises KeyboardInterrupt if one was held back until now."""
         self._held.end()

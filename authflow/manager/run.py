@@ -56,6 +56,7 @@ from authflow.vendors import (
     closure,
     rotates,
     run,
+    spends_refresh,
 )
 
 log: Final = logging.getLogger("authflow")
@@ -306,7 +307,9 @@ class Run:
         if not self.insists:
             self.guard.check(wanted, self.values, self.kept.record)
         if not rotates(step.exchange):
-            return self._sent(step, state)
+            if not spends_refresh(step.exchange):
+                return self._sent(step, state)
+            return self.rotation.serving(step, self.values, lambda: self._sent(step, state))
         return self.rotation.exchange(
             step,
             state,

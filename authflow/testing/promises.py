@@ -285,7 +285,8 @@ class Watcher:
                 spent = outcome.name != UNAVAILABLE
                 record = self._stored(key)
                 ends = record.expires_at if record is not None else None
-                if spent and self._cause.get(process) == EXPIRED and ends is not None and self.clock() < ends:
+                ahead = ends is not None and self.clock() < ends + SKEW_MOST
+                if spent and ahead and self._cause.get(process) == EXPIRED:  # it may be tried once more
                     spent = str(refresh) in self._ahead
                     self._ahead.add(str(refresh))
             if spent:
@@ -351,7 +352,12 @@ class Watcher:
         before, self._last[key] = self._last.get(key), record
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
         marked = before is not None and before.mark
-        if had is not None and record.captured.get(REFRESH) is None and had not in self.spent and not marked:
+        if (
+            had is not None
+            and record.captured.get(REFRESH) is None
+            and had not in self.spent | self._ahead
+            and not marked
+        ):
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
