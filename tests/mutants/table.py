@@ -1918,8 +1918,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "leak: the refresh token to be sent is in a variable",
         "manager/rotation.py",
-        '        refresh = Held(values.get("refresh"))\n',
-        '        told = values.get("refresh")\n        refresh = Held(told)\n',
+        '        refresh = Held(values.get("refresh"))\n        if refresh.it is None:\n',
+        '        told = values.get("refresh")\n        refresh = Held(told)\n        if refresh.it is None:\n',
         vendors=(),
         tests=("tests/attacks/test_reporters.py::test_what_calls_somebody_elses_code_shows_it_no_secret",),
     ),
