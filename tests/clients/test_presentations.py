@@ -10,6 +10,9 @@ import pytest
 
 from authflow.errors import ConfigurationError
 from tests.clients.drivers import DRIVERS, Driver
+
+pytest.importorskip("httpx", reason="the stage stands on httpx")
+
 from tests.scenarios.stage import FRAME, Stage, staged
 from tests.servers import Came, Says
 
