@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 import authflow
+
+pytest.importorskip("rich", reason="everything that could show a secret is looked at, tracebacks of rich too")
+
 from tests.clients.drivers import Driver, Reply
 from tests.clients.test_redirects import vendor
 from tests.servers import Came, Listener, Says
