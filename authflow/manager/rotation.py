@@ -98,11 +98,15 @@ class Rotation:
         if token == self.refused_ahead:
             raise self._not_yet(step, values)
         outcome = send()
-        if outcome.name in refusals(step.exchange):
+        self._not_too_early(outcome, step, values, token, given)
+        return outcome
+
+    def _not_too_early(self, outcome: Outcome, step: Step, values: Values, token: str, given: bool) -> None:
+        """A refusal while the access token is good is none yet: the refresh token is tried once more after its end."""
+        if self.good_for > 0 and outcome.name in refusals(step.exchange):
             self.refused_ahead = token
             self._note("", self.spent, given)
             raise self._not_yet(step, values)
-        return outcome
 
     def settled(self) -> None:
         """All is kept. Raises KeyboardInterrupt if one was held back until now."""
@@ -130,11 +134,8 @@ class Rotation:
             if isinstance(error, AnswerLost):
                 return lost
             raise
+        self._not_too_early(outcome, step, values, token, given)
         refused = outcome.name in refusals(step.exchange)
-        if refused and self.good_for > 0:
-            self.refused_ahead = token
-            self._note("", self.spent, given)
-            raise self._not_yet(step, values)
         spent = token if given and (refused or "refresh" in outcome.captured) else self.spent
         if "access" in outcome.captured:  # it is kept together with what the answer brought
             self.mark, self.spent = "", spent

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from authflow.clock import monotonic
@@ -90,14 +90,12 @@ _UNDER_WAY: set[threading.Lock] = set()
 
 def do(of: Hashable, job: Callable[[], None]) -> None:
     """`Workers.do`, of those that this process has; a process that ends waits for it, begun or not."""
-    under_way = UnderWay()
-    under_way.__enter__()
+    under_way = ExitStack()
+    under_way.enter_context(UnderWay())
 
     def whole() -> None:
-        try:
+        with under_way:
             job()
-        finally:
-            under_way.__exit__()
 
     WORKERS.do(of, whole)
 

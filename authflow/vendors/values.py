@@ -11,6 +11,7 @@ was derived stay the same within it, and are asked anew in the next.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -24,6 +25,8 @@ from authflow.vendors.flow import needs
 from authflow.vendors.notation import Input
 from authflow.vendors.vendor import Derived, Vendor
 
+#: So many of the texts that callables gave are remembered, to be masked.
+HEARD: Final = 8
 _HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -56,15 +59,19 @@ def ask_for(vendor: Vendor, name: str, ask: Callable[[], Any]) -> Any:
 class Given(Sealed):
     """Settings and credentials by name. There may be very many, with the same names: these they share."""
 
-    __slots__ = ("_held", "names")
+    __slots__ = ("_held", "heard", "names")
     _fields = ("_held",)
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], heard: deque[str] | None = None) -> None:
         object.__setattr__(self, "names", _shared(tuple(values)))
         object.__setattr__(self, "_held", tuple(values.values()))
+        asks = heard is None and self.asks
+        object.__setattr__(self, "heard", deque(maxlen=HEARD) if asks else heard)
 
     names: tuple[str, ...]
     _held: tuple[Any, ...]
+    #: What callables gave lately: later answers may echo it, and then it is masked. None where there are no callables.
+    heard: deque[str] | None
 
     def __repr__(self) -> str:
         return f"<Given {', '.join(self.names) or 'nothing'}>"
@@ -88,7 +95,7 @@ class Given(Sealed):
 
     def changed(self, more: Mapping[str, Any]) -> Given:
         """The same, with other values for some names."""
-        return Given({**dict(self.items()), **more}) if more else self
+        return Given({**dict(self.items()), **more}, self.heard) if more else self
 
 
 @lru_cache(maxsize=1024)
@@ -188,6 +195,8 @@ class Values(Sealed):
         value = ask_for(self.vendor, name, ask)
         if value is not None and (reason := unfit(name, self.vendor.inputs.get(name), value)):
             raise ConfigurationError(f"{self.vendor.title}: {reason} (its callable gave it)", vendor=self.vendor.name)
+        if self.given.heard is not None and name in self._hidden and value is not None:
+            self.given.heard.append(str(value))
         return value
 
     @property
@@ -199,7 +208,8 @@ class Values(Sealed):
         numbers = [str(self.captured[name]) for name in ("access", "refresh") if name in self.captured]
         answered = [str(value) for value in self._answered.values() if isinstance(value, int | float)]
         brought = {name: value for name, value in self.captured.items() if name != "reason"}
-        return _texts([*map(str, known), *numbers, *answered, brought, self._answered, *self._earlier])
+        heard = tuple(self.given.heard or ())
+        return _texts([*map(str, known), *numbers, *answered, brought, self._answered, *self._earlier, *heard])
 
     @property
     def _hidden(self) -> Container[str]:

@@ -146,10 +146,23 @@ def test_an_answer_that_grants_nothing_spends_no_refresh_token(
     assert vendor.names == ["login", "refresh", "refresh"]
 
 
+LASTING: dict[str, Any] = {
+    **LADDER,
+    "exchanges": {
+        **LADDER["exchanges"],
+        "refresh": {
+            **LADDER["exchanges"]["refresh"],
+            "answers": {"granted": {"json": {"access": "{access}", "in": "{expires_in:int?}"}}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("file", [LADDER, LASTING], ids=["that rotates", "that is never replaced"])
 def test_a_refresh_refused_ahead_of_time_is_tried_once_more_after_the_end(
-    vendor: ScriptedVendor, store: MemoryStore
+    vendor: ScriptedVendor, store: MemoryStore, file: dict[str, Any]
 ) -> None:
-    session = vendor.session(store=store)
+    session = vendor.session(file, store=store)
     session.token()
     for part in (0.95, 0.97, 0.999):
         vendor.clock.now = record(store).issued_at + LIFETIME * part

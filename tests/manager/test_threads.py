@@ -18,7 +18,7 @@ import pytest
 
 import authflow
 from authflow.http import Answer, Request
-from authflow.manager import Record
+from authflow.manager import Record, workers
 from authflow.stores.memory import MemoryStore
 from tests.scripted import LIFETIME, ScriptedVendor, answered, finished
 
@@ -251,3 +251,14 @@ def test_a_fork_in_the_middle_of_a_refresh_finds_the_mark(vendor: ScriptedVendor
     assert any(Record.from_bytes(one.data).mark for key, one in copy._records.items() if "refusals" not in key)
     vendor.session(store=copy).token()
     assert vendor.names == ["login", "refresh", "login"]
+
+
+def test_what_is_in_line_is_waited_for_when_the_process_ends() -> None:
+    """One job more than a vendor has threads: it has not begun, and is under way all the same."""
+    gate, before = threading.Event(), len(workers._UNDER_WAY)
+    for _ in range(workers.QUARTER + 1):
+        workers.do("a vendor", lambda: [gate.wait()])
+    assert len(workers._UNDER_WAY) - before == workers.QUARTER + 1
+    gate.set()
+    finished()
+    assert len(workers._UNDER_WAY) == before

@@ -209,7 +209,7 @@ def test_what_differs_each_time() -> None:
 )
 def test_an_argument_that_it_cannot_take(function: str, argument: Any) -> None:
     """Whatever it raises, the values makes it an Unfit that names the function and shows no value."""
-    from authflow.vendors.values import Values
+    from authflow.vendors.values import Given, Values
 
     raw = {
         "name": "d",
@@ -223,7 +223,7 @@ def test_an_argument_that_it_cannot_take(function: str, argument: Any) -> None:
     broken = type(row)("d", FUNCTIONS[function], function, _Constant(argument))
     object.__setattr__(vendor, "derive", {"d": broken})
     with pytest.raises(Unfit, match=f"^{function} cannot compute d: ([A-Za-z]+|the key does not fit .*)$"):
-        Values(vendor, {"given": "x"}, {}, 1e9).get("d")
+        Values(vendor, Given({"given": "x"}), {}, 1e9).get("d")
 
 
 class _Constant:

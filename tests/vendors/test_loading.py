@@ -19,7 +19,7 @@ from authflow.templates.placeholders import Mismatch
 from authflow.vendors.extends import preset_names
 from authflow.vendors.flow import Presenting, absorb, run
 from authflow.vendors.loading import examine, load
-from authflow.vendors.values import Values
+from authflow.vendors.values import Given, Values
 from authflow.vendors.vendor import Vendor, seconds
 from tests.odd_vendors import STORIES, Story
 
@@ -42,7 +42,7 @@ def first_run(vendor: Vendor, story: Story) -> tuple[list[Request], Any, Mapping
         captured, state = absorb(captured, event), here.next[event.name]
     asked: list[Request] = []
     answers = iter(story.answers)
-    walk = run(vendor.flow, state, captured, Values(vendor, story.given, {}, NOW).bound, [])
+    walk = run(vendor.flow, state, captured, Values(vendor, Given(story.given), {}, NOW).bound, [])
     outcome = None
     while True:
         try:
@@ -50,7 +50,7 @@ def first_run(vendor: Vendor, story: Story) -> tuple[list[Request], Any, Mapping
         except StopIteration as end:
             assert next(answers, None) is None
             return asked, end.value.state, end.value.captured
-        values = Values(vendor, story.given, step.captured, NOW)
+        values = Values(vendor, Given(story.given), step.captured, NOW)
         asked.append(step.exchange.request.render(values, values.base_url))
         outcome, reasons = judge(step.exchange.answers, next(answers))
         assert outcome is not None, reasons
@@ -72,7 +72,7 @@ def test_a_vendor_of_every_kind(name: str) -> None:
     assert {key: captured[key] for key in story.captured} == story.captured
     shown: dict[str, Any] = {}
     if isinstance(state, Presenting):
-        presentation = state.present.render(Values(vendor, story.given, captured, NOW))
+        presentation = state.present.render(Values(vendor, Given(story.given), captured, NOW))
         for part in ("headers", "cookies", "query", "json", "form"):
             if value := getattr(presentation, part):
                 shown[part] = dict(value)
@@ -87,7 +87,7 @@ def test_its_own_requests_are_recognised(name: str) -> None:
     for request in asked:
         fits = []
         for exchange in vendor.flow.exchanges.values():
-            values = Values(vendor, story.given, {}, NOW)
+            values = Values(vendor, Given(story.given), {}, NOW)
             known = {
                 "realm": "https://auth.example/token",
                 "action": request.url.partition("?")[0],
