@@ -35,7 +35,13 @@ RAW: dict[str, Any] = {
     },
 }
 VENDOR = load(RAW)
-GIVEN = {"host": "api.example", "key": "k", "token_url": "https://login.example/token", "data": "https://data.example"}
+SETTINGS = {
+    "host": "api.example",
+    "key": "k",
+    "token_url": "https://login.example/token",
+    "data": "https://data.example",
+}
+GIVEN = Given(SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -74,17 +80,17 @@ def test_where_the_token_goes() -> None:
         "https://data.example",
         "https://files.example",
     }
-    assert {str(origin) for origin in presents_at(VENDOR, {"host": "api.example"}, {})} == {
+    assert {str(origin) for origin in presents_at(VENDOR, Given({"host": "api.example"}), {})} == {
         "https://api.example",
         "https://files.example",
     }
     assert "https://eu.example" in {
         str(origin) for origin in presents_at(VENDOR, GIVEN, {"base_url": "https://eu.example/x"})
     }
-    assert presents_at(VENDOR, {**GIVEN, "base_url": "http://plain.example/"}, {}) == presents_at(
-        VENDOR, {**GIVEN, "host": "bad host"}, {}
+    assert presents_at(VENDOR, {**SETTINGS, "base_url": "http://plain.example/"}, {}) == presents_at(
+        VENDOR, {**SETTINGS, "host": "bad host"}, {}
     )
-    assert {str(origin) for origin in presents_at(VENDOR, {**GIVEN, "base_url": "http://127.0.0.1:8000/"}, {})} >= {
+    assert {str(origin) for origin in presents_at(VENDOR, {**SETTINGS, "base_url": "http://127.0.0.1:8000/"}, {})} >= {
         "http://127.0.0.1:8000"
     }
 
@@ -111,7 +117,7 @@ def test_settings_are_checked_when_the_session_is_made(change: dict[str, str]) -
     check_settings(VENDOR, GIVEN)
     (name,) = change
     with pytest.raises(ConfigurationError, match=f"trust: {name}: ") as error:
-        check_settings(VENDOR, {**GIVEN, **change})
+        check_settings(VENDOR, {**SETTINGS, **change})
     assert "pw" not in str(error.value)
 
 
@@ -127,13 +133,13 @@ def test_a_default_that_is_no_url_is_the_files_fault(setting: dict[str, Any], ke
     vendor = load({**RAW, "settings": {**RAW["settings"], **setting}})
     defaults = {name: entry["default"] for name, entry in setting.items()}
     with pytest.raises(VendorFileError) as error:
-        check_settings(vendor, {**GIVEN, **defaults})
+        check_settings(vendor, {**SETTINGS, **defaults})
     assert error.value.findings[0].key.startswith(key)
     check_settings(vendor, GIVEN)
 
 
 def test_loopback_is_fine_in_plain_http() -> None:
-    check_settings(VENDOR, {**GIVEN, "base_url": "http://127.0.0.1:1/", "token_url": "http://localhost:2/t"})
+    check_settings(VENDOR, {**SETTINGS, "base_url": "http://127.0.0.1:1/", "token_url": "http://localhost:2/t"})
 
 
 ANY_INSTANCE = {
@@ -156,16 +162,16 @@ ANY_INSTANCE = {
     ],
 )
 def test_one_label_of_an_origin_may_be_any(url: str, shown: bool) -> None:
-    origins = presents_at(load(ANY_INSTANCE), Given(GIVEN), {})
+    origins = presents_at(load(ANY_INSTANCE), GIVEN, {})
     assert (origin_of(url) in origins) is shown
     assert "https://*.data.example" in map(str, origins)
 
 
 def test_any_label_of_an_origin_that_is_sent_to() -> None:
     vendor = load(ANY_INSTANCE)
-    assert sends_to(vendor, Given(GIVEN), {}, "https://eu.x.api.example.auth.example/")
-    assert not sends_to(vendor, Given(GIVEN), {}, "https://us.x.api.example.auth.example/")
-    check_settings(vendor, Given(GIVEN))
+    assert sends_to(vendor, GIVEN, {}, "https://eu.x.api.example.auth.example/")
+    assert not sends_to(vendor, GIVEN, {}, "https://us.x.api.example.auth.example/")
+    check_settings(vendor, GIVEN)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +259,7 @@ def test_no_callable_is_asked_for_where_a_url_leads() -> None:
     url = "https://login.example/{key}"
     login = {**RAW["exchanges"]["login"], "request": {"url": url, "form": {"k": "{key}"}}}
     vendor = load({**RAW, "insecure_url": True, "exchanges": {**RAW["exchanges"], "login": login}})
-    given = Given({**GIVEN, "key": lambda: pytest.fail("asked")})
+    given = Given({**SETTINGS, "key": lambda: pytest.fail("asked")})
     check_settings(vendor, given)
     assert sends_to(vendor, given, {}, "https://login.example/x")
 
