@@ -14,7 +14,7 @@ demo: $(DEMO)
 	@$(BIN)/authflow demo
 
 # One more worker than there are cores: many tests wait for a server or a deadline.
-QUICK := tests/templates tests/vendors tests/manager tests/plugins $(wildcard tests/test_*.py)
+QUICK := tests/templates tests/vendors tests/accounts tests/renewing tests/manager tests/plugins $(wildcard tests/test_*.py)
 WORKERS := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 # The rooms that think, and the units of the others: for every save of a file.

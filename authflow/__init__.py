@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from authflow.accounts import Token
     from authflow.errors import (
         AuthFlowError,
         ConfigurationError,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         VendorFileError,
         VendorUnavailable,
     )
-    from authflow.manager import Token
     from authflow.plugins import hookimpl
     from authflow.session import AuthSession, Status
     from authflow.vendors import Vendor
@@ -40,7 +40,7 @@ _HOMES = {
     "CredentialsRefused": "errors",
     "Status": "session",
     "StoreError": "errors",
-    "Token": "manager",
+    "Token": "accounts",
     "UntrustedOrigin": "errors",
     "Vendor": "vendors",
     "VendorAnswerError": "errors",

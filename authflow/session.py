@@ -13,22 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from authflow import clients, plugins
+from authflow.accounts import ANONYMOUS, Grant, Token, check_identity, check_settings, complete
 from authflow.clients import cookie_header
 from authflow.clock import wall_clock
 from authflow.errors import ConfigurationError
-from authflow.manager import (
-    ANONYMOUS,
-    Environment,
-    Grant,
-    SessionManager,
-    Signers,
-    Token,
-    asking,
-    check_identity,
-    check_settings,
-    complete,
-    pause,
-)
+from authflow.manager import SessionManager
+from authflow.renewing import Environment, Signers, asking, pause
 from authflow.sealed import Held, sealed_call
 from authflow.stores import PROCESS_REFUSALS, MemoryStore, open_store
 from authflow.vendors import Given

@@ -28,7 +28,7 @@ SLOW = (
     *("built_on", "fleet", "fuzz", "readme", "wheels"),
     *("cli/test_demo.py", "cli/test_demo_html.py", "cli/test_explore.py"),
     *("clients/test_crowds.py", "clients/test_redirects.py"),
-    *("manager/test_jwt_verification.py", "stores/test_processes.py"),
+    *("renewing/test_jwt_verification.py", "stores/test_processes.py"),
     *("testing/test_machine.py", "testing/test_plugins_readme.py", "testing/test_pytest_plugin.py"),
     "test_types.py",
     *("trust/test_masks.py", "trust/test_slow_answers.py", "vendors/test_hostile_files.py"),

@@ -24,6 +24,8 @@ ORDER = (
     ("vendors",),
     ("stores",),
     ("plugins",),
+    ("accounts",),
+    ("renewing",),
     ("manager",),
     ("recording",),
     ("clients",),

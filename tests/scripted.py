@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import authflow
+from authflow.accounts.grants import Grant
 from authflow.http import Answer, Request
 from authflow.manager import workers
-from authflow.manager.grants import Grant
 from authflow.manager.manager import Authorization
 
 LIFETIME = 1000.0

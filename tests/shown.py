@@ -22,12 +22,12 @@ from typing import Any, Final
 import pytest
 
 import authflow
-from authflow.manager import NoAnswer, TooLarge
 from authflow.masking import _spelled
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.vendors import Values
 
 HOUSE: Final = Path(authflow.__file__).parent
-ROOMS: Final = ("manager", "clients", "stores")
+ROOMS: Final = ("accounts", "renewing", "manager", "clients", "stores")
 #: How deep values are walked into; how many errors of one test are looked at: some make thousands.
 DEPTH: Final = 6
 MOST: Final = 200

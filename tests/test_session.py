@@ -16,9 +16,9 @@ import pytest
 import requests
 
 import authflow
+from authflow.accounts.grants import ANONYMOUS
 from authflow.http import Answer, Request
 from authflow.manager.cache import MOST_GRANTS
-from authflow.manager.grants import ANONYMOUS
 from authflow.manager.manager import SessionManager
 from authflow.stores.memory import MemoryStore
 from tests.scripted import (

@@ -35,9 +35,9 @@ import msgspec
 from msgspec import UNSET
 
 from authflow import plugins
+from authflow.accounts import Claims, answered, complete, fingerprint_for, identity_of, origins, servers
 from authflow.cli.sources import WAYS, Source, variables
 from authflow.errors import ConfigurationError, StoreError
-from authflow.manager import Claims, answered, complete, fingerprint_for, identity_of, origins, servers
 from authflow.session import AuthSession
 from authflow.stores import Store, open_store
 from authflow.vendors import Given, Input, Vendor

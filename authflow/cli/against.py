@@ -19,15 +19,16 @@ from typing import Any, Final
 import click
 
 from authflow import plugins
+from authflow.accounts import Token, sends_to
 from authflow.cli.desk import Desk
 from authflow.cli.exits import MISUSED, REFUSED, Failed
 from authflow.cli.options import opened
 from authflow.clients import default_sender
 from authflow.errors import AuthFlowError, CredentialsRefused, harmless
 from authflow.http import Answer, Request, origin_of
-from authflow.manager import Token, keys_read, sends_to
 from authflow.masking import mask_text
 from authflow.plugins import hookimpl
+from authflow.renewing import keys_read
 from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.vendors import Given, Vendor

@@ -19,7 +19,7 @@ import click
 
 from authflow.cli.sources import variables
 from authflow.errors import ConfigurationError, harmless
-from authflow.manager import terminal, without_browser
+from authflow.renewing import terminal, without_browser
 
 if TYPE_CHECKING:
     from rich.status import Status

@@ -23,6 +23,7 @@ from typing import Final
 import click
 
 from authflow import plugins
+from authflow.accounts import Record
 from authflow.cli.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
 from authflow.cli.desk import Desk
 from authflow.cli.exits import REFUSED, as_typed
@@ -32,7 +33,7 @@ from authflow.cli.spans import span
 from authflow.clients import ADAPTERS, default_sender
 from authflow.errors import AuthFlowError, ConfigurationError, UntrustedOrigin, harmless
 from authflow.http import Request, origin_of, without_query
-from authflow.manager import NoAnswer, Record, TooLarge
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.stores import Store, open_store, plain_backend
 from authflow.templates import Unbound, Unfit
 from authflow.vendors import Values

@@ -249,9 +249,9 @@ def _write(folder: Path, texts: Mapping[str, str]) -> None:
 def _findings(name: str, settings: Mapping[str, str]) -> list[Finding]:
     """All that is to be said about a vendor file, or about an installed vendor's, each with its line."""
     from authflow import plugins
+    from authflow.accounts import check_settings, complete
     from authflow.cli.lines import line_of
     from authflow.errors import ConfigurationError, Finding, VendorFileError
-    from authflow.manager import check_settings, complete
     from authflow.vendors import UNUSED, Given
 
     try:

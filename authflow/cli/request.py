@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from authflow.accounts import presents_at
 from authflow.cli.accounts import Opened, open_account, read_accounts
 from authflow.cli.desk import Desk, counting
 from authflow.cli.exits import DONE, MISUSED, REFUSED, UNAVAILABLE, UNKEPT, Failed
@@ -22,7 +23,6 @@ from authflow.cli.fetching import Order, Reply, fetch
 from authflow.cli.options import account_options, complete_account, json_option, opened, some_time
 from authflow.errors import AuthFlowError, ConfigurationError, harmless
 from authflow.http import Pairs, folder, origin_of, resolve, without_query
-from authflow.manager import presents_at
 
 #: RFC 9110 §5.6.2: what a method and the name of a header are made of.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

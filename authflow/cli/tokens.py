@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
+from authflow.accounts import Token
 from authflow.cli.accounts import Account, Opened, add_account, check_new, read_accounts
 from authflow.cli.desk import Desk
 from authflow.cli.options import account_argument, account_options, json_option, opened
 from authflow.cli.sources import WAYS, variables
 from authflow.cli.spans import span
 from authflow.errors import harmless
-from authflow.manager import Token
 
 
 @click.command()

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from authflow.clients.base import cookie_header, given_as
 from authflow.errors import ConfigurationError
-from authflow.manager import Sender, SessionManager
+from authflow.manager import SessionManager
+from authflow.renewing import Sender
 
 __all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "given_as", "sender_for"]
 

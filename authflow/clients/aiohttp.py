@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import hdrs
 
+from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.aiohttp_sender import AiohttpSender
 from authflow.clients.aiohttp_wire import Laid, pairs, peek, replayable, view
 from authflow.clients.base import kind_of, without, wrong_adapter
 from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer
-from authflow.manager import ANONYMOUS, MOST_SENDS, Grant, Sender
+from authflow.renewing import MOST_SENDS, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager

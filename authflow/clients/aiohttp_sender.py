@@ -29,7 +29,7 @@ from authflow.clients.base import (
 )
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
-from authflow.manager import NoAnswer, TooLarge
+from authflow.renewing import NoAnswer, TooLarge
 
 AGENT: Final = f"authflow aiohttp/{aiohttp.__version__}"
 

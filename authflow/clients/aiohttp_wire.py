@@ -16,9 +16,9 @@ from aiohttp import BytesPayload, MultipartWriter, hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.base import MAX_PEEK, PEEK_FOR, cookie_header, merged
 from authflow.http import Pairs, Request
-from authflow.manager import ANONYMOUS, Grant
 from authflow.merging import merge_query
 
 if TYPE_CHECKING:

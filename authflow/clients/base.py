@@ -14,8 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
 from authflow.http import Pairs, Presentation, Request, add_query, is_loopback
-from authflow.manager import NoAnswer, TooLarge
 from authflow.merging import merge_body
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.vendors import Vendor
 
 #: An answer of an exchange larger than this is not read to its end, in bytes.

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 
 from authflow.clock import monotonic
-from authflow.manager import call_at
+from authflow.renewing import call_at
 
 
 class Deadline:

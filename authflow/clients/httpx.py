@@ -19,6 +19,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
 from authflow.clients.httpx_wire import (
@@ -36,7 +37,8 @@ from authflow.clients.httpx_wire import (
 )
 from authflow.errors import AuthFlowError, ConfigurationError, as_also, forget_locals
 from authflow.http import Answer
-from authflow.manager import ANONYMOUS, MOST_SENDS, Flight, Grant, Sender
+from authflow.manager import Flight
+from authflow.renewing import MOST_SENDS, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager

@@ -19,10 +19,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
 from authflow.clients.starting import start_of, start_of_async
 from authflow.http import Pairs, Presentation, Request
-from authflow.manager import ANONYMOUS, Grant
 from authflow.merging import merge_query
 
 if TYPE_CHECKING:

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import niquests
 
+from authflow.accounts import Grant
 from authflow.clients.requests import Auth, FreshHook, RequestHook, Steps, auth_class, settle
 from authflow.clients.requests_sender import RequestsSender
-from authflow.manager import Flight, Grant, Sender
+from authflow.manager import Flight
+from authflow.renewing import Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager

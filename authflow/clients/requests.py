@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.requests_sender import RequestsSender
 from authflow.clients.requests_wire import (
@@ -38,7 +39,8 @@ from authflow.clients.requests_wire import (
 )
 from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer, Pairs
-from authflow.manager import ANONYMOUS, MOST_SENDS, Flight, Grant, Sender
+from authflow.manager import Flight
+from authflow.renewing import MOST_SENDS, Sender
 
 if TYPE_CHECKING:
     from authflow.manager import SessionManager

@@ -17,10 +17,10 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
+from authflow.accounts import Grant
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
 from authflow.clients.starting import start_of, start_of_async
 from authflow.http import Pairs, Presentation, Request
-from authflow.manager import Grant
 from authflow.merging import merge_query
 from authflow.sealed import Held
 

@@ -18,6 +18,28 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMappin
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from authflow.accounts import (
+    ANONYMOUS,
+    Backoff,
+    Claims,
+    Freshness,
+    Grant,
+    Identity,
+    Kept,
+    Record,
+    StoredRecords,
+    answered,
+    expiry,
+    fingerprint_for,
+    identified,
+    identity_of,
+    label,
+    label_key,
+    same_grant,
+    secrets,
+    slot_key,
+    unasked,
+)
 from authflow.errors import (
     AuthFlowError,
     ConfigurationError,
@@ -27,27 +49,16 @@ from authflow.errors import (
     sealed,
 )
 from authflow.http import NOTHING, Answer
-from authflow.manager.backoff import Backoff
 from authflow.manager.behind import Behind
-from authflow.manager.claims import Claims
-from authflow.manager.environment import Environment
-from authflow.manager.exchanges import ExchangeSender
-from authflow.manager.fingerprints import fingerprint_for, label, label_key
-from authflow.manager.grants import ANONYMOUS, Grant
-from authflow.manager.identity import Identity, answered, identified, identity_of, secrets, slot_key, unasked
-from authflow.manager.jwt_verification import Verifier
 from authflow.manager.observers import LOGIN, START, Listener, Watch
-from authflow.manager.records import Record, same_grant
-from authflow.manager.renewal import Renewal
 from authflow.manager.single_flight import Flight, Flights, working
-from authflow.manager.stored import Kept, StoredRecords
-from authflow.manager.token import Freshness, expiry
+from authflow.renewing import Environment, ExchangeSender, Renewal, Verifier
 from authflow.stores import MemoryStore
 from authflow.templates import Outcome
 from authflow.vendors import EXPIRED, Given, absorb
 
 if TYPE_CHECKING:
-    from authflow.manager.environment import Sender
+    from authflow.renewing import Sender
     from authflow.stores import Store
     from authflow.vendors import Vendor
 

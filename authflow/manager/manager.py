@@ -22,17 +22,12 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
+from authflow.accounts import ANONYMOUS, Grant, may_cure, presents_at, with_cure
 from authflow.errors import ConfigurationError, UntrustedOrigin
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
-from authflow.manager.backoff import may_cure, with_cure
 from authflow.manager.cache import GrantCache, Slot, remember
-from authflow.manager.environment import Environment
-from authflow.manager.exchanges import masked_reason
-from authflow.manager.grants import ANONYMOUS, Grant
-from authflow.manager.refusals import refused
-from authflow.manager.signing import of_request
 from authflow.manager.single_flight import Flight
-from authflow.manager.trust import presents_at
+from authflow.renewing import Environment, masked_reason, of_request, refused
 from authflow.stores import Store
 from authflow.templates import Mismatch, Outcome, Unbound, Unfit, judge
 from authflow.vendors import Failing, Given, Presenting, Vendor, closure

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from authflow.accounts import Record
 from authflow.errors import AuthFlowError, harmless
-from authflow.manager.records import Record
 from authflow.plugins import Hooks
 from authflow.vendors import Transition, Vendor
 

@@ -19,8 +19,8 @@ import msgspec
 
 from authflow.errors import harmless
 from authflow.http import Answer, Request, without_query
-from authflow.manager import keys_read
 from authflow.masking import LOOKED, MASK, hidden_values, mask_document, mask_text
+from authflow.renewing import keys_read
 from authflow.vendors import Given, Vendor
 
 #: Headers whose values are no secret.

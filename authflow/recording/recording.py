@@ -21,21 +21,15 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
+from authflow.accounts import ANONYMOUS, NEVER_FRESH, Grant
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Request, resolve, without_query
-from authflow.manager import (
-    ANONYMOUS,
-    NEVER_FRESH,
-    Authorization,
-    Grant,
-    NoAnswer,
-    SessionManager,
-    TooLarge,
-)
+from authflow.manager import Authorization, SessionManager
 from authflow.recording.diagram import picture
 from authflow.recording.events import HOP, Asked, Edge, Renewal, Story, Wire
 from authflow.recording.masks import Masks
 from authflow.recording.page import html_page
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.vendors import Transition
 
 #: Of how many requests, exchanges and transitions each is kept; later ones are counted only.

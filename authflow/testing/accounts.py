@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from authflow import plugins
+from authflow.accounts import sends_to
 from authflow.errors import AuthFlowError
 from authflow.http import Answer, Request, origin_of, resolve
-from authflow.manager import NoAnswer, sends_to
+from authflow.renewing import NoAnswer
 from authflow.session import AuthSession
 from authflow.stores import Stored
 from authflow.testing import samples

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from authflow import plugins
 from authflow.http import Request
-from authflow.manager import laid_over
+from authflow.renewing import laid_over
 from authflow.templates import Exchange, Sign, Unbound, Unfit, judge
 from authflow.testing import derived, samples
 from authflow.testing.proving import Proving

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.http import Answer, Request, origin_of
-from authflow.manager import NoAnswer
+from authflow.renewing import NoAnswer
 from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.testing.faults import Broken

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from authflow.accounts import Record, presents_at, sends_to
 from authflow.errors import AuthFlowError, StoreError, UntrustedOrigin
 from authflow.http import Request, origin_of
-from authflow.manager import Record, presents_at, sends_to
 from authflow.templates import Exchange, Outcome
 from authflow.testing.ledger import ACCESS, REFRESH, Refused
 from authflow.vendors import EXPIRED, UNAVAILABLE, Failing, Given, Presenting, Sending, rotates, spends_refresh

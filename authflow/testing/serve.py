@@ -18,8 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from authflow.accounts import sends_to
 from authflow.http import Answer, Request, origin_of
-from authflow.manager import sends_to
 from authflow.testing.faults import Broken
 from authflow.testing.person import DEEDS
 from authflow.testing.simulator import Simulator

@@ -28,9 +28,9 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from authflow import plugins
+from authflow.accounts import complete, sends_to
 from authflow.errors import ConfigurationError
 from authflow.http import Answer, Request, folder, origin_of, without_query
-from authflow.manager import complete, sends_to
 from authflow.templates import (
     CONVERTERS,
     Exchange,

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from authflow.http import Answer, Pairs, Request
-from authflow.manager import NoAnswer
+from authflow.renewing import NoAnswer
 from authflow.testing.faults import Broken
 
 if TYPE_CHECKING:

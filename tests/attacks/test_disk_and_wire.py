@@ -15,7 +15,7 @@ from authflow.cli.sources import Source
 from authflow.clients import default_sender
 from authflow.clients.base import may_be_proxied
 from authflow.http import Request
-from authflow.manager import NoAnswer
+from authflow.renewing import NoAnswer
 from authflow.stores import KeyringStore, open_store
 from authflow.stores.keyring import plain_backend
 from tests.servers import Came, Says, listening

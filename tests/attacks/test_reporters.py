@@ -28,7 +28,7 @@ import authflow
 from authflow import AuthSession, plugins
 from authflow.clients import ADAPTERS
 from authflow.http import Answer, Request
-from authflow.manager import NoAnswer, TooLarge
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.stores import EncryptedStore, MemoryStore, RedisStore, open_store
 from tests import shown
 from tests.attacks.reporters import TOOLS, leaks, loguru, missing

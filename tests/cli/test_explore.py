@@ -12,7 +12,7 @@ from .conftest import AUTHFLOW, Shell
 
 #: A client with a bug in it: every refusal of a password is forgotten.
 FORGETFUL = """
-from authflow.manager.refusals import Guard
+from authflow.renewing.refusals import Guard
 
 Guard.check = lambda *arguments, **named: None
 from authflow.cli import main

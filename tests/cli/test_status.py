@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from authflow.accounts import Record
 from authflow.cli.accounts import Account
 from authflow.cli.doctor import _kept, examine
 from authflow.cli.exits import as_typed
@@ -20,7 +21,6 @@ from authflow.cli.sources import Source
 from authflow.cli.spans import bar, span
 from authflow.cli.status import Line, _left
 from authflow.errors import StoreError
-from authflow.manager import Record
 from authflow.stores import FileStore
 from tests.cli.conftest import Shell
 from tests.servers import PASSWORD, Supplier

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import authflow
-from authflow.manager.records import Record
+from authflow.accounts.records import Record
 from authflow.vendors.loading import load
 from tests.servers import Came, Listener, Says
 

@@ -13,7 +13,7 @@ import pytest
 import authflow
 from authflow.clients import default_sender
 from authflow.http import Request
-from authflow.manager.environment import NoAnswer
+from authflow.renewing.environment import NoAnswer
 from tests.clients.drivers import GIVEN, LIBRARIES, Driver
 from tests.scripted import LADDER
 from tests.servers import Came, Listener, Says, Supplier

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from authflow.manager.records import Record
-from authflow.manager.renewal import Renewal
+from authflow.accounts.records import Record
+from authflow.renewing.renewal import Renewal
 from authflow.stores.file import FileStore
 from tests.fleet.conftest import fleet
 from tests.servers import LIFETIME, Supplier

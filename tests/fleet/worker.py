@@ -22,7 +22,7 @@ from typing import Any
 import requests
 
 import authflow
-from authflow.manager import stored
+from authflow.accounts import stored
 
 
 class Clock:

@@ -15,7 +15,7 @@ from authflow import plugins
 from authflow.clients.base import gather
 from authflow.clients.deadline import Deadline
 from authflow.http import Answer, origin_of, parse_challenges, resolve
-from authflow.manager.environment import NoAnswer, TooLarge
+from authflow.renewing.environment import NoAnswer, TooLarge
 from authflow.templates.converters import CONVERTERS
 from authflow.templates.documents import match, render
 from authflow.templates.placeholders import Mismatch, TemplateError, Unbound, Unfit

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 import authflow
+from authflow.accounts import Record
 from authflow.http import Answer, Request
-from authflow.manager import Record, workers
+from authflow.manager import workers
 from authflow.stores.memory import MemoryStore
 from tests.scripted import LIFETIME, ScriptedVendor, answered, finished
 

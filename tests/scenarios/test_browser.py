@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 import authflow
-from authflow.manager import browser
+from authflow.renewing import browser
 from authflow.stores import MemoryStore
 from authflow.vendors import load
 from tests.scenarios.stage import Stage

@@ -26,7 +26,7 @@ def _fast() -> Iterator[None]:
     def quick(secret: bytes, *, salt: bytes, **more: Any) -> bytes:
         return hashlib.blake2b(secret, key=salt[:64], digest_size=16).digest()
 
-    with mock.patch("hashlib.scrypt", quick), mock.patch("authflow.manager.fingerprints._MADE", {}):
+    with mock.patch("hashlib.scrypt", quick), mock.patch("authflow.accounts.fingerprints._MADE", {}):
         yield
 
 

@@ -120,7 +120,7 @@ def test_a_seed_tells_the_same_stories_again() -> None:
 
 def test_a_broken_promise_is_found_and_told_in_a_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     # A vendor that takes spent refresh tokens back lets a client get away with anything; so the client is broken here.
-    from authflow.manager.records import Record
+    from authflow.accounts.records import Record
     from authflow.vendors.flow import Step
 
     plain = Record.from_bytes
@@ -133,7 +133,7 @@ def test_a_broken_promise_is_found_and_told_in_a_few_lines(monkeypatch: pytest.M
 
     first: dict[str, Any] = {}
     assert Step is not None
-    monkeypatch.setattr("authflow.manager.records.Record.from_bytes", forgetful)
+    monkeypatch.setattr("authflow.accounts.records.Record.from_bytes", forgetful)
     found = explore("supplier", examples=300)
     assert found.failure is not None
     assert found.failure.startswith("promise 2 (no refresh token is reused): ")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import authflow
+from authflow.accounts.grants import ANONYMOUS
 from authflow.errors import as_also, forget_locals, sealed
-from authflow.manager.grants import ANONYMOUS
 from tests.clients.drivers import Driver
 from tests.scripted import LADDER, URL, ScriptedVendor
 from tests.servers import Listener, Says, closed_port

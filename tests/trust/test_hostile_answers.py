@@ -24,7 +24,7 @@ from authflow.clients import default_sender
 from authflow.clients.base import MAX_ANSWER, gather
 from authflow.clients.deadline import Deadline
 from authflow.http import Answer, Request
-from authflow.manager.environment import NoAnswer, TooLarge
+from authflow.renewing.environment import NoAnswer, TooLarge
 from tests.clients.drivers import DRIVERS
 from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor
 from tests.trust.wire import Writes, head, ladder_at, saying, writing

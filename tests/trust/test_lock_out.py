@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import authflow
-from authflow.manager.records import WAITS
+from authflow.accounts.records import WAITS
 from authflow.stores.memory import MemoryStore
 from tests.scripted import REGISTRY, ScriptedVendor, answered, pull
 from tests.servers import Supplier

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import authflow
+from authflow.accounts.grants import ANONYMOUS
 from authflow.clients import default_sender, sender_for
 from authflow.http import Origin, Request, origin_of
-from authflow.manager.grants import ANONYMOUS
 from authflow.templates import Outcome
 from tests.clients.drivers import DRIVERS, Driver
 from tests.scripted import LADDER, ScriptedVendor

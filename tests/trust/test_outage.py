@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import authflow
+from authflow.accounts.backoff import SLACK
 from authflow.clients import default_sender
 from authflow.http import Answer, Request
-from authflow.manager.backoff import SLACK
-from authflow.manager.environment import NoAnswer
+from authflow.renewing.environment import NoAnswer
 from tests.clients.drivers import DRIVERS
 from tests.scripted import LIFETIME, URL, ScriptedVendor, answered, finished
 from tests.servers import closed_port

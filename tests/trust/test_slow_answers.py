@@ -25,7 +25,7 @@ import authflow
 from authflow.clients import default_sender, sender_for
 from authflow.clients.deadline import Deadline
 from authflow.http import Request
-from authflow.manager.environment import NoAnswer, Sender
+from authflow.renewing.environment import NoAnswer, Sender
 from tests.clients.drivers import GIVEN
 from tests.trust.wire import head, ladder_at, writing
 

@@ -9,7 +9,7 @@ import pytest
 
 from authflow.errors import ConfigurationError, VendorFileError
 from authflow.http import Request
-from authflow.manager.exchanges import _render
+from authflow.renewing.exchanges import _render
 from authflow.templates import Unfit
 from authflow.vendors import Given, Values
 from authflow.vendors.asked import ASKED

@@ -32,7 +32,7 @@ SCOPE = "openid offline_access"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person who does nothing is not waited for as long as a real one."""
-    monkeypatch.setattr("authflow.manager.browser.PATIENCE", 60.0)
+    monkeypatch.setattr("authflow.renewing.browser.PATIENCE", 60.0)
 
 
 @pytest.fixture(scope="module")

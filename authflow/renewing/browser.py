@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from authflow.errors import ConfigurationError
 from authflow.http import Answer
-from authflow.manager.environment import NoAnswer
-from authflow.manager.people import Ask
+from authflow.renewing.environment import NoAnswer
+from authflow.renewing.people import Ask
 
 #: How long a person may take, in seconds.
 PATIENCE: Final = 600.0

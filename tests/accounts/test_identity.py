@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from authflow.errors import ConfigurationError
-from authflow.manager.fingerprints import slow
-from authflow.manager.identity import (
+from authflow.accounts.fingerprints import slow
+from authflow.accounts.identity import (
     Identity,
     answered,
     check_identity,
@@ -20,6 +19,7 @@ from authflow.manager.identity import (
     slot_key,
     unasked,
 )
+from authflow.errors import ConfigurationError
 from authflow.plugins import find_vendor
 from authflow.vendors import Given
 from authflow.vendors.loading import load

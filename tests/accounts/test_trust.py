@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import authflow
+from authflow.accounts.trust import check_settings, presents_at, sends_to
 from authflow.errors import ConfigurationError, VendorFileError
 from authflow.http import Answer, Request, origin_of
-from authflow.manager.trust import check_settings, presents_at, sends_to
 from authflow.vendors import Given
 from authflow.vendors.loading import load
 from tests.scripted import served

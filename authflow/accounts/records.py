@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from authflow.manager.token import Token
+from authflow.accounts.token import Token
 from authflow.sealed import Sealed, sealed_value
 
 FORM: Final = 2

@@ -14,16 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from authflow.accounts import Record, sends_to
 from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable, harmless
 from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
-from authflow.manager import advice
-from authflow.manager.environment import Environment, NoAnswer, Sender, TooLarge
-from authflow.manager.jwt_verification import Verifier
-from authflow.manager.records import Record
-from authflow.manager.signing import MOST_SENDS, Keeps
-from authflow.manager.trust import sends_to
 from authflow.masking import SHOWN, describe, mask_document, mask_text
+from authflow.renewing import advice
+from authflow.renewing.environment import Environment, NoAnswer, Sender, TooLarge
+from authflow.renewing.jwt_verification import Verifier
+from authflow.renewing.signing import MOST_SENDS, Keeps
 from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge
 from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, closure
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from authflow.accounts.fingerprints import Fingerprint
 from authflow.errors import ConfigurationError
 from authflow.http import origin_of
-from authflow.manager.fingerprints import Fingerprint
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Unbound, Unfit, UrlTemplate
 from authflow.vendors import Given, Input, Vendor, ask_for, filled, only_for_base_url, typed, unfit

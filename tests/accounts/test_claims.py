@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import authflow
-from authflow.manager.fingerprints import label, quick, slow
-from authflow.manager.records import MOST_SLOTS, Record
+from authflow.accounts.fingerprints import label, quick, slow
+from authflow.accounts.records import MOST_SLOTS, Record
 from authflow.session import AuthSession
 from authflow.stores import MemoryStore
 from tests.scripted import LADDER, LIFETIME, REGISTRY, ScriptedVendor, body_of, pull

@@ -8,9 +8,9 @@ from typing import Any
 import jwt
 import pytest
 
-from authflow.manager.grants import ANONYMOUS, Grant
-from authflow.manager.records import Record
-from authflow.manager.token import NEVER
+from authflow.accounts.grants import ANONYMOUS, Grant
+from authflow.accounts.records import Record
+from authflow.accounts.token import NEVER
 from authflow.vendors import Given
 from authflow.vendors.loading import load
 
@@ -31,7 +31,7 @@ def grant(grant: Record = GRANT, *, plain: bool = True, present: Any = None, **m
             **more,
         }
     )
-    return Grant.of(vendor, {}, grant, 1000.0, 0.0, plain=plain)
+    return Grant.of(vendor, Given({}), grant, 1000.0, 0.0, plain=plain)
 
 
 def test_all_is_computed_at_once() -> None:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from authflow.manager.backoff import CURES
-from authflow.manager.fingerprints import Fingerprint
-from authflow.manager.identity import Identity, secrets
-from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Record, Refusals
-from authflow.manager.token import END_OF_TIME
+from authflow.accounts.backoff import CURES
+from authflow.accounts.fingerprints import Fingerprint
+from authflow.accounts.identity import Identity, secrets
+from authflow.accounts.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Record, Refusals
+from authflow.accounts.token import END_OF_TIME
 from authflow.templates import PLAIN, Placeholder, Unbound, Unfit
 from authflow.vendors import EXPIRED, Given, Presenting, Signer, Values, Vendor, needs
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, VendorUnavailable, harmless
-from authflow.manager.environment import Environment
-from authflow.manager.people import Ask, terminal
+from authflow.renewing.environment import Environment
+from authflow.renewing.people import Ask, terminal
 from authflow.templates import Exchange, Template, Unbound, Unfit, Wait
 from authflow.vendors import AGAIN, LONGEST, Pause, Sending, Step, Values, Vendor, needs_a_person, seconds
 
 if TYPE_CHECKING:
     from authflow.http import Answer
-    from authflow.manager.browser import Visit
+    from authflow.renewing.browser import Visit
 
 #: Does some work while the store's lock is not held.
 Unlocked = Callable[[Callable[[], Any]], Any]
@@ -88,7 +88,7 @@ class Waiting:
 
     def visit(self, values: Values) -> Visit:
         """A visit to the browser, which waits at the redirect URI that the vendor knows, if one was given."""
-        from authflow.manager.browser import Visit
+        from authflow.renewing.browser import Visit
 
         return Visit(self.vendor.title, values.as_given("redirect_uri"))
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from authflow.accounts import EMPTY, Grant, Record, presented
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.http import NOTHING, Answer, Presentation, Request, header_value
-from authflow.manager.grants import EMPTY, Grant, presented
-from authflow.manager.records import Record
 from authflow.merging import merge_body, merge_query
 from authflow.templates import Sign, Unfit
 from authflow.vendors import Presenting, Signer, Signing, Values, Vendor, hears

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import authflow
-from authflow.manager.records import Record
+from authflow.accounts.records import Record
 from authflow.stores import MemoryStore
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import authflow
+from authflow.accounts.records import Record
 from authflow.http import Answer, Request
-from authflow.manager.environment import NoAnswer, TooLarge
-from authflow.manager.records import Record
+from authflow.renewing.environment import NoAnswer, TooLarge
 from authflow.session import AuthSession
 from authflow.stores.base import Stored
 from authflow.stores.memory import MemoryStore

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from authflow.accounts import MOST_SLOTS, Claims, Kept, Record, StoredRecords, expiry, presented, secrets, with_cure
 from authflow.clock import monotonic
 from authflow.errors import (
     AuthFlowError,
@@ -23,20 +24,13 @@ from authflow.errors import (
     VendorAnswerError,
     VendorUnavailable,
 )
-from authflow.manager import codes
-from authflow.manager.advice import misread
-from authflow.manager.at_rest import at_rest
-from authflow.manager.backoff import with_cure
-from authflow.manager.claims import Claims
-from authflow.manager.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason, pause
-from authflow.manager.grants import presented
-from authflow.manager.identity import secrets
-from authflow.manager.records import MOST_SLOTS, Record
-from authflow.manager.refusals import Guard, credentials_in, refused, sent_by
-from authflow.manager.rotation import Rotation
-from authflow.manager.stored import Kept, StoredRecords
-from authflow.manager.token import expiry
-from authflow.manager.waiting import Waiting, duration
+from authflow.renewing import codes
+from authflow.renewing.advice import misread
+from authflow.renewing.at_rest import at_rest
+from authflow.renewing.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason, pause
+from authflow.renewing.refusals import Guard, credentials_in, refused, sent_by
+from authflow.renewing.rotation import Rotation
+from authflow.renewing.waiting import Waiting, duration
 from authflow.sealed import Held
 from authflow.templates import Exchange, Outcome, Unbound
 from authflow.vendors import (

@@ -15,8 +15,8 @@ from authflow.errors import VendorUnavailable
 from authflow.http import Answer, Request
 
 if TYPE_CHECKING:
-    from authflow.manager.signing import Signers
     from authflow.plugins import Hooks
+    from authflow.renewing.signing import Signers
 
 
 class NoAnswer(Exception):

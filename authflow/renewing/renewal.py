@@ -15,15 +15,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from authflow.accounts import Freshness, Kept, Overtaken, Record, StoredRecords, Windows
 from authflow.clock import monotonic
 from authflow.errors import VendorAnswerError, VendorUnavailable
-from authflow.manager.exchanges import ExchangeSender
-from authflow.manager.people import Ask
-from authflow.manager.records import Record
-from authflow.manager.run import Run
-from authflow.manager.stored import Kept, Overtaken, StoredRecords
-from authflow.manager.token import Freshness, Windows
-from authflow.manager.waiting import Waiting
+from authflow.renewing.exchanges import ExchangeSender
+from authflow.renewing.people import Ask
+from authflow.renewing.run import Run
+from authflow.renewing.waiting import Waiting
 from authflow.templates import Outcome, Unbound
 from authflow.vendors import Given, Presenting, Transition, Values, Vendor
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authflow.manager.records import Record, Refusals, same_grant
+from authflow.accounts.records import Record, Refusals, same_grant
 
 SCALARS = (
     st.none()

@@ -12,11 +12,11 @@ from dataclasses import field
 from functools import lru_cache
 from typing import Any, Final
 
+from authflow.accounts.records import Record
+from authflow.accounts.token import NEVER, Windows, refresh_in
+from authflow.accounts.trust import presents_at
 from authflow.errors import ConfigurationError
 from authflow.http import NOTHING, Origins, Pairs, Presentation
-from authflow.manager.records import Record
-from authflow.manager.token import NEVER, Windows, refresh_in
-from authflow.manager.trust import presents_at
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Sign, Unbound, Unfit, token_exp
 from authflow.vendors import Given, Presenting, Values, Vendor, closure, seconds

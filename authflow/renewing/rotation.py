@@ -16,11 +16,10 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from authflow.accounts import Kept, Record, spent_fingerprint
 from authflow.errors import AuthFlowError, ConfigurationError, StoreError, VendorAnswerError, VendorUnavailable
-from authflow.manager.exchanges import AnswerLost
-from authflow.manager.records import Record, spent_fingerprint
-from authflow.manager.stored import Kept
-from authflow.manager.watchdog import HeldCtrlC
+from authflow.renewing.exchanges import AnswerLost
+from authflow.renewing.watchdog import HeldCtrlC
 from authflow.sealed import Held
 from authflow.templates import Outcome
 from authflow.vendors import LOST, Failing, Sending, Step, Values, needs, next_step, refusals

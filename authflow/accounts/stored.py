@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from authflow.accounts.claims import Claims
+from authflow.accounts.records import Record
 from authflow.errors import StoreError
-from authflow.manager.claims import Claims
-from authflow.manager.records import Record
 from authflow.stores import Conflict, Store
 from authflow.vendors import Vendor
 

@@ -21,12 +21,9 @@ import math
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Final
 
+from authflow.accounts import FORGOTTEN_AFTER, KEPT_FOR, MOST_AN_HOUR, SLACK, Record, Refusals, StoredRecords, secrets
 from authflow.errors import AuthFlowError, CredentialsRefused, StoreError, VendorAnswerError, VendorUnavailable
-from authflow.manager.backoff import SLACK
-from authflow.manager.exchanges import AnswerLost, with_code
-from authflow.manager.identity import secrets
-from authflow.manager.records import FORGOTTEN_AFTER, MOST_AN_HOUR, Record, Refusals
-from authflow.manager.stored import KEPT_FOR, StoredRecords
+from authflow.renewing.exchanges import AnswerLost, with_code
 from authflow.stores import Conflict
 from authflow.templates import Exchange
 from authflow.vendors import Failing, Given, Presenting, State, Step, Values, Vendor, ask_for, closure, spends_refresh

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authflow.manager.token import ADVISORY_MOST, MANDATORY, NEVER, Freshness, Token, Windows, expiry
+from authflow.accounts.token import ADVISORY_MOST, MANDATORY, NEVER, Freshness, Token, Windows, expiry
 
 SENT, RECEIVED = 1_000_000.0, 1_000_002.0
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import Request, origin_of, without_query
-from authflow.manager.environment import NoAnswer, Sender, TooLarge
+from authflow.renewing.environment import NoAnswer, Sender, TooLarge
 from authflow.templates import CONVERTERS, UrlTemplate, number
 from authflow.vendors import Values
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import authflow
+from authflow.accounts.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Refusals
 from authflow.http import Answer, Request
-from authflow.manager.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Refusals
 from authflow.stores import FileStore, MemoryStore
 from authflow.stores.base import Store
 from tests.scripted import URL, Clock, answered, body_of, served

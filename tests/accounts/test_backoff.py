@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from authflow.accounts.backoff import Backoff, may_cure, with_cure
 from authflow.errors import AuthFlowError, VendorUnavailable
-from authflow.manager.backoff import Backoff, may_cure, with_cure
 
 ERROR = VendorUnavailable("down", vendor="v", status=503)
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import authflow
+from authflow.accounts import Record
 from authflow.http import Answer, Request
-from authflow.manager import NoAnswer, Record
+from authflow.renewing import NoAnswer
 from authflow.stores.memory import MemoryStore
 from tests.scripted import LADDER, LIFETIME, ScriptedVendor, answered, body_of, finished, name_of
 
