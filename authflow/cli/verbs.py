@@ -1,4 +1,4 @@
-"""The verbs that need an account, or a module of their own. Each verb's module is imported when it is called."""
+"""The verbs. Each verb's module is imported when it is called."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ __all__ = ["attach"]
 
 #: verb → the module here that has it, and its short help
 VERBS: Final = {
+    "check": ("authors", "Say all that is wrong with vendor files, and what is unwise."),
+    "schema": ("authors", "Print the JSON Schema of the vendor file, for editors."),
+    "show": ("authors", "Draw a vendor's flow."),
+    "new": ("authors", "Write the files of a plugin that brings a vendor."),
+    "vendors": ("authors", "List the installed vendors: name, title, and what each needs."),
+    "demo": ("authors", "Show it all at work, and check every claim."),
     "login": ("tokens", "Log in, whatever is known, and keep the token."),
     "token": ("tokens", "Print a fresh token, alone."),
     "logout": ("tokens", "Forget the token, and tell the vendor if its file says how."),

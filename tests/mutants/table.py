@@ -1762,7 +1762,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "what only a hook uses is unused",
-        "cli/group.py",
+        "cli/authors.py",
         "if not (in_code and one.reason == UNUSED)",
         "",
         vendors=(),
