@@ -1,8 +1,8 @@
 """The command line, `authflow`. Its packages, click and rich, come with the extra `cli`.
 
     group, verbs          the command, and its verbs by name
-    tokens                login, token, logout            authors, needs        check, show, new, …; what is not installed
-    request, status, simulate, doctor, completion         a verb each
+    tokens, authors       login, token, logout; check, show, new, vendors, schema, demo
+    request, status, simulate, doctor, completion: a verb each; `needs` says what is not installed
     front, exits          the way in and out: streams, any error as one line, exit codes
     options, desk, spans  what the verbs have in common: options, prompts and progress, lengths of time
     accounts, sources     the config file: an account is a vendor, a store, and where its secrets are fetched
