@@ -1,16 +1,24 @@
 """From a capture of a login to a vendor file.
 
     captures    HAR files and transcripts of `curl -v`, as exchanges
-    leaves      what a message holds, place by place: JSON, forms, headers, cookies, queries, Basic
-    inference   which exchange is the login, which the refresh, what data requests carry; pure
+    leaves      what a message holds, place by place: JSON, forms, XML, headers, cookies, queries, Basic, base64
+    names       what the names of fields say, and the looks of values
+    tracing     where each value came from, and what is learnt of it
+    inference   which exchange is the login, which the refresh, what data requests carry
+    users       which values a person knows, what they are called, what is made of them
+    meanings    what answers mean: how long a token is good, what a refusal looks like
+    direct      where there is nothing to log in to
     writing     the vendor file, as if written by hand
+    asking      at a terminal, the questions that nothing in the capture answers
     command     `authflow-learn`
 
-Nothing of a capture's secrets is in what comes out: a value is a placeholder, or it is not written.
+Nothing of a capture's secrets is in what comes out: a value is a placeholder, or it is not written. What thinks is
+pure, but for `command` and `asking`.
 """
 
 from authflow_learn.captures import Capture, CaptureError, read_capture
-from authflow_learn.inference import Learnt, learn
+from authflow_learn.inference import learn
+from authflow_learn.tracing import Learnt
 from authflow_learn.writing import vendor_file
 
 __all__ = ["Capture", "CaptureError", "Learnt", "learn", "read_capture", "vendor_file"]

@@ -15,6 +15,7 @@ import click
 
 from authflow.errors import VendorFileError, harmless
 from authflow.vendors import load
+from authflow_learn import asking
 from authflow_learn.captures import CaptureError, read_capture
 from authflow_learn.inference import learn
 from authflow_learn.writing import vendor_file
@@ -53,12 +54,17 @@ def cli(
         if not value:
             raise click.UsageError(f"the environment variable {variable} is not set")
         known[key] = value
-    learnt = learn([one for path in captures for one in read_capture(path)], known)
+    found = [one for path in captures for one in read_capture(path)]
+    if asking.somebody_is_there():
+        known = asking.credentials(known)
+    learnt = learn(found, known)
+    if asking.somebody_is_there():
+        asking.questions(learnt)
     host = re.sub(r"[^A-Za-z0-9]+", "-", learnt.base_url.partition("://")[2].partition("/")[0].partition(":")[0])
     text = vendor_file(learnt, name or (out.stem if out is not None else host.strip("-")) or "acme")
     load(tomllib.loads(text))
     for question in learnt.questions:
-        click.echo(f"question: {question}", err=True)
+        click.echo(f"question: {question.text}", err=True)
     if out is None:
         click.echo(text, nl=False)
         return

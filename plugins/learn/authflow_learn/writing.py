@@ -4,133 +4,280 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from authflow_learn.inference import Learnt, Step, body_of
-from authflow_learn.leaves import COMMON, Place, of_request
+from authflow_learn import meanings
+from authflow_learn.captures import CaptureError
+from authflow_learn.leaves import NOISY_COOKIE, Leaf, Place, is_form
+from authflow_learn.tracing import Learnt, Step
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _DIRECT: Final[Mapping[str, str]] = {"basic": "basic", "token": "bearer"}
+_CREDENTIALS: Final[Mapping[str, Mapping[str, bool]]] = {
+    "refresh-token": {"client_id": False, "client_secret": True, "refresh": True},
+    "relogin": {"username": False, "password": True},
+    "password": {"username": False, "password": True},
+}
+#: Headers that a login may need although every client sends some.
+_KEPT: Final = ("accept", "content-type", "referer", "origin")
 
 
 def vendor_file(learnt: Learnt, name: str) -> str:
-    """The text of the file. What could not be known is a comment with the question in it."""
-    lines = [f"# {question}" for question in learnt.questions]
-    lines += [f'name = "{name}"', f'extends = "{_preset(learnt)}"', f"base_url = {_text(learnt.base_url)}"]
-    lines += list(_identity(learnt))
-    if learnt.presented is not None and learnt.presented[0][0] == "query":
-        lines.append("insecure_url = true  # the token stands in URLs, where logs and proxies see it")
+    """The text of the file. What could not be known is a comment with the question in it. Raises CaptureError."""
+    preset = _preset(learnt)
+    lines = [
+        f"# {question.text}{'?' if question.kind == '' and '?' not in question.text else ''}"
+        for question in learnt.questions
+    ]
+    lines += [f'name = "{name}"', f'extends = "{preset}"', f"base_url = {_text(learnt.base_url)}"]
+    lines += list(_identity(learnt, preset))
+    if any(key.place[0] in ("query", "path") for key in learnt.presented) or _secret_in_a_url(learnt):
+        lines.append("insecure_url = true  # a secret stands in URLs, where logs and proxies see it")
+    if learnt.constant:
+        headers = {_header(key): _filled_text(learnt, value) for key, value in learnt.constant.items()}
+        lines.append(f"headers = {_inline(headers)}")
     if learnt.origins:
         lines.append(f"origins.present = [{', '.join(map(_text, sorted(learnt.origins)))}]")
-    given = {"client_id": False, "client_secret": True, "refresh": True}
-    own = given if learnt.given_refresh else {"username": False, "password": True}
+    if learnt.lifetime:
+        lines.append(f"expiry.lifetime = {_text(learnt.lifetime)}")
     for key, hidden in learnt.credentials.items():
-        if not learnt.direct and own.get(key) != hidden:
+        if key not in learnt.direct and _CREDENTIALS.get(preset, {}).get(key) != hidden:
             lines.append(f"credentials.{key} = {'{ secret = true }' if hidden else '{}'}")
+    for key, made in learnt.derived.items():
+        ((function, argument),) = made.items()
+        lines.append(f"derive.{key}.{function} = {_inline(argument)}")
     for number, step in enumerate(learnt.steps):
         lines += ["", *_exchange(learnt, step, learnt.steps[:number])]
     if learnt.refresh is not None:
         lines += ["", *_exchange(learnt, learnt.refresh, learnt.steps)]
-    lines += list(_states(learnt))
-    if learnt.rejected != 401:
-        lines += ["", "[answers]", f"rejected = {{ status = {learnt.rejected} }}"]
+    lines += [*_states(learnt), *_rejected(learnt), *_rewrites(learnt)]
     text = "\n".join(lines) + "\n"
-    for secret in learnt.secrets:
-        assert secret not in text or len(secret) < 4, "a value of the capture would be written"
+    if any(secret in text for secret in learnt.secrets if len(secret) >= 4 and secret not in name):
+        raise CaptureError("a secret of the capture stands where it cannot be told from other text: nothing is written")
     return text
 
 
 def _preset(learnt: Learnt) -> str:
     if learnt.direct:
-        return _DIRECT.get(learnt.presented[0][0] if learnt.presented else "", _DIRECT.get(learnt.direct[0], "api-key"))
+        place = next(iter(learnt.presented)).place
+        return _DIRECT.get(str(place[0]), _DIRECT.get(learnt.direct[0], "api-key"))
     if learnt.given_refresh:
         return "refresh-token"
     return "password" if learnt.refresh is not None else "relogin"
 
 
-def _identity(learnt: Learnt) -> Iterator[str]:
+def _identity(learnt: Learnt, preset: str) -> Iterator[str]:
     plain = [key for key, secret in learnt.credentials.items() if not secret]
-    if not learnt.direct and not learnt.given_refresh and "username" not in plain:
+    if not learnt.direct and not learnt.given_refresh and "username" not in plain and learnt.credentials:
         yield f"identity = [{', '.join(map(_text, plain or learnt.credentials))}]"
 
 
-def _exchange(learnt: Learnt, step: Step, before: list[Step]) -> Iterator[str]:
+def _secret_in_a_url(learnt: Learnt) -> bool:
+    secret = {
+        value for value, name in learnt.names.items() if learnt.credentials.get(name) or name in ("access", "refresh")
+    }
+    steps = [*learnt.steps, *([learnt.refresh] if learnt.refresh else [])]
+    return any(
+        leaf.place[0] in ("query", "path") and leaf.value in secret
+        for step in steps
+        for leaf in learnt.flow.requests[step.at]
+    )
+
+
+# --- exchanges --------------------------------------------------------------------------------------------------------
+
+
+def _exchange(learnt: Learnt, step: Step, before: Sequence[Step]) -> Iterator[str]:
     yield f"[exchanges.{'refresh' if learnt.given_refresh and step.name == 'login' else step.name}]"
     yield f"request = {_inline(_request(learnt, step))}"
-    if step.name == "refresh" and any(_answer(one) == _answer(step) for one in before):
+    answer = _answer(learnt, step)
+    if step.name == "refresh" and any(_answer(learnt, one) == answer for one in before):
         yield 'answers = "login"'
         return
-    yield f"answers.granted = {_inline(_answer(step))}"
-    odd = sorted(learnt.denied - {400, 401, 403})
-    if step.name == "login" and odd:
-        yield f"answers.denied = {{ status = [{', '.join(map(str, sorted(learnt.denied | {400, 401, 403})))}] }}"
+    yield f"answers.granted = {_inline(answer)}"
+    if step.name == "login" and (denied := _denied(learnt)):
+        yield f"answers.denied = {denied}"
     if step.name.startswith("step_"):
         yield "answers.denied = { status = [400, 401, 403] }"
 
 
+def _denied(learnt: Learnt) -> str:
+    usual = {400, 401, 403}
+    odd = [one for one in learnt.denied if not (set(one) == {"status"} and one["status"] in usual)]
+    if not odd:
+        return ""
+    statuses = sorted(usual | {one["status"] for one in odd if set(one) == {"status"}})
+    patterns = [one for one in odd if set(one) != {"status"}]
+    return _inline([{"status": statuses}, *patterns] if patterns else {"status": statuses})
+
+
 def _request(learnt: Learnt, step: Step) -> dict[str, Any]:
-    one = step.capture
+    one = learnt.flow.captures[step.at]
+    leaves = learnt.flow.requests[step.at]
     parts = urlsplit(one.url)
-    url = one.url.partition("?")[0]
     request: dict[str, Any] = {}
-    fields = _fields(step)
-    body = body_of(one)
-    has_body = body is not None or "form" in fields
-    if one.method != ("POST" if has_body else "GET"):
+    document = one.request.document
+    form = document is None and bool(one.request.body.strip()) and is_form(one.request)
+    text = bool(one.request.body.strip()) and document is None and not form
+    if one.method != ("POST" if form or text or document is not None else "GET"):
         request["method"] = one.method
+    path = _fill(learnt, parts.path, [leaf for leaf in leaves if leaf.place == ("path",)])
+    url = f"{parts.scheme}://{parts.netloc}{path}"
     request["url"] = url.removeprefix(learnt.base_url) if url.startswith(learnt.base_url) else url
     if parts.query:
-        request["query"] = fields.get("query", {})
-    if "basic" in fields:
-        request["basic"] = [fields["basic"].get("0", ""), fields["basic"].get("1", "")]
-    for kind in ("headers", "cookies", "form"):
-        if fields.get(kind):
-            request[kind] = fields[kind]
-    if body is not None:
-        request["json"] = _filled(body, step.sent, ("json",))
+        request["query"] = {
+            key: _slot(learnt, leaves, ("query", key), value)
+            for key, value in parse_qsl(parts.query, keep_blank_values=True)
+        }
+    if any(leaf.place[0] == "basic" for leaf in leaves):
+        request["basic"] = [_slot(learnt, leaves, ("basic", place), "") for place in ("0", "1")]
+    headers = {_header(key): value for key, value in _headers(learnt, step, text=text)}
+    if headers:
+        request["headers"] = headers
+    cookies = {
+        str(leaf.place[1]): _fill(learnt, leaf.text, [leaf])
+        for leaf in leaves
+        if leaf.place[0] == "cookies" and leaf.value in learnt.names and not NOISY_COOKIE.match(str(leaf.place[1]))
+    }
+    if cookies:
+        request["cookies"] = cookies
+    if form:
+        request["form"] = {
+            key: _slot(learnt, leaves, ("form", key), value)
+            for key, value in parse_qsl(one.request.body.strip(), keep_blank_values=True)
+        }
+    elif text:
+        request["text"] = _slot(learnt, leaves, ("text",), one.request.body)
+    elif document is not None:
+        request["json"] = _document(learnt, leaves, document, ("json",))
     return request
 
 
-def _fields(step: Step) -> dict[str, dict[str, str]]:
-    """By kind, each place's text: a placeholder, or what was always there."""
-    found: dict[str, dict[str, str]] = {}
-    for leaf in of_request(step.capture):
-        kind, name = leaf.place[0], leaf.place[-1]
-        placeholder = step.sent.get(leaf.place)
-        if kind == "json" or (kind == "cookies" and placeholder is None):
-            continue
-        if kind == "headers" and (placeholder is None and name in COMMON):
-            continue
-        text = leaf.before + (_hole(placeholder) if placeholder else _literal(leaf.value))
-        found.setdefault(kind, {})[_header(name) if kind == "headers" else name] = text
-    return found
+def _headers(learnt: Learnt, step: Step, *, text: bool) -> Iterator[tuple[str, str]]:
+    one = learnt.flow.captures[step.at]
+    leaves = learnt.flow.requests[step.at]
+    guarded = any(re.search("csrf|xsrf|verification", name, re.I) for name in map(str, _sent_names(learnt, step)))
+    for name, value in one.request.headers:
+        place: Place = ("headers", name)
+        mine = [leaf for leaf in leaves if leaf.place == place]
+        if mine and name not in learnt.constant:
+            yield name, _fill(learnt, value, mine)
+        elif (name == "content-type" and text) or (name == "accept" and "*" not in value and "html" not in value):
+            yield name, value
+        elif guarded and name == "referer":
+            yield name, value.partition("?")[0]
 
 
-def _filled(document: Any, sent: Mapping[Place, str], place: Place) -> Any:
+def _sent_names(learnt: Learnt, step: Step) -> Iterator[str]:
+    return (learnt.names[leaf.value] for leaf in learnt.flow.requests[step.at] if leaf.value in learnt.names)
+
+
+def _document(learnt: Learnt, leaves: Sequence[Leaf], document: Any, place: Place) -> Any:
     if isinstance(document, dict):
-        return {key: _filled(value, sent, (*place, str(key))) for key, value in document.items()}
-    if place in sent:
-        return _hole(sent[place])
-    return _literal(document) if isinstance(document, str) else document
+        return {key: _document(learnt, leaves, value, (*place, key)) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_document(learnt, leaves, value, (*place, at)) for at, value in enumerate(document)]
+    if isinstance(document, str):
+        return _slot(learnt, leaves, place, document)
+    mine = next((leaf for leaf in leaves if leaf.place == place and leaf.value in learnt.names), None)
+    return "{" + f"{learnt.names[mine.value]}:int" + "}" if mine is not None else document
 
 
-def _answer(step: Step) -> dict[str, Any]:
-    pattern: dict[str, Any] = {}
-    if step.capture.status != 200:
-        pattern["status"] = step.capture.status
-    for place, name in step.brings.items():
-        if place[0] == "cookies-max-age" or place[0] == "max-age":
-            continue
-        if place == ("text",):
-            pattern["text"] = _hole(name)
-            continue
-        at = pattern.setdefault(place[0], {})
-        for key in place[1:-1]:
-            at = at.setdefault(key, {})
-        at[_header(place[-1]) if place[0] == "headers" else place[-1]] = _hole(name)
+def _slot(learnt: Learnt, leaves: Sequence[Leaf], place: Place, text: str) -> str:
+    mine = [leaf for leaf in leaves if leaf.place == place]
+    return _fill(learnt, mine[0].text if mine else text, mine)
+
+
+def _fill(learnt: Learnt, text: str, leaves: Sequence[Leaf]) -> str:
+    """The text with a placeholder for each value that has a name; the longest first, where two overlap."""
+    spans: list[tuple[int, int, str]] = []
+    for leaf in sorted(leaves, key=lambda one: (one.start - one.end, one.converter != "")):
+        named = learnt.names.get(leaf.value)
+        if named and all(leaf.end <= start or leaf.start >= end for start, end, _ in spans):
+            spans.append((leaf.start, leaf.end, hole(named, leaf.converter)))
+    written, at = "", 0
+    for start, end, placeholder in sorted(spans):
+        written += literal(text[at:start]) + placeholder
+        at = end
+    return written + literal(text[at:])
+
+
+def _filled_text(learnt: Learnt, value: str) -> str:
+    return hole(learnt.names[value]) if value in learnt.names else literal(value)
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def _answer(learnt: Learnt, step: Step) -> dict[str, Any]:
+    one = learnt.flow.captures[step.at]
+    pattern: dict[str, Any] = {"status": one.status}
+    brings = dict(step.brings)
+    ends = meanings.end(learnt.flow, learnt, step.at) if "access" in brings.values() else None
+    if ends is not None:
+        brings[ends[0]] = ends[1]
+    for place in {leaf.place: None for leaf in brings}:
+        mine = {leaf: name for leaf, name in brings.items() if leaf.place == place}
+        leaf = next(iter(mine))
+        if place == ("text",) and not leaf.whole:
+            pattern["text"] = _around(leaf.text, mine)
+        elif place == ("headers", "location"):
+            pattern.setdefault("headers", {})["Location"] = _around(leaf.text, mine)
+        elif place == ("text",):
+            pattern["text"] = hole(mine[leaf])
+        elif place[0] == "challenge":
+            pattern.setdefault("challenge", {"scheme": place[1]})[place[2]] = _read(leaf, mine[leaf])
+        elif place[0] == "json":
+            pattern["json"] = _laid(pattern.get("json"), place[1:], _read(leaf, mine[leaf]))
+        else:
+            key = _header(str(place[1])) if place[0] == "headers" else str(place[1])
+            pattern.setdefault(str(place[0]), {})[key] = _read(leaf, mine[leaf])
+    if not brings and 300 <= one.status < 400 and one.answer.header("location"):
+        pattern["headers"] = {"Location": meanings.led(one.answer.header("location"))}
+    if "json" in pattern and one.status == 200:
+        del pattern["status"]  # a JSON name tells it from a refusal; a cookie or a text does not
     return pattern
+
+
+def _read(leaf: Leaf, name: str) -> str:
+    if ":" not in name and leaf.kind is int:
+        return hole(name, "str" if name in ("access", "refresh") else "int")
+    if ":" in name or leaf.whole:
+        return hole(name, leaf.converter if ":" not in name else "")
+    return literal(leaf.text[: leaf.start]) + hole(name, leaf.converter) + literal(leaf.text[leaf.end :])
+
+
+def _around(text: str, mine: Mapping[Leaf, str]) -> str:
+    """Each value with what stands right before it and behind it; anything in between."""
+    written, at = "{_}", 0
+    for leaf, name in sorted(mine.items(), key=lambda pair: pair[0].start):
+        opens = max(text.rfind(mark, at, leaf.start) for mark in "<?&#\n") if at < leaf.start else -1
+        opens = opens if opens >= at else max(at, leaf.start - 24)
+        closes = text[leaf.end : leaf.end + 1]
+        if ":" not in name and leaf.kind is str:
+            name = f"{name}:{leaf.converter}" if leaf.converter else name
+        written += literal(text[opens : leaf.start]) + hole(name) + literal(closes) + ("{_}" if closes else "")
+        at = leaf.end + 1
+    return written
+
+
+def _laid(document: Any, place: Sequence[str | int], text: str) -> Any:
+    if not place:
+        return text
+    first, rest = place[0], place[1:]
+    if isinstance(first, int):
+        items = list(document) if isinstance(document, list) else []
+        items += ["{_}"] * (first + 1 - len(items))
+        items[first] = _laid(items[first] if items[first] != "{_}" else None, rest, text)
+        return items
+    table = dict(document) if isinstance(document, dict) else {}
+    table[first] = _laid(table.get(first), rest, text)
+    return table
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
 
 
 def _states(learnt: Learnt) -> Iterator[str]:
@@ -138,61 +285,74 @@ def _states(learnt: Learnt) -> Iterator[str]:
         names = [step.name for step in learnt.steps]
         states = ["signed_out", *(f"after_{name}" for name in names[:-1]), "signed_in"]
         for state, name, following in zip(states, names, states[1:], strict=False):
-            yield ""
-            yield f"[states.{state}]"
-            yield f'send = "{name}"'
-            yield f'granted = "{following}"'
-            yield 'denied = "refused"'
-    if learnt.presented is None:
+            yield from ("", f"[states.{state}]", f'send = "{name}"', f'granted = "{following}"', 'denied = "refused"')
+    present = _present(learnt)
+    usual = {
+        "headers": {"X-Api-Key": "{api_key}"}
+        if "api_key" in learnt.direct
+        else {"Authorization": f"Bearer {hole((*learnt.direct, 'access')[0])}"}
+    }
+    if learnt.direct == ("username", "password") or present == usual:
         return
-    place, before = learnt.presented
-    presented = learnt.direct or ("access",)
-    usual = (("headers", "x-api-key"), "") if "api_key" in presented else (("headers", "authorization"), "Bearer ")
-    if place == ("basic",) or (place, before) == usual:
-        return
-    key = _header(place[-1]) if place[0] == "headers" else place[-1]
-    text = before + "".join(map(_hole, presented))
-    yield ""
-    yield "[states.signed_in]"
-    yield f"present = {_inline({place[0]: _nested(place[1:-1], key, text)})}"
+    yield from ("", "[states.signed_in]", f"present = {_inline(present)}")
 
 
-def _nested(keys: Place, last: str, text: str) -> dict[str, Any]:
-    inner: dict[str, Any] = {last: text}
-    for key in reversed(keys):
-        inner = {key: inner}
-    return inner
+def _present(learnt: Learnt) -> dict[str, Any]:
+    present: dict[str, Any] = {}
+    for key, name in learnt.presented.items():
+        text = literal(key.before) + hole(name, key.converter) + literal(key.after)
+        if key.place[0] == "json":
+            present["json"] = _laid(present.get("json"), key.place[1:], text)
+        elif key.place[0] != "path":
+            last = _header(str(key.place[1])) if key.place[0] == "headers" else str(key.place[-1])
+            present.setdefault(str(key.place[0]), {})[last] = text
+    return present
+
+
+def _rejected(learnt: Learnt) -> Iterator[str]:
+    if learnt.rejected != {"status": 401}:
+        yield from ("", "[answers]", f"rejected = {_inline(learnt.rejected)}")
+
+
+def _rewrites(learnt: Learnt) -> Iterator[str]:
+    """A token in the path: callers write the URL without it."""
+    for key, name in learnt.presented.items():
+        if key.place[0] == "path":
+            yield from (
+                "",
+                "[[rewrites]]",
+                'from = "./{rest:path}"',
+                f'to = "./{literal(key.before)}{hole(name)}/{{rest:path}}"',
+            )
+
+
+# --- TOML -------------------------------------------------------------------------------------------------------------
 
 
 def _header(name: str) -> str:
     return "-".join(part.capitalize() for part in name.split("-"))
 
 
-def _hole(name: str) -> str:
-    return "{" + name + "}"
+def hole(name: str, converter: str = "") -> str:
+    return "{" + name + (f":{converter}" if converter else "") + "}"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """As the notation writes text that is no placeholder."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def _inline(value: Any) -> str:
     if isinstance(value, dict):
-        return (
-            "{ " + ", ".join(f"{_name(key)} = {_inline(item)}" for key, item in value.items()) + " }" if value else "{}"
-        )
+        inner = ", ".join(f"{_name(str(key))} = {_inline(item)}" for key, item in value.items())
+        return "{ " + inner + " }" if value else "{}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_inline, value)) + "]"
     if value is None:
         return '""'
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-        if isinstance(value, int | float)
-        else _text(value)
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else _text(value)
 
 
 def _name(key: str) -> str:
@@ -200,4 +360,6 @@ def _name(key: str) -> str:
 
 
 def _text(value: str) -> str:
+    if '"' in value and "'" not in value and "\\" not in value and value.isprintable():
+        return f"'{value}'"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

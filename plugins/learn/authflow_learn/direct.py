@@ -1,0 +1,73 @@
+"""Where there is nothing to log in to: a key, a token, or a user and a password go with every request. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+from authflow_learn import meanings, names
+from authflow_learn.captures import CaptureError
+from authflow_learn.leaves import Leaf, Place
+from authflow_learn.tracing import Flow, Key, Learnt
+
+
+def without_login(flow: Flow) -> Learnt:
+    """What requests carry was brought by no answer: a key, a token, or a user and a password. Raises CaptureError."""
+    result = Learnt(flow, flow.base_url(range(len(flow.captures))))
+    known = {value: key for key, value in flow.known.items()}
+    carried: dict[Place, tuple[int, list[Leaf]]] = {}
+    for leaves in flow.requests:
+        for leaf in leaves:
+            if leaf.place[0] == "basic" or (
+                leaf.place[0] in ("headers", "query", "cookies")
+                and leaf.converter == ""
+                and (
+                    leaf.value in known
+                    or names.is_secret(leaf.name)
+                    or re.search(r"token|auth|sess|api[_-]?key|^sid$", leaf.name, re.I)
+                )
+            ):
+                count, held = carried.get(leaf.place, (0, []))
+                carried[leaf.place] = (count + 1, [*held, leaf])
+    if not carried:
+        _nothing(flow)
+    most = max(carried, key=lambda place: (carried[place][0], place[0] == "basic"))
+    leaf = carried[most][1][0]
+    if names.SCRUBBED.fullmatch(leaf.value):
+        raise CaptureError(
+            f"the secrets have been scrubbed from this capture ({leaf.name} is {leaf.value!r}): capture it with them"
+        )
+    if all(
+        flow.captures[at].status >= 400
+        for at, leaves in enumerate(flow.requests)
+        if any(one.place == most for one in leaves)
+    ):
+        raise CaptureError(
+            f"no request that carries {leaf.name} was let in: there is no login in the capture that went well"
+        )
+    if most[0] == "basic":
+        result.direct, result.credentials = ("username", "password"), {"username": False, "password": True}
+        result.presented = {Key(("basic",), "", ""): "username"}
+        pairs = [one for leaves in flow.requests for one in leaves if one.place[0] == "basic"]
+        result.secrets = {one.value for one in pairs}
+    else:
+        bearer = leaf.before.strip().lower() == "bearer"
+        named = known.get(leaf.value) or ("token" if bearer else "api_key")
+        result.direct, result.credentials, result.secrets = (named,), {named: True}, {leaf.value}
+        result.presented = {Key.of(leaf): named}
+        flow.names[leaf.value] = named
+    meanings.read_direct(flow, result)
+    return result
+
+
+def _nothing(flow: Flow) -> NoReturn:
+    """Say why there is nothing to learn. Raises CaptureError."""
+    values = [leaf.value for leaves in (*flow.requests, *flow.answers) for leaf in leaves]
+    if any(names.SCRUBBED.fullmatch(value) for value in values):
+        raise CaptureError("the secrets have been scrubbed from this capture: capture it with them")
+    if any(one.answer.unread for one in flow.captures):
+        raise CaptureError("its answers are compressed, and cannot be read here: capture them as plain text")
+    raise CaptureError(
+        "no request carries anything that an answer brought, nor a key: is there a login in the capture, and a "
+        "request after it?"
+    )

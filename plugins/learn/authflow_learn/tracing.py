@@ -1,0 +1,239 @@
+"""A capture, read: where each value came from, what hangs on a credential; and what is learnt of it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from authflow_learn import names
+from authflow_learn.captures import Capture
+from authflow_learn.leaves import Leaf, Place, of_answer, of_request
+
+#: A shorter value may be anywhere by chance.
+SHORTEST: Final = 6
+TOKEN_NAME: Final = re.compile(r"token|auth|sess|api[_-]?key|^sid$|sid$|ticket|jwt|bearer", re.I)
+_DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|[A-Za-z0-9+/]{8,}={0,2}")
+
+
+class Key(NamedTuple):
+    """A place of requests, with what stands there before the value and behind it."""
+
+    place: Place
+    before: str
+    after: str
+    converter: str = ""
+
+    @classmethod
+    def of(cls, leaf: Leaf) -> Key:
+        if leaf.place == ("path",):
+            return cls(leaf.place, re.split(r"/", leaf.before)[-1], "")
+        return cls(leaf.place, leaf.before, leaf.text[leaf.end :], leaf.converter)
+
+
+class Step(NamedTuple):
+    """One exchange of the file: its number in the capture, and what its answer brings, by leaf."""
+
+    name: str
+    at: int
+    brings: Mapping[Leaf, str]
+
+
+@dataclass
+class Question:
+    """What nothing in the capture said. `kind`: what an answer changes (`lifetime`, `rejected`), or empty."""
+
+    text: str
+    kind: str = ""
+
+
+@dataclass
+class Learnt:
+    """What a vendor file says, beside the capture that it was learnt from."""
+
+    flow: Flow
+    base_url: str
+    steps: list[Step] = field(default_factory=list)
+    refresh: Step | None = None
+    #: What is presented: names by place.
+    presented: dict[Key, str] = field(default_factory=dict)
+    #: Headers that every request carries, and none brought.
+    constant: dict[str, str] = field(default_factory=dict)
+    #: The credentials' names, with whether each is a secret.
+    credentials: dict[str, bool] = field(default_factory=dict)
+    derived: dict[str, Any] = field(default_factory=dict)
+    #: Is the login a refresh, with a token that the user gives?
+    given_refresh: bool = False
+    #: Which credentials are presented themselves, where there is nothing to log in to.
+    direct: tuple[str, ...] = ()
+    rejected: dict[str, Any] = field(default_factory=dict)
+    denied: list[dict[str, Any]] = field(default_factory=list)
+    lifetime: str = ""
+    origins: set[str] = field(default_factory=set)
+    questions: list[Question] = field(default_factory=list)
+    #: The values that must not be written, by any road.
+    secrets: set[str] = field(default_factory=set)
+
+    @property
+    def names(self) -> dict[str, str]:
+        return self.flow.names
+
+    def ask(self, text: str, kind: str = "") -> None:
+        self.questions.append(Question(text, kind))
+
+
+class Flow:
+    """A capture, and which of its values came from where."""
+
+    def __init__(self, captures: list[Capture], known: dict[str, str]) -> None:
+        self.captures, self.known = captures, known
+        self.requests = [of_request(one) for one in captures]
+        self.answers = [of_answer(one) for one in captures]
+        #: A value, and where an answer first brought it.
+        self.born: dict[str, tuple[int, Leaf]] = {}
+        sent: set[str] = set(known.values())
+        for at, leaves in enumerate(self.answers):
+            sent.update(leaf.value for leaf in self.requests[at])
+            for leaf in leaves:
+                if _flows(leaf) and leaf.value not in sent:
+                    self.born.setdefault(leaf.value, (at, leaf))
+        self.names: dict[str, str] = {}
+        self._credited: dict[int, bool] = {}
+        #: Digests of known values and of what answers brought: the function's row, and the words in it.
+        self.made: dict[str, Made] = {}
+        for at in range(len(captures)):
+            self.made |= made(self, at)
+
+    def came(self, leaf: Leaf, at: int) -> int | None:
+        """Which earlier answer brought this value of a request."""
+        born = self.born.get(leaf.value)
+        return born[0] if born is not None and born[0] < at else None
+
+    def credited(self, at: int) -> bool:
+        """Does this request hang on a credential, by itself or by what it carries?"""
+        if at not in self._credited:
+            self._credited[at] = False
+            mine = self.requests[at]
+            before = {came for leaf in mine if (came := self.came(leaf, at)) is not None}
+            self._credited[at] = self.has_credential(at) or any(map(self.credited, sorted(before)))
+        return self._credited[at]
+
+    def has_credential(self, at: int) -> bool:
+        known = {value for name, value in self.known.items() if names.is_secret(name)} or set(self.known.values())
+        return any(
+            leaf.value in known
+            or leaf.value in self.made
+            or (names.is_secret(leaf.name) and self.came(leaf, at) is None and leaf.value)
+            for leaf in self.requests[at]
+        )
+
+    def has_password(self, at: int) -> bool:
+        secrets = {value for name, value in self.known.items() if names.is_secret(name) and name != "client_secret"}
+        return any(leaf.value in secrets or names.is_password(leaf.name) for leaf in self.requests[at])
+
+    def alike(self, at: int) -> list[int]:
+        """Other requests to the same address with the same fields: logins of other times, and attempts that failed."""
+        one = self.captures[at]
+        fields = self._fields(at)
+        return [
+            other
+            for other, two in enumerate(self.captures)
+            if other != at
+            and (two.method, two.url.partition("?")[0]) == (one.method, one.url.partition("?")[0])
+            and self._fields(other) == fields
+        ]
+
+    def _fields(self, at: int) -> set[tuple[Place, str]]:
+        return {
+            (leaf.place, leaf.name)
+            for leaf in self.requests[at]
+            if leaf.place[0] in ("json", "form", "text", "query") and leaf.converter != "base64"
+        }
+
+    def base_url(self, ats: Sequence[int]) -> str:
+        """The folder that the login and the data requests of its origin share."""
+        urls = [urlsplit(self.captures[at].url) for at in ats]
+        folders = [
+            self._plain_path(at).split("/")[:-1]
+            for at in ats
+            if urlsplit(self.captures[at].url).netloc == urls[0].netloc
+        ]
+        shared: list[str] = []
+        for parts in zip(*folders, strict=False):
+            if len(set(parts)) > 1:
+                break
+            shared.append(parts[0])
+        return f"{urls[0].scheme}://{urls[0].netloc}{'/'.join(shared)}/"
+
+    def _plain_path(self, at: int) -> str:
+        """The path, up to where a captured value stands in it."""
+        path = urlsplit(self.captures[at].url).path
+        held = [
+            leaf
+            for leaf in self.requests[at]
+            if leaf.place == ("path",) and like_a_token(leaf) and self.came(leaf, at) is not None
+        ]
+        return path[: path.rfind("/", 0, min(leaf.start for leaf in held) + 1) + 1] if held else path
+
+
+class Made(NamedTuple):
+    """A function of `[derive]`, its message as words and what stands between, and the words."""
+
+    function: str
+    encoding: str
+    between: str
+    words: tuple[str, ...]
+
+    def row(self, names: Mapping[str, str]) -> dict[str, Any]:
+        template = self.between.join("{" + names[word] + "}" for word in self.words)
+        return {self.function: {"message": template, "encoding": self.encoding} if self.encoding else template}
+
+
+def made(flow: Flow, at: int) -> dict[str, Made]:
+    """What of a request is a digest or base64 of known values, and of what answers brought not long before."""
+    looked = {leaf.value for leaf in flow.requests[at] if _DIGEST.fullmatch(leaf.value) and leaf.value not in flow.born}
+    if not looked or not flow.known:
+        return {}
+    brought = [leaf.value for one in flow.answers[max(0, at - 12) : at] for leaf in one if leaf.value in flow.born]
+    words = list(dict.fromkeys([*flow.known.values(), *(value for value in brought[-24:] if len(value) <= 256)]))
+    found: dict[str, Made] = {}
+    for count in (1, 2, 3):
+        for chosen in itertools.permutations(words, count):
+            if not any(word in flow.known.values() for word in chosen) or (count == 3 and len(words) > 8):
+                continue
+            for between in ("", ":", "|") if count > 1 else ("",):
+                for text, function, encoding in _spelled(between.join(chosen), pair=count == 2):
+                    if text in looked:
+                        found.setdefault(text, Made(function, encoding, between, chosen))
+    return found
+
+
+def _spelled(message: str, *, pair: bool) -> Iterator[tuple[str, str, str]]:
+    for function in ("md5", "sha1", "sha256", "sha512"):
+        digest = hashlib.new(function, message.encode(), usedforsecurity=False).digest()
+        yield digest.hex(), function, ""
+        yield base64.b64encode(digest).decode(), function, "base64"
+    if pair:
+        yield base64.b64encode(message.encode()).decode(), "base64", ""
+
+
+def _flows(leaf: Leaf) -> bool:
+    """Can this value of an answer be told from others?"""
+    if leaf.place[0] == "max-age" or len(leaf.value) > 8192:
+        return False
+    if leaf.kind is not str:
+        return leaf.kind is int and len(leaf.value) >= 8 and not names.ENDS.search(leaf.name)
+    return len(leaf.value) >= SHORTEST and not re.match(r"(?:https?://|[a-z]+/[a-z.+-]+$)", leaf.value)
+
+
+def like_a_token(leaf: Leaf) -> bool:
+    if leaf.place[0] == "path":
+        return len(leaf.value) >= 12 and names.looks_secret(leaf.value)
+    if leaf.place[0] == "query":
+        return bool(TOKEN_NAME.search(leaf.name) or names.looks_secret(leaf.value) or re.search(r"key|^s$", leaf.name))
+    return True

@@ -1,0 +1,49 @@
+"""What was captured at servers of many kinds, with noise around it, is learnt, and logs in there without an edit."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import httpx
+import pytest
+
+import authflow
+from authflow.vendors import load
+from authflow_learn import learn, read_capture, vendor_file
+from tests.servers import listening
+
+from .odd import ODD
+from .recorder import Recorder
+
+
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_an_odd_login_is_learnt_without_an_edit(name: str, tmp_path: Path) -> None:
+    odd = ODD[name]()
+    recorder = Recorder()
+    with listening(odd.says) as server:
+        with recorder.client() as client:
+            client.get(server.url + "/collect/start")
+            odd.visit(client, server.url)
+        text = vendor_file(learn(read_capture(recorder.save(tmp_path / "capture.har")), odd.known), "odd")
+        (tmp_path / "odd.toml").write_text(text, "utf-8")
+        for secret in (*odd.known.values(), *odd.tokens):
+            assert secret not in text or secret == "alice", text
+        before, odd.tokens = odd.logins, set()
+        vendor = load(tomllib.loads(text))
+        given = {key: value for key, value in odd.known.items() if key in vendor.credentials}
+        if "client_id" in vendor.credentials:
+            given |= {"client_id": odd.known["username"], "client_secret": odd.known["password"]}
+        session = authflow.AuthSession(vendor, **given)
+        with httpx.Client(auth=session.httpx, trust_env=False) as mine:
+            for _ in range(2):
+                answer = mine.request(odd.method, server.url + odd.data, **odd.body)
+                assert (answer.status_code, "error" in answer.text) == (200, False), text
+            assert odd.logins == before + 1, text
+            odd.tokens.clear()
+            answer = mine.request(odd.method, server.url + odd.data, **odd.body)
+            assert (answer.status_code, "error" in answer.text) == (200, False), text
+        secret = next((key for key in ("password", "client_secret") if key in given), None)
+        if secret is not None:
+            with pytest.raises(authflow.CredentialsRefused):
+                authflow.AuthSession(vendor, **{**given, secret: "another one"}).login()
