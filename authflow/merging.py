@@ -11,7 +11,7 @@ Raises ValueError where a body cannot take it: the adapters make one error of it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
@@ -29,6 +29,12 @@ def merge_query(url: str, pairs: Pairs) -> str:
     if len(kept) < len(parts.query.split("&")):
         url = urlunsplit(parts._replace(query="&".join(kept)))
     return add_query(url, pairs)
+
+
+def without_parts(url: str, ours: Container[str]) -> str:
+    """A URL without those parts of its query: what a redirect echoes, say."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
 
 
 def merge_body(kind: str, body: bytes | None, presentation: Presentation) -> tuple[str, bytes | None]:

@@ -9,12 +9,12 @@ import ssl
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
 from authflow.http import Pairs, Presentation, Request, add_query, is_loopback
-from authflow.merging import merge_body
+from authflow.merging import merge_body, without_parts
 from authflow.renewing import NoAnswer, TooLarge
 from authflow.vendors import Vendor
 
@@ -162,11 +162,7 @@ def cookie_header(present: str | None, ours: Pairs) -> str:
 
 def without(url: str, query: Pairs) -> str:
     """A URL without the query parameters that the session added to it, or that a redirect echoed."""
-    parts = urlsplit(url)
-    if not parts.query:
-        return url
-    ours = {urlsplit(add_query("", [pair])).query for pair in query}
-    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
+    return without_parts(url, {urlsplit(add_query("", [pair])).query for pair in query}) if query else url
 
 
 def read_cookies(line: str) -> Pairs:

@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from authflow.accounts import Record, sends_to
 from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable, harmless
 from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
 from authflow.masking import SHOWN, describe, mask_document, mask_text
+from authflow.merging import without_parts
 from authflow.renewing import advice
 from authflow.renewing.environment import Environment, NoAnswer, Sender, TooLarge
 from authflow.renewing.jwt_verification import Verifier
 from authflow.renewing.signing import MOST_SENDS, Keeps
-from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge
+from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge, without_body
 from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, closure
 
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
@@ -77,14 +79,15 @@ class ExchangeSender:
         """
         title = values.vendor.title
         where: dict[str, Any] = {"vendor": values.vendor.name, "exchange": exchange.name}
-        request = _render(exchange, values)
+        plain = _render(exchange, values)
+        request = _render(exchange, values, plain)
         sent = self.clock()
         try:
             if browse is not None:
                 answer = browse(request.url).replace(received=self.clock())
             else:
                 found = self._coded(exchange, request, values, deadline)
-                answer = found or self._send(exchange, request, values, deadline)
+                answer = found or self._send(exchange, plain, request, values, deadline)
         except NoAnswer as error:
             kind = AnswerLost if error.sent else VendorUnavailable
             asked = origin_of(request.url)
@@ -132,7 +135,7 @@ class ExchangeSender:
 
         def send(request: Request) -> Answer:
             _trusted(exchange, request.url, values)
-            return self._sent(exchange, request, values, deadline)
+            return self._sent(exchange, request, values, deadline)[0]
 
         answer = code(vendor=values.vendor, exchange=exchange.name, request=request, values=values, send=send)
         return None if answer is None else answer.replace(received=self.clock())
@@ -142,17 +145,18 @@ class ExchangeSender:
         if (signers := self.environment.signers) is not None:
             self.keeps = signers.kept(record)
 
-    def _sent(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> Answer:
+    def _sent(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> tuple[Answer, Request]:
+        """The answer, and the request as it was sent."""
         signers, sign = self.environment.signers, exchange.request.sign
         if signers is None:
-            return self._once(request, deadline)
+            return self._once(request, deadline), request
         for sends in range(1, MOST_SENDS + 1):
             signed = signers.request(request, sign, values, self.keeps, self.clock())
             answer = self._once(signed, deadline)
             again = signers.heard(answer, signed, sign, values, self.keeps, self.clock())
             if not again or sends == MOST_SENDS:
                 break
-        return answer
+        return answer, signed
 
     def _once(self, request: Request, deadline: float) -> Answer:
         remaining = deadline - monotonic()
@@ -160,25 +164,29 @@ class ExchangeSender:
             raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
         return self.sender().exchange(request, remaining).replace(received=self.clock())
 
-    def _send(self, exchange: Exchange, request: Request, values: Values, deadline: float) -> Answer:
+    def _send(self, exchange: Exchange, plain: Request, request: Request, values: Values, deadline: float) -> Answer:
+        """`plain`: the request without what hangs on it, which each hop gets anew."""
         cookies: Pairs = ()
         for _ in range(MAX_HOPS):
-            answer = self._sent(exchange, request, values, deadline)
+            answer, sent = self._sent(exchange, request, values, deadline)
             cookies += tuple(pair for pair in answer.headers if pair[0].lower() == "set-cookie")
             follow = exchange.redirects and judge(exchange.answers, answer, values)[0] is None
-            hop = _hop(exchange, request, answer, values) if follow else None
+            hop = _hop(exchange, plain, sent, answer, values) if follow else None
             if hop is None:
-                plain = tuple(pair for pair in answer.headers if pair[0].lower() != "set-cookie")
-                return answer.replace(headers=plain + cookies)
-            request = hop
+                others = tuple(pair for pair in answer.headers if pair[0].lower() != "set-cookie")
+                return answer.replace(headers=others + cookies)
+            plain, request = hop, _render(exchange, values, hop)
         raise NoAnswer("redirected too often", sent=False)
 
 
-def _render(exchange: Exchange, values: Values) -> Request:
+def _render(exchange: Exchange, values: Values, plain: Request | None = None) -> Request:
+    """The request without what hangs on it; or, of a plain one, with that."""
     try:
-        request = exchange.request.render(values, _base_url(values))
-        if exchange.request.first is not None:
-            request = exchange.request.render(values.of(request), _base_url(values))
+        base_url = _base_url(values)
+        if plain is not None:
+            seen = plain if plain.body is not None else plain.replace(body=b"")  # there is none to be seen
+            return exchange.request.complete(plain, values.of(seen), base_url)
+        request = exchange.request.render(values, base_url)
     except Unfit as error:
         message = f"{values.vendor.title}: {exchange.name}: {error}"
         raise ConfigurationError(message, vendor=values.vendor.name, exchange=exchange.name) from None
@@ -220,16 +228,20 @@ def _trusted(exchange: Exchange, url: str, values: Values, status: int | None = 
         )
 
 
-def _hop(exchange: Exchange, request: Request, answer: Answer, values: Values) -> Request | None:
-    """The request that a redirect asks for (RFC 9110 §15.4), or None."""
+def _hop(exchange: Exchange, request: Request, sent: Request, answer: Answer, values: Values) -> Request | None:
+    """The request that a redirect asks for (RFC 9110 §15.4), or None: without the signature, which may be echoed."""
     locations = answer.all("location")
     if answer.status not in (301, 302, 303, 307, 308) or not locations:
         return None
-    url = resolve(request.url, locations[0])
+    url = without_parts(resolve(request.url, locations[0]), set(_parts(sent.url)).difference(_parts(request.url)))
     _trusted(exchange, url, values, answer.status)
     if answer.status in (307, 308):
         return request.replace(url=url)
-    return Request("GET", url, tuple(pair for pair in request.headers if not pair[0].lower().startswith("content-")))
+    return Request("GET", url, without_body(request.headers))
+
+
+def _parts(url: str) -> list[str]:
+    return urlsplit(url).query.split("&")
 
 
 def _is_page(answer: Answer) -> bool:

@@ -201,7 +201,7 @@ class Run:
         if not codes.sends_code(self.vendor, step.exchange):
             return
         values = self.values.with_captured(step.captured)
-        if wait := codes.late(step.exchange, values, self.clock()):
+        while wait := codes.claim(self.stored, step.exchange, values, self.clock()):
             if self.began or not self.insists:
                 self._keep(step.state, step.captured)
             why = "waits for the next one-time code"
@@ -356,7 +356,7 @@ class Run:
         self.last = step.exchange
         self.guard.sending(step.exchange)
         if codes.sends_code(self.vendor, step.exchange):
-            codes.sent(step.exchange, self.values, self.clock())
+            codes.claim(self.stored, step.exchange, self.values, self.clock())  # a period may have begun meanwhile
         started = monotonic()
         try:
             outcome, answer, sent = self._exchanged(step)

@@ -30,7 +30,7 @@ from authflow.templates.placeholders import (
     Unbound,
     Unfit,
 )
-from authflow.templates.requests import Present, RequestTemplate, Sign, apart
+from authflow.templates.requests import Present, RequestTemplate, Sign, apart, without_body
 from authflow.templates.urls import Rewrite, UrlTemplate
 
 __all__ = [
@@ -72,4 +72,5 @@ __all__ = [
     "render",
     "token_exp",
     "unusable",
+    "without_body",
 ]

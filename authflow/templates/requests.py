@@ -87,6 +87,17 @@ class RequestTemplate:
             raise Unfit("a value holds half a character, which cannot be encoded") from error
         return Request(self.method or ("GET" if body is None else "POST"), url, tuple(headers), body)
 
+    def complete(self, request: Request, values: Lookup, base_url: str) -> Request:
+        """A request as `first` renders it, or the hop of one, with what hangs on it. Raises Unbound, Unfit."""
+        if self.first is None:
+            return request
+        whole = self.render(values, base_url)
+        if request.method != whole.method:
+            whole = whole.replace(headers=without_body(whole.headers), body=None)
+        fields = tuple(field for field in self.query if field not in self.first.query)
+        url = add_query(request.url, render_fields(fields, values))
+        return whole.replace(method=request.method, url=url)
+
     def match(self, request: Request, base_url: str, known: Lookup) -> dict[str, Any]:
         """The values that a request carries. Raises Mismatch."""
         found: dict[str, Any] = {}
@@ -105,6 +116,11 @@ class RequestTemplate:
                 _match_basic(pair, seen.all("authorization"), decode, found)
         match_body(seen, self.json, self.form, self.text, found)
         return found
+
+
+def without_body(headers: Pairs) -> Pairs:
+    """The headers of a request that has become a GET (RFC 9110 §15.4)."""
+    return tuple(pair for pair in headers if not pair[0].lower().startswith("content-"))
 
 
 def _of_signature(sign: Sign | None) -> Iterator[Placeholder]:

@@ -147,9 +147,19 @@ class Values(Sealed):
         return self
 
     def of(self, request: Request | None) -> Values:
-        """Let derived values see this request."""
+        """Let derived values see this request, those too that have seen another."""
+        if self._request is not None:
+            for name in [name for name in self._answered if self._looks(name)]:
+                del self._answered[name]
         object.__setattr__(self, "_request", request)
         return self
+
+    def _looks(self, name: str) -> bool:
+        """Does this value hang on the request?"""
+        row = self.vendor.derive.get(name)
+        return name in ASKED or (
+            row is not None and any(self._looks(placeholder.name) for placeholder in row.argument.placeholders())
+        )
 
     def answered(self, name: str) -> bool:
         """Has a callable given this credential during this renewal?"""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
 import authflow
-from tests.scenarios.stage import FRAME, Stage
-from tests.servers import Says
+from authflow.http import Presentation, Request
+from authflow.plugins import Signer, Signing
+from tests.scenarios.stage import FRAME, Stage, merged
+from tests.servers import Came, Says
+from tests.signers import installed
 
 INPUTS = """
 settings.host = {}
@@ -207,3 +212,51 @@ def test_redirects_are_followed_where_the_file_says_so(stage: Stage) -> None:
     stage.load(FRAME, {"login": moved})
     with pytest.raises(authflow.VendorAnswerError):
         stage.session.token()
+
+
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize("place", ["headers", "query", "json", "a signer's header", "a signer's query"])
+def test_a_redirected_exchange_is_signed_for_where_it_goes(stage: Stage, place: str, status: int) -> None:
+    def moved(came: Came) -> Says:  # the query is echoed, as many servers do
+        return Says(status, headers={"Location": came.target.replace("login", "new")})
+
+    sign = {"sign": {"seen": {"where": place.partition("'s ")[2]}}} if "signer" in place else {}
+    said = {"headers": {"X-N": "{number}"}, "query": {}, "json": {"b": "c"}}
+    if not sign:
+        said[place]["sig"] = "{seen}"
+    file = merged(
+        FRAME,
+        """
+        derive.seen.sha256 = "{request.method} {request.target} {request.body}"
+        derive.number.uuid4 = ""
+        exchanges.login.redirects = true
+        """,
+    )
+    file["base_url"] = stage.url
+    file["exchanges"]["login"]["request"] = {"url": "login?a=1", "method": "POST", **said}
+    file["exchanges"]["login"] |= sign
+    stage.script = {"login": moved, "new": Says(200, {"token": "t-2"})}
+    with installed(seen=Seen):
+        assert authflow.AuthSession(file).token().access == "t-2"
+    first, second = stage.sent()
+    assert second.method == ("GET" if status == 302 else "POST")
+    assert first.headers["x-n"] == second.headers["x-n"]
+    for came in (first, second):
+        plain = came.target.partition("&sig=")
+        body = {} if not came.body else json.loads(came.body)
+        found = [came.headers.get("sig"), plain[2], body.pop("sig", "")]
+        text = json.dumps(body, separators=(",", ":")) if body else ""
+        right = hashlib.sha256(f"{came.method} {plain[0]} {text}".encode()).hexdigest()
+        assert set(filter(None, found)) == ({right} if place != "json" or came.method == "POST" else set())
+
+
+class Seen(Signer):
+    """The same signature by a signer, which may stand in a query."""
+
+    takes = ("!where",)
+
+    def sign(self, request: Request, signing: Signing) -> Presentation:
+        target = request.url.partition("//")[2].partition("/")
+        text = f"{request.method} /{target[2]} ".encode() + (request.body or b"")
+        made = (("sig", hashlib.sha256(text).hexdigest()),)
+        return Presentation(headers=made) if signing.parameters["where"] == "header" else Presentation(query=made)
