@@ -40,6 +40,7 @@ from authflow.accounts import (
     slot_key,
     unasked,
 )
+from authflow.clock import monotonic
 from authflow.errors import (
     AuthFlowError,
     ConfigurationError,
@@ -52,7 +53,7 @@ from authflow.http import NOTHING, Answer
 from authflow.manager.behind import Behind
 from authflow.manager.observers import LOGIN, START, Listener, Watch
 from authflow.manager.single_flight import Flight, Flights, working
-from authflow.renewing import Environment, ExchangeSender, Renewal, Verifier
+from authflow.renewing import Environment, ExchangeSender, Renewal, Verifier, keep_typed, typed
 from authflow.stores import MemoryStore
 from authflow.templates import Outcome
 from authflow.vendors import EXPIRED, Given, absorb
@@ -134,6 +135,13 @@ class GrantCache:
         self.by_slot: OrderedDict[Slot, Grant] = OrderedDict() if vendor.vary else NO_GRANTS
         #: The grant for plain requests; `ANONYMOUS` while there is none.
         self.current: Grant = ANONYMOUS
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What the session remembers of refusals, and of what was typed."""
+        if self._memory is None:
+            self._memory = {}
+        return self._memory
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -357,9 +365,8 @@ class GrantCache:
         """What carries one renewal out."""
         sender = ExchangeSender(self._exchange_sender, self._verifier, self.environment)
         claims = Claims(self.vendor, given, identity, fingerprint_for(self.store))
-        self._memory = {} if self._memory is None else self._memory
         degrade = self.environment.degrade
-        stored = StoredRecords(self.vendor, self.store, claims, self.clock, degrade, self._memory, Unsaved(self))
+        stored = StoredRecords(self.vendor, self.store, claims, self.clock, degrade, self.memory, Unsaved(self))
         return Renewal(self.vendor, given, stored, sender, watch.moved, self.environment.ask)
 
     def _renew(self, slot: Slot, grant: Grant | None, event: Outcome | None, *, restart: bool = False) -> Grant:
@@ -377,9 +384,17 @@ class GrantCache:
             if anew.presentation != grant.presentation:  # a key that nobody refused
                 self._publish(slot, anew)
                 return anew
-        given, identity = self.identity_now(asked)
-        with working((_place(self.store), identity.key)):
-            return self._renewed(slot, grant, event, restart, presented, given, identity)
+        names, began = unasked(self.vendor, self.given, self.said), monotonic()
+        known = {name: value for name, value in typed(self.memory).items() if name in names}
+        given, identity = self.identity_now({**known, **asked})
+        took = monotonic() - began
+        try:
+            with working((_place(self.store), identity.key)):
+                return self._renewed(slot, grant, event, restart, presented, given, identity)
+        except BaseException as error:
+            if not isinstance(error, CredentialsRefused):
+                keep_typed(self.memory, {name: given.get(name) for name in names}, took)
+            raise
 
     def _renewed(
         self,
@@ -405,6 +420,8 @@ class GrantCache:
             now = self.clock()
             ahead = grant is not None and grant is not ANONYMOUS and event is None and not restart and grant.valid(now)
             good = grant if ahead else None
+            if isinstance(error, CredentialsRefused):
+                self.memory.pop("typed", None)
             if isinstance(error, CredentialsRefused) and error.retry_after is not None:
                 self._refusal = error, now
                 if event is not None:
@@ -422,6 +439,7 @@ class GrantCache:
                 return good
             raise
         self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
+        self.memory.pop("typed", None)
         fresh = self.ready(record, given)
         with self.flights.lock:
             if logouts != self._logouts:

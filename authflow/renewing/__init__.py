@@ -21,7 +21,7 @@ Who may renew, and who waits for whom, is decided a room above.
 from authflow.renewing.environment import Environment, NoAnswer, Sender, TooLarge, pause
 from authflow.renewing.exchanges import ExchangeSender, keys_read, masked_reason
 from authflow.renewing.jwt_verification import Verifier
-from authflow.renewing.people import terminal, without_browser
+from authflow.renewing.people import keep_typed, terminal, typed, without_browser
 from authflow.renewing.refusals import refused
 from authflow.renewing.renewal import Renewal
 from authflow.renewing.signing import MOST_SENDS, Signers, laid_over, of_request
@@ -40,6 +40,7 @@ __all__ = [
     "Verifier",
     "asking",
     "call_at",
+    "keep_typed",
     "keys_read",
     "laid_over",
     "masked_reason",
@@ -47,5 +48,6 @@ __all__ = [
     "pause",
     "refused",
     "terminal",
+    "typed",
     "without_browser",
 ]

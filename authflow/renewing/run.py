@@ -28,6 +28,7 @@ from authflow.renewing import codes
 from authflow.renewing.advice import misread
 from authflow.renewing.at_rest import at_rest
 from authflow.renewing.exchanges import Answered, AnswerLost, ExchangeSender, masked_reason, pause
+from authflow.renewing.people import keep_typed, typed
 from authflow.renewing.refusals import Guard, credentials_in, refused, sent_by
 from authflow.renewing.rotation import Rotation
 from authflow.renewing.waiting import Waiting, duration
@@ -81,6 +82,8 @@ class Run:
         #: Has an exchange brought a grant?
         self.began = False
         self.guard = Guard(vendor, given, stored, sender.clock)
+        #: For how many seconds somebody was asked, and which credentials stood in exchanges that were answered.
+        self.asking, self.served = 0.0, set[str]()
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -117,6 +120,7 @@ class Run:
         self.unread_end, self.cures = kept.record.unread_end, kept.record.cures
         self.sender.begin(kept.record)
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
+        self.values.recall(typed(self.stored.memory))
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
         begun = Held(self._begin(event, restart))  # reporters see the variables of whoever calls their user
@@ -194,7 +198,22 @@ class Run:
                 self.waiting.enter(step, self.values.with_captured(step.captured))
             known = Held(step.captured)
             self._wait_for_code(step)
-            outcome = self._answered(step, state)
+            try:
+                outcome = self._answered(step, state)
+            except BaseException as error:
+                self._keep_typed(step.exchange, error)
+                raise
+            self.served |= self._credentials(step.exchange)
+
+    def _keep_typed(self, exchange: Exchange, error: BaseException) -> None:
+        """What somebody typed is kept until it was accepted or refused, and a code as long as it was not used."""
+        unused = not isinstance(error, AnswerLost | VendorAnswerError) or getattr(error, "grants_nothing", False)
+        once = {name for name, entry in self.vendor.credentials.items() if entry.once}
+        used = once & (self.served if unused else self.served | self._credentials(exchange))
+        keep_typed(self.stored.memory, self.values.asked, self.asking, once, used)
+
+    def _credentials(self, exchange: Exchange) -> set[str]:
+        return closure(self.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
 
     def _wait_for_code(self, step: Step) -> None:
         """A code that was sent in this period is not sent again: the next one is waited for."""
@@ -292,12 +311,14 @@ class Run:
         began = monotonic()
         self.values = self.values.with_captured(step.captured)
         wanted = credentials_in(step, self.vendor)
-        asks = [name for name in wanted if callable(self.given.get(name))]
+        asks = [name for name in wanted if callable(self.given.get(name)) and not self.values.answered(name)]
         if asks and not self.insists and not set(asks).intersection(secrets(self.vendor)):
             self.guard.check(wanted, self.values, self.kept.record, sends=False)  # nobody types what must wait
         for name in asks:
             self.values.get(name)
-        self.deadline += monotonic() - began  # whoever is asked may take their time
+        took = monotonic() - began
+        self.asking += took
+        self.deadline += took  # whoever is asked may take their time
         if not self.insists:
             self.guard.check(wanted, self.values, self.kept.record)
         if not rotates(step.exchange):
@@ -338,7 +359,7 @@ class Run:
         try:
             return self.exchange(step)
         except VendorUnavailable as error:
-            sent = closure(self.vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
+            sent = self._credentials(step.exchange)
             once = any(entry.once and name in sent for name, entry in self.vendor.credentials.items())
             once = once or codes.sends_code(self.vendor, step.exchange)
             if error.status != 500 or error.retry_after is not None or once or rotates(step.exchange):

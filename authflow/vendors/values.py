@@ -165,6 +165,11 @@ class Values(Sealed):
         """Has a callable given this credential during this renewal?"""
         return name in self._answered
 
+    def recall(self, asked: Mapping[str, Any]) -> Values:
+        """Let these be what callables have given, which are not asked then."""
+        self._answered.update(asked)
+        return self
+
     @property
     def asked(self) -> dict[str, Any]:
         """What callables have given during this renewal."""

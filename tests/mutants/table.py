@@ -286,10 +286,36 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "typing counts against the vendor's time",
         "renewing/run.py",
-        "        self.deadline += monotonic() - began  # whoever is asked may take their time\n",
+        "        self.deadline += took  # whoever is asked may take their time\n",
         "",
         vendors=(),
         tests=("tests/manager/test_threads.py",),
+    ),
+    Mutant(
+        "what was typed is thrown away in an outage",
+        "renewing/run.py",
+        "        self.values.recall(typed(self.stored.memory))\n",
+        "",
+        vendors=(),
+        tests=("tests/renewing/test_people.py",),
+    ),
+    Mutant(
+        "a refused password that was typed is kept",
+        "manager/cache.py",
+        """            if isinstance(error, CredentialsRefused):
+                self.memory.pop("typed", None)
+""",
+        "",
+        vendors=(),
+        tests=("tests/renewing/test_people.py",),
+    ),
+    Mutant(
+        "a one-time code is kept that may be used up",
+        "renewing/people.py",
+        " if name not in used})",
+        "})",
+        vendors=(),
+        tests=("tests/renewing/test_people.py",),
     ),
     Mutant(
         "a frozen clock is not seen",
