@@ -22,7 +22,7 @@ from authflow.accounts.fingerprints import Fingerprint
 from authflow.accounts.identity import Identity, secrets
 from authflow.accounts.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Record, Refusals
 from authflow.accounts.token import END_OF_TIME
-from authflow.templates import PLAIN, Placeholder, Unbound, Unfit
+from authflow.templates import PLAIN, Placeholder, Unbound, Unfit, is_token
 from authflow.vendors import EXPIRED, Given, Presenting, Signer, Values, Vendor, needs
 
 log: Final = logging.getLogger("authflow")
@@ -65,11 +65,12 @@ class Claims:
         if not self._serves(record):
             log.info("%s: the record in the store does not serve any more: logging in again", self.vendor.name)
             return None, anybodys
-        if record.settings != self.identity.settings and isinstance(self._state(record), Presenting) and captured:
-            # Granted with other settings: only a refresh token that was given by hand comes here.
-            if EXPIRED not in getattr(self._state(record), "next", ()):
+        if record.settings != self.identity.settings and captured:
+            # Granted with other settings: that may only be where a refresh token was given by hand.
+            presents = isinstance(self._state(record), Presenting)
+            if "refresh" not in self.given or (presents and EXPIRED not in self._state(record).next):
                 return None, anybodys
-            record = record.replace(expires_at=record.issued_at)
+            record = record.replace(expires_at=record.issued_at if presents else record.expires_at)
         return record, anybodys
 
     def refusals(self, data: bytes) -> Refusals:
@@ -217,4 +218,6 @@ def _is_anything(value: Any) -> bool:
 
 
 def _fits(vendor: Vendor, name: str, value: Any) -> bool:
+    if name in ("access", "refresh") and not is_token(value):
+        return False
     return any(test(value) for test in captures(vendor).get(name, ()))

@@ -28,7 +28,7 @@ def explore(vendors: Sequence[str], examples: int, steps: int, seed: int | None,
 
     found: dict[str, Exploration] = {}
     for vendor in vendors:
-        with _bar(vendor, examples) as progress, tempfile.TemporaryDirectory() as scratch:
+        with _bar(vendor, sum(testing.stories(examples))) as progress, tempfile.TemporaryDirectory() as scratch:
             set_hypothesis_home_dir(scratch)  # or it leaves a folder where the user stands
             found[vendor] = testing.explore(vendor, examples=examples, steps=steps, seed=seed, progress=progress)
         for reason in found[vendor].cannot:
@@ -50,6 +50,7 @@ def _shown(found: Exploration) -> str:
 def _facts(vendor: str, found: Exploration) -> dict[str, Any]:
     return {
         "vendor": vendor,
+        "users": list(found.users),
         "examples": found.examples,
         "steps": found.steps,
         "seconds": round(found.seconds, 3),

@@ -14,7 +14,7 @@
 Knows requests and answers (`authflow.http`), and nothing of vendors, states or sessions.
 """
 
-from authflow.templates.answers import AnswerPattern, Answers, Outcome, Wait, judge
+from authflow.templates.answers import AnswerPattern, Answers, Outcome, Wait, is_token, judge
 from authflow.templates.converters import CONVERTERS, PLAIN, Converter, jwt_claims, number
 from authflow.templates.documents import List, Literal, Missing, Object, Template, Text, compile, compile_text, render
 from authflow.templates.exchange import Exchange
@@ -66,6 +66,7 @@ __all__ = [
     "compile",
     "compile_fields",
     "compile_text",
+    "is_token",
     "judge",
     "jwt_claims",
     "number",

@@ -110,13 +110,13 @@ class AnswerPattern:
 
     def _check_tokens(self, found: dict[str, Any]) -> None:
         """What is no token does not fit as `access`, and counts as absent as `refresh`."""
-        if "refresh" in found and not _is_token(found["refresh"]):
+        if "refresh" in found and not is_token(found["refresh"]):
             del found["refresh"]
         if "access" not in found:
             return
         access = found["access"]
         whole = isinstance(self.text, Text) and self.text.literals == ("", "")
-        if not _is_token(access) or (whole and re.search(r"\s|^<", str(access))):
+        if not is_token(access) or (whole and re.search(r"\s|^<", str(access))):
             raise Mismatch("what stands where {access} does is no token")
 
     def render(self, values: Lookup, status: int | None = None) -> Answer:
@@ -159,7 +159,7 @@ def _quoted(text: str) -> str:
     return re.sub(r'(["\\])', r"\\\1", text)
 
 
-def _is_token(value: Any) -> bool:
+def is_token(value: Any) -> bool:
     """Text that is not blank, or a whole number."""
     return bool(value.strip()) if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
 

@@ -2,7 +2,7 @@
 
 Simulator           a vendor's server, made from the vendor's file
 flow_machine        a Hypothesis state machine over simulator, sessions, store and clock
-accounts_machine    another, of several users and servers on one store that somebody writes to
+accounts_machine    its second part: several users and servers on one store that somebody writes to
 StoreContract       what every store must do, as a test class
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from authflow.testing.accounts import AccountsMachine, accounts_machine
     from authflow.testing.clock import Clock
     from authflow.testing.coverage import Coverage
-    from authflow.testing.exploration import Exploration, explore
+    from authflow.testing.exploration import Exploration, explore, stories
     from authflow.testing.faults import Fault, Faults
     from authflow.testing.machine import FlowMachine, flow_machine
     from authflow.testing.serve import serving, unreached
@@ -41,6 +41,7 @@ __all__ = [
     "httpx_transport",
     "requests_adapter",
     "serving",
+    "stories",
     "unreached",
 ]
 
@@ -62,6 +63,7 @@ _HOMES = {
     "httpx_transport": "transports",
     "requests_adapter": "transports",
     "serving": "serve",
+    "stories": "exploration",
     "unreached": "serve",
 }
 

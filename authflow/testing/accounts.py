@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 from unittest import mock
 
@@ -25,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from authflow import plugins
 from authflow.accounts import sends_to
 from authflow.errors import AuthFlowError
-from authflow.http import Answer, Request, origin_of, resolve
+from authflow.http import NOTHING, Answer, Request, origin_of, resolve
 from authflow.renewing import NoAnswer
 from authflow.session import AuthSession
 from authflow.stores import Stored
@@ -34,6 +35,7 @@ from authflow.testing.clock import Clock
 from authflow.testing.faults import Broken
 from authflow.testing.ledger import ACCESS, REFRESH
 from authflow.testing.player import client_library
+from authflow.testing.promises import PROMISES
 from authflow.testing.shared_store import SharedStore
 from authflow.testing.simulator import Simulator
 from authflow.testing.stage import Process, Stage
@@ -41,7 +43,7 @@ from authflow.testing.story import numbered
 from authflow.testing.transports import httpx_response
 from authflow.vendors import Given, Vendor
 
-PROMISE: Final = "promise 11 (nobody is given another's token)"
+PROMISE: Final = f"promise 11 ({PROMISES[11]})"
 #: What is written into records: nothing that holds it may be sent, nor go where it says.
 PLANTED: Final = "planted.example"
 _MADE_UP: Final = re.compile(r"\d+x[0-9a-f]{24}$")
@@ -54,8 +56,10 @@ class User:
     def __init__(self, machine: AccountsMachine, differs: str, changes: Mapping[str, Any], said: str) -> None:
         self.machine, self.differs, self.process = machine, differs, Process(differs)
         self.changes = dict(changes)
-        where = {name: value for name, value in changes.items() if name != "base_url"}
-        self.simulator = Simulator(machine.vendor, clock=machine.clock, inputs=where, seed=differs)
+        given = {**(machine.options.get("inputs") or {}), **changes}
+        given.pop("base_url", None)
+        own = {**machine.options, "inputs": given, "seed": differs, "clock": machine.clock}
+        self.simulator = Simulator(machine.vendor, **own)
         if "base_url" in changes:
             self.simulator.move(changes["base_url"])
         self.said = None if machine.vendor.identity else said
@@ -130,17 +134,26 @@ class AccountsMachine(RuleBasedStateMachine):
     """The machine; `accounts_machine` makes the one of a vendor."""
 
     vendor: ClassVar[Vendor]
+    options: ClassVar[dict[str, Any]] = {}
+    #: The story of the last run: after a failure, of the shortest one.
+    last_story: ClassVar[list[str]] = []
+    steps: ClassVar[Counter[str]] = Counter()
+    #: Told, as each example begins, how many there have been, and whether the promise was broken in one.
+    progress: ClassVar[Callable[[int, bool], None]] = staticmethod(lambda done, broken: None)
 
     def __init__(self) -> None:
         super().__init__()
-        self._fast = mock.patch("hashlib.scrypt", _quick)
+        self._fast = mock.patch("hashlib.scrypt", quick)
         self._fast.start()
         self.clock, self.body = Clock(), samples.body(self.vendor)
         self.story: list[str] = []
         self.broken: list[str] = []
         self.old: list[tuple[str, bytes]] = []
         self.store = SharedStore(Stage(), self.clock, self._saved, lambda process, kind: None)
-        self.users = [User(self, *differs) for differs in _users(self.vendor)]
+        self.users = [User(self, *differs) for differs in users(self.vendor, self.options.get("inputs") or {})]
+        type(self).last_story = self.story
+        type(self).steps["examples"] += 1
+        type(self).progress(self.steps["examples"], self.steps["broken"] > 0)
 
     def _saved(self, process: Process, key: str, data: bytes) -> None:
         self.old.append((key, data))
@@ -206,7 +219,7 @@ class AccountsMachine(RuleBasedStateMachine):
         user = self._user(who)
         if user.secrets:
             self.tell(f"{user.differs} changes the password")
-            user.given_up |= user.tokens()
+            user.given_up |= user.tokens() - {str(value) for value in user.simulator.inputs.values()}
             for name in user.secrets:
                 new = samples.another(self.vendor, name, len(self.story))
                 user.simulator.account.values[name] = user.simulator.inputs[name] = new
@@ -233,13 +246,12 @@ class AccountsMachine(RuleBasedStateMachine):
     def records_are_swapped(self, by: int) -> None:
         """All have a record, and each takes another's place, byte for byte; all begin anew."""
         self.all_ask()
-        keys = self._keys()
-        self.tell(f"each record takes the place of the {by % len(keys)}th from it")
-        for key, data in [
-            (key, self.store.records[keys[place - by % len(keys)]].data) for place, key in enumerate(keys)
-        ]:
-            self._put(key, data)
-        self.all_ask()
+        if keys := self._keys():
+            self.tell(f"each record takes the place of the {by % len(keys)}th from it")
+            datas = [self.store.records[keys[place - by % len(keys)]].data for place in range(len(keys))]
+            for key, data in zip(keys, datas, strict=True):
+                self._put(key, data)
+            self.all_ask()
 
     @rule(one=PICK, other=PICK)
     def another_s_record_is_planted(self, one: int, other: int) -> None:
@@ -285,7 +297,10 @@ class AccountsMachine(RuleBasedStateMachine):
 
     @invariant()
     def promise_is_kept(self) -> None:
+        type(self).steps["steps"] += 1
         if self.broken:
+            type(self).steps["broken"] += 1
+            del self.story[self.story.index(self.broken[0]) + 1 :]
             for line in numbered(self.story):
                 note(line)
             raise AssertionError(self.broken[0])
@@ -294,13 +309,13 @@ class AccountsMachine(RuleBasedStateMachine):
         self._fast.stop()
 
 
-def accounts_machine(vendor: Any) -> type[AccountsMachine]:
+def accounts_machine(vendor: Any, **options: Any) -> type[AccountsMachine]:
     """The machine of a vendor (a name, a path, a mapping, or a `Vendor`); its `TestCase` is for pytest and unittest.
-
-    Raises ConfigurationError, VendorFileError.
+    `options` are those of `Simulator`. Raises ConfigurationError, VendorFileError.
     """
     found = plugins.find_vendor(vendor)
-    machine: Any = type(f"AccountsMachine_{found.name.replace('-', '_')}", (AccountsMachine,), {"vendor": found})
+    attributes = {"vendor": found, "options": options, "steps": Counter()}
+    machine: Any = type(f"AccountsMachine_{found.name.replace('-', '_')}", (AccountsMachine,), attributes)
     machine.TestCase.settings = settings(
         max_examples=12,
         stateful_step_count=20,
@@ -311,9 +326,9 @@ def accounts_machine(vendor: Any) -> type[AccountsMachine]:
     return machine  # type: ignore[no-any-return]
 
 
-def _users(vendor: Vendor) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """In what each of them differs, and what they give."""
-    given = samples.inputs(vendor)
+def users(vendor: Vendor, inputs: Mapping[str, Any] = NOTHING) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """In what each of them differs, and what they give; `inputs` are those of all."""
+    given = {**samples.inputs(vendor), **inputs}
     yield "the first", {}, "alice"
     names = [name.removesuffix("?") for name in vendor.identity]
     who = [name for name in names if name in given and not samples.is_key(vendor, name)]
@@ -337,7 +352,8 @@ def _users(vendor: Vendor) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _elsewhere(value: Any) -> str:
-    return re.sub(r"vendor\.example|(?<=://)[^/:]+", "other.example", str(value), count=1)
+    other = "127.0.0.2" if str(value).startswith("http://") else "other.example"
+    return re.sub(r"vendor\.example|(?<=://)[^/:]+", other, str(value), count=1)
 
 
 def _table(data: bytes) -> dict[str, Any]:
@@ -355,6 +371,6 @@ def _brought(vendor: Vendor) -> set[str]:
     return {placeholder.name for pattern in patterns for placeholder in pattern.placeholders()}
 
 
-def _quick(password: bytes, *, salt: bytes, dklen: int = 64, **more: Any) -> bytes:
+def quick(password: bytes, *, salt: bytes, dklen: int = 64, **more: Any) -> bytes:
     """In the place of scrypt, whose slowness is no part of what is tested."""
     return hashlib.blake2b(password, key=salt[:64], digest_size=dklen).digest()

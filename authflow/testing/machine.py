@@ -5,11 +5,11 @@
 Rules are what happens: requests, alone and together, time, faults, kills, passwords that change, stores that fail. The
 invariant is that no promise was broken (`promises`), and at the end, when all faults are over, every request is served
 again. Which of those who are ready acts next is drawn by Hypothesis too, and shrinks with the rest to a short story.
+Its second part is `accounts`: several users and servers on one store, to which somebody writes (promise 11).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from authflow import plugins
 from authflow.http import resolve
 from authflow.testing import samples
+from authflow.testing.accounts import AccountsMachine, accounts_machine, quick
 from authflow.testing.clock import Clock
 from authflow.testing.coverage import Coverage
 from authflow.testing.faults import ANSWERS, BROKEN
@@ -77,6 +78,8 @@ class FlowMachine(RuleBasedStateMachine):
 
     vendor: ClassVar[Vendor]
     options: ClassVar[dict[str, Any]] = {}
+    #: Its second part, where several users and servers share the store: promise 11.
+    accounts: ClassVar[type[AccountsMachine]]
     coverage: ClassVar[Coverage]
     #: The story of the last run: after a failure, of the shortest one.
     last_story: ClassVar[list[str]] = []
@@ -86,7 +89,7 @@ class FlowMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fast = mock.patch("hashlib.scrypt", _quick)
+        self._fast = mock.patch("hashlib.scrypt", quick)
         self._fast.start()
         self.clock = Clock()
         self.simulator = Simulator(self.vendor, clock=self.clock, **self.options)
@@ -393,15 +396,29 @@ class FlowMachine(RuleBasedStateMachine):
         self.promises_are_kept()
 
 
+class _Both:
+    """A machine's test case, and that of its second part."""
+
+    accounts: ClassVar[type[AccountsMachine]]
+
+    def runTest(self) -> None:
+        super().runTest()  # type: ignore[misc]
+        self.accounts.TestCase("runTest").runTest()
+
+    runTest.is_hypothesis_test = True  # type: ignore[attr-defined]
+
+
 def flow_machine(vendor: Any, **options: Any) -> type[FlowMachine]:
     """The machine of a vendor (a name, a path, a mapping, or a `Vendor`); `options` are those of `Simulator`.
 
-    Its `TestCase` is for pytest and unittest; 200 examples of up to 50 steps, unless Hypothesis is told otherwise.
-    Raises ConfigurationError, VendorFileError.
+    Its `TestCase` is for pytest and unittest, and runs its second part (`accounts`) too; 200 examples of up to 50
+    steps, unless Hypothesis is told otherwise. Raises ConfigurationError, VendorFileError.
     """
     found = plugins.find_vendor(vendor)
     attributes = {"vendor": found, "options": options, "coverage": Coverage(found), "steps": Counter()}
+    attributes["accounts"] = accounts_machine(found, **options)
     machine: Any = type(f"FlowMachine_{found.name.replace('-', '_')}", (FlowMachine,), attributes)
+    machine.TestCase = type(f"{machine.__name__}.TestCase", (_Both, machine.TestCase), {"accounts": machine.accounts})
     machine.TestCase.settings = settings(
         max_examples=200,
         stateful_step_count=50,
@@ -422,8 +439,3 @@ def _scripted(vendor: Vendor, cannot: tuple[str, ...]) -> list[tuple[str, str]]:
     heard = {event for state in vendor.flow.states.values() if isinstance(state, Presenting) for event in state.next}
     found += [(DATA, event) for event in dict.fromkeys(name for name, _ in vendor.answers) if event in heard]
     return found
-
-
-def _quick(password: bytes, *, salt: bytes, n: int, r: int, p: int, dklen: int = 64, **more: Any) -> bytes:
-    """In the place of scrypt, whose slowness is no part of what is tested."""
-    return hashlib.blake2b(password, salt=hashlib.md5(salt, usedforsecurity=False).digest(), digest_size=dklen).digest()

@@ -39,6 +39,7 @@ PROMISES: Final = {
     8: "a cancelled caller loses nothing",
     9: "no silent resend",
     10: "errors say what to do",
+    11: "nobody is given another's token",
 }
 
 # What was promised in figures stands here once more: the code's own constants may be wrong.

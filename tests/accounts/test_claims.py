@@ -41,6 +41,7 @@ def plant(store: MemoryStore, key: str, record: Record) -> None:
 
 PLANTED: dict[str, Callable[[Record], Record]] = {
     "of another place": lambda record: record.replace(key=f"{record.key}x"),
+    "granted with other settings": lambda record: record.replace(settings="0" * 32),
     "for other servers": lambda record: record.replace(servers=("https://evil.example/",)),
     "in no state": lambda record: record.replace(state="elsewhere"),
     "granted after the end of time": lambda record: record.replace(issued_at=1e300),
@@ -98,6 +99,31 @@ def test_a_name_that_no_answer_brings_is_taken_out_of_a_record(vendor: ScriptedV
     session = vendor.session(LADDER, store=store)
     assert session.token().access == record.captured["access"]
     assert "stranger" not in session._manager.grants.current.record.captured
+
+
+#: What it presents stands in the caller's own JSON, where a table could stand as well as a text.
+IN_JSON: Any = {
+    **{name: value for name, value in LADDER.items() if name != "extends"},
+    "credentials": {"username": {}, "password": {"secret": True}},
+    "identity": ["username"],
+    "start": "signed_out",
+    "states": {
+        "signed_out": {"send": "login", "granted": "in"},
+        "in": {"present": {"json": {"auth": "{access}"}}, "expired": "stale"},
+        "stale": {"send": "refresh", "granted": "in", "missing": "signed_out"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["access", "refresh"])
+@pytest.mark.parametrize("value", [{"a": 1}, ["a"], True, 1.5, ""])
+def test_what_no_answer_brings_for_a_token_no_record_does(
+    name: str, value: Any, vendor: ScriptedVendor, store: MemoryStore
+) -> None:
+    vendor.session(IN_JSON, store=store).token()
+    key, record = kept(store)
+    plant(store, key, record.replace(captured={**record.captured, name: value}))
+    assert vendor.session(IN_JSON, store=store).token().access == "access-2"
 
 
 def test_a_record_put_in_anothers_place_is_not_used(vendor: ScriptedVendor, store: MemoryStore) -> None:

@@ -889,8 +889,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: a token granted with other settings is used",
         "accounts/claims.py",
-        "        if record.settings != self.identity.settings and isinstance",
-        "        if False and isinstance",
+        "        if record.settings != self.identity.settings and captured:\n",
+        "        if False:\n",
+        vendors=(),
+        tests=("tests/accounts/test_claims.py",),
+    ),
+    Mutant(
+        "whose: a planted grant of other settings is renewed",
+        "accounts/claims.py",
+        '            if "refresh" not in self.given or (presents and EXPIRED not in self._state(record).next):\n',
+        "            if presents and EXPIRED not in self._state(record).next:\n",
         vendors=(),
         tests=("tests/accounts/test_claims.py",),
     ),
@@ -1027,6 +1035,58 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if False:\n",
         vendors=(),
         tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token",),
+    ),
+    Mutant(
+        "whose: the vendor's name is not in a grant's key",
+        "accounts/identity.py",
+        '    fine: list[Any] = [vendor.name, given.get("base_url"), at, '
+        "sorted((name, settings[name]) for name in kept)]\n"
+        "    fine.append([said] if said is not None else who or [DEFAULT])\n"
+        "    name = vendor.name.lower()\n",
+        '    fine: list[Any] = ["", given.get("base_url"), at, '
+        "sorted((name, settings[name]) for name in kept)]\n"
+        "    fine.append([said] if said is not None else who or [DEFAULT])\n"
+        '    name = "vendor"\n',
+        vendors=(),
+        tests=("tests/accounts/test_identity.py",),
+    ),
+    Mutant(
+        "whose: [verify] holds for answers only",
+        "renewing/renewal.py",
+        '        if self.sender.verifier is None or "access" not in record.captured:\n',
+        "        if True:\n",
+        vendors=(),
+        tests=("tests/renewing/test_jwt_verification.py",),
+    ),
+    Mutant(
+        "whose: what was given wins over what the file captures",
+        "vendors/values.py",
+        "        value = self.captured.get(name)\n        if value is None:\n            value = self.as_given(name)\n",
+        "        value = self.as_given(name)\n        if value is None:\n            value = self.captured.get(name)\n",
+        vendors=(),
+        tests=("tests/accounts/test_claims.py",),
+    ),
+    Mutant(
+        "whose: a refresh token given anew is ignored while an older grant lives",
+        "accounts/identity.py",
+        "if entry.secret and not entry.once]",
+        'if entry.secret and not entry.once and name != "refresh"]',
+        vendors=(),
+        tests=("tests/accounts/test_claims.py",),
+    ),
+    Mutant(
+        "whose: a table in a record is a token",
+        "accounts/claims.py",
+        '    if name in ("access", "refresh") and not is_token(value):\n',
+        "    if False:\n",
+        vendors=(),
+        tests=("tests/accounts/test_claims.py",),
+    ),
+    Mutant(
+        "whose: the machine: `check --explore` sees nobody else",
+        "accounts/claims.py",
+        "            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):\n",
+        "            if False:\n",
     ),
     # --- secrets stay home --------------------------------------------------------------------------------------------
     Mutant(

@@ -6,8 +6,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from authflow.accounts.claims import Claims
+from authflow.testing import explore, flow_machine
 from authflow.testing.accounts import AccountsMachine, User, accounts_machine
 
 from .shapes import shapes
@@ -53,6 +56,26 @@ def test_the_machine_is_no_idle_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"the first", "another user", "another server", "another password"} <= who
     for differs in who:
         assert served[differs, True] > 3 * served[differs, False], differs
+
+
+def test_the_ordinary_exploration_checks_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check --explore`, `explore` and a vendor's whole test file: one machine's two parts, one report."""
+    monkeypatch.setattr(Claims, "owns", lambda claims, record: True)
+    found = explore("supplier", examples=16, steps=1, seed=1, shrink=False)
+    assert found.failure is not None
+    assert found.failure.startswith("promise 11 (nobody is given another's token): another password ")
+    assert found.story[-1] == found.failure
+    test = flow_machine("supplier").TestCase
+    test.settings = settings(test.settings, max_examples=1, stateful_step_count=1)
+    with pytest.raises(AssertionError, match="promise 11"):
+        test("runTest").runTest()
+
+
+def test_the_report_says_who_shared_the_store() -> None:
+    found = explore("supplier", examples=1, steps=1, seed=1)
+    assert found.failure is None
+    shown = "one store for the first, another user, another server, another password: nobody is given another's token"
+    assert shown in str(found)
 
 
 def test_a_token_of_another_is_noticed() -> None:
