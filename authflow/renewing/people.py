@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import webbrowser
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -62,7 +61,11 @@ def terminal(kind: str, text: str, url: str) -> Any:
             return input()
         return ""
     far = "SSH_CONNECTION" in os.environ and not os.environ.get("DISPLAY")
-    return kind == "open" and not far and webbrowser.open(url)
+    if kind != "open" or far:
+        return False
+    import webbrowser  # finds out what browsers there are, which takes its time
+
+    return webbrowser.open(url)
 
 
 def without_browser(kind: str, text: str, url: str) -> Any:
