@@ -426,7 +426,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "[settings]",
         "[settings]\nstore = {}",
-        ["settings.store: the name is taken by AuthSession itself (choose another)"],
+        ["settings.store: AuthSession has a parameter of this name (choose another)"],
     ),
     ("[settings]", "[settings]\nusername = {}", ["settings.username: also a credential (one name, one thing)"]),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -16,7 +17,7 @@ from authflow.cli.desk import Desk
 from authflow.cli.options import account_argument, account_options, json_option, opened
 from authflow.cli.sources import WAYS, variables
 from authflow.cli.spans import span
-from authflow.errors import harmless
+from authflow.errors import ConfigurationError, harmless
 
 
 @click.command()
@@ -50,19 +51,20 @@ def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeo
     session = one.session(timeout=timeout, ask=desk.person_elsewhere if no_browser else desk.person)
     token = desk.wait_for(f"Logging in to {one.vendor.title}", session.login)
     kept = one.remember()
-    path = str(add_account(_renamed(one.account, save))) if save is not None else None
     if as_json:
+        path = str(add_account(_named(one, save))) if save is not None else None
         click.echo(json.dumps({**_facts(one, token), "config": path, "keyring": kept}))
         return
     left = f"for {span(token.expires_at - time.time())}" if token.expires_at is not None else "until it is rejected"
     click.echo(f"Logged in to {one.vendor.title}: the token is good {left}.", err=True)
     for name in kept:
         click.echo(f"The {name} is in the keyring.", err=True)
-    if path:
-        click.echo(f"{path} has the account {save}.", err=True)
-    elif account not in read_accounts():
-        click.echo("The same again with --save NAME adds it to the config file, as an account of that name.", err=True)
-    for name in _asked_for_each_time(one) if path else ():
+    if save is None and account not in read_accounts():
+        save = _offered()
+    if save is None:
+        return
+    click.echo(f"{add_account(_named(one, save))} has the account {save}.", err=True)
+    for name in _asked_for_each_time(one):
         variable = variables(one.account.name, name)[-1]
         click.echo(
             f"Its {name} is asked for each time, or read from {variable}; the file may say where else to get it: "
@@ -102,6 +104,23 @@ def logout(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
         click.echo(f"Logged out of {one.vendor.title}.", err=True)
 
 
+def _offered() -> str | None:
+    """The name under which a person at a terminal wants to save the account."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        click.echo("The same again with --save NAME adds it to the config file, as an account of that name.", err=True)
+        return None
+    question = "Save this as an account? Type a name for it, or press Enter for no"
+    with contextlib.suppress(click.Abort):  # the login is done: Ctrl-C and Ctrl-D mean no
+        while name := click.prompt(question, default="", show_default=False, err=True):
+            try:
+                check_new(name)
+            except ConfigurationError as error:
+                click.echo(harmless(str(error)), err=True)
+            else:
+                return str(name)
+    return None
+
+
 def _asked_for_each_time(one: Opened) -> list[str]:
     """The secrets of which the account does not say where they are to be had."""
     inputs = one.vendor.inputs.items()
@@ -117,5 +136,7 @@ def _facts(one: Opened, token: Token) -> dict[str, Any]:
     }
 
 
-def _renamed(account: Account, name: str) -> Account:
-    return replace(account, name=name)
+def _named(one: Opened, name: str) -> Account:
+    """The account under this name, with what was typed for it and is no secret."""
+    typed = {key: value for key, (_, value) in one.typed.items() if not one.vendor.inputs[key].secret}
+    return replace(one.account, name=name, inputs={**typed, **one.account.inputs})

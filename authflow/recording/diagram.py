@@ -1,6 +1,7 @@
 """A flow as an SVG state diagram: states in rows by their distance from the start, edges as curves.
 
     forward, to the next row     down the middle
+    within a row                 across the gap, which is as wide as the label; under what stands between
     all others                   around the side, further out the longer they are
 
 Pure: a flow goes in, text comes out. Every state and edge carries its name, so that a page can mark where a session is.
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from authflow.errors import harmless
@@ -57,7 +59,7 @@ def picture(flow: Flow, live: str, label: str) -> str:
     style = frame.partition("<style>")[2].partition("</style>")[0]
     tips = frame.partition('<svg id="tips" aria-hidden="true">')[2].partition("</svg>")[0]
     start, end, drawn = diagram(flow, live, label).partition(">")
-    return f'{start} xmlns="http://www.w3.org/2000/svg"{end}<style>{style}</style>{tips}{drawn}\n'
+    return f'{start} xmlns="http://www.w3.org/2000/svg"{end}<style>{style}.states{{background:var(--card)}}</style>{tips}{drawn}\n'
 
 
 def diagram(flow: Flow, live: str, label: str) -> str:
@@ -101,13 +103,19 @@ def _placed(flow: Flow, lines: list[Line]) -> dict[str, Box]:
     for name, row in rows.items():
         names[row].append(name)
     widths = {name: max(104.0, LETTER * max(len(name), len(_does(flow.states[name]))) + 22) for name in rows}
+    across = {frozenset(line[:2]): LETTER * max(map(len, line.events)) + GAP for line in lines}
     boxes = {}
-    for row, members in names.items():
-        left = -(sum(widths[name] for name in members) + GAP * (len(members) - 1)) / 2
-        for name in members:
+    for row, found in names.items():
+        members = [found.pop(0)]
+        while found:
+            members.append(next((name for name in found if frozenset((members[-1], name)) in across), found[0]))
+            found.remove(members[-1])
+        gaps = [0.0, *(across.get(frozenset(pair), GAP) for pair in pairwise(members))]
+        left = -(sum(widths[name] for name in members) + sum(gaps)) / 2
+        for name, gap in zip(members, gaps, strict=True):
+            left += gap + widths[name]
             y = MARGIN + BOX / 2 + ROW * row
-            boxes[name] = Box(flow.states[name], row, left + widths[name] / 2, y, widths[name])
-            left += widths[name] + GAP
+            boxes[name] = Box(flow.states[name], row, left - widths[name] / 2, y, widths[name])
     return boxes
 
 
@@ -158,17 +166,18 @@ def _drawn(lines: list[Line], boxes: dict[str, Box]) -> Iterator[_Edge]:
     for line in lines:
         before, after = boxes[line.before], boxes[line.after]
         if after.row == before.row + 1:
-            y1, y2 = before.y + BOX / 2, after.y - BOX / 2
-            middle = (y1 + y2) / 2
-            path = f"M{before.x:.1f} {y1:.1f} C{before.x:.1f} {middle:.1f} "
-            path += f"{after.x:.1f} {middle:.1f} {after.x:.1f} {y2:.1f}"
-            at, anchor = ((before.x + 2 * after.x) / 3, middle + 4), "middle"
+            path, at, anchor = _down(before, after)
+        elif after.row == before.row and before is not after:
+            path, at, anchor = _across(before, after, boxes)
         else:
             crossed = {side: _crossed(before, after, boxes, sign) for side, sign in _SIDES.items()}
             side = min(lanes, key=lambda name: (crossed[name], lanes[name]))
-            lanes[side] += 1
-            passed = [box for box in boxes.values() if _between(box.row, before.row, after.row)]
-            path, at, anchor = _around(before, after, passed, side, lanes[side])
+            if crossed[side] and after.row == before.row - 1:
+                path, at, anchor = _down(after, before, up=True)
+            else:
+                lanes[side] += 1
+                passed = [box for box in boxes.values() if _between(box.row, before.row, after.row)]
+                path, at, anchor = _around(before, after, passed, side, lanes[side])
         marks = " ".join(f"{line.before}|{event}|{line.after}" for event in line.events)
         length = LETTER * max(map(len, line.events))
         left = at[0] - length * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
@@ -178,6 +187,30 @@ def _drawn(lines: list[Line], boxes: dict[str, Box]) -> Iterator[_Edge]:
             left,
             left + length,
         )
+
+
+def _down(upper: Box, lower: Box, up: bool = False) -> tuple[str, tuple[float, float], str]:
+    """Between two rows; `up` leads from the lower to the upper one, beside what leads down."""
+    ends = [(upper.x + 20 * up, upper.y + BOX / 2), (lower.x + 20 * up, lower.y - BOX / 2)]
+    (x1, y1), (x2, y2) = ends[::-1] if up else ends
+    middle = (y1 + y2) / 2
+    path = f"M{x1:.1f} {y1:.1f} C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
+    return path, ((x1 + 2 * x2) / 3, middle + 4 - 16 * up), "middle"
+
+
+def _across(before: Box, after: Box, boxes: dict[str, Box]) -> tuple[str, tuple[float, float], str]:
+    """Within a row: to a neighbour through the gap, to the right above its middle, to the left below it; else under the
+    boxes between.
+    """
+    sign = 1 if after.x > before.x else -1
+    ends = sorted((before.x, after.x))
+    if any(box.row == before.row and ends[0] < box.x < ends[1] for box in boxes.values()):
+        x1, x2, y, low = before.x, after.x, before.y + BOX / 2, before.y + BOX / 2 + 46
+        path = f"M{x1:.1f} {y:.1f} C{x1:.1f} {low:.1f} {x2:.1f} {low:.1f} {x2:.1f} {y:.1f}"
+        return path, ((x1 + 2 * x2) / 3, y + 36), "middle"
+    x1, x2, y = before.x + sign * before.width / 2, after.x - sign * after.width / 2, before.y - 7 * sign
+    path = f"M{x1:.1f} {y:.1f} L{x2:.1f} {y:.1f}"
+    return path, ((x1 + x2) / 2, y - 7 if sign > 0 else y + 17), "middle"
 
 
 def _crossed(before: Box, after: Box, boxes: dict[str, Box], sign: int) -> int:

@@ -14,6 +14,14 @@ from authflow.vendors import Vendor
 HOP: Final = "⤷"
 
 
+_WAITS: Final = {
+    "start": "no token yet",
+    "expired": "the token has ended",
+    "rejected": "the vendor rejected the token",
+    "login": "login() was called",
+}
+
+
 @dataclass(slots=True)
 class Part:
     """One part of a request's time, in seconds since the recording began: it waited for a token, or was on its way and
@@ -109,3 +117,17 @@ class Story:
     def state(self) -> str:
         """Where the session is, by the last transition."""
         return self.edges[-1].after if self.edges else self.start
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """How many there were of each, as page and `print` say it; a redirect's hops belong to their request."""
+        requests = sum(asked.method != HOP for asked in self.asked)
+        waited = sum(any(part.kind == "waited" for part in asked.parts) for asked in self.asked)
+        counted = {"request": requests, "exchange": len(self.wires), "transition": len(self.edges)}
+        return (*(f"{count} {name}{'s' * (count != 1)}" for name, count in counted.items()), f"{waited} waited")
+
+    def awaited(self, part: Part) -> str:
+        """Why a request waited: what began the renewal that was under way."""
+        over = (one.cause for one in self.renewals if one.ended is None or one.ended >= part.began)
+        cause = next(over, "")
+        return _WAITS.get(cause, f"the vendor said {cause}" if cause else "another renews the token")

@@ -26,44 +26,46 @@ _CLASSES: Final = {"2": "good", "3": "good", "4": "bad", "5": "bad"}
 
 
 def html_page(recordings: Sequence[Story], title: str = "") -> str:
-    """The whole page."""
+    """The whole page: one card, in which several recordings open one by one."""
     heading = title or " · ".join(dict.fromkeys(recording.title for recording in recordings)) or "Nothing recorded"
     frame = Template((resources.files("authflow.recording") / "page.html").read_text("utf-8"))
-    links = ""
-    if len(recordings) > 1:
-        links = "".join(f'<a href="#r{number}">{escape(one.title)}</a>' for number, one in enumerate(recordings))
-        links = f'<nav aria-label="Recordings">{links}</nav>'
-    parts = "".join(_section(recording, f"r{number}") for number, recording in enumerate(recordings))
-    return frame.substitute(title=escape(heading), links=links, recordings=parts)
+    if len(recordings) == 1:
+        cards = f'<div id="r0" class="story">{_facts(recordings[0])}{_story(recordings[0], "r0", 2)}</div>'
+    else:
+        cards = "".join(
+            f'<details id="r{number}" class="story"{"" if number else " open"}>'
+            f"<summary><h2>{escape(one.title)}</h2>{_facts(one)}</summary>{_story(one, f'r{number}', 3)}</details>"
+            for number, one in enumerate(recordings)
+        )
+    return frame.substitute(title=escape(heading), recordings=cards)
 
 
-def _section(one: Story, mark: str) -> str:
+def _facts(one: Story) -> str:
+    counted = "".join(
+        f"<li><b>{count}</b> {what}</li>" for count, _, what in (text.partition(" ") for text in one.counts)
+    )
+    return f'<ul class="facts"><li>state <b class="now">{escape(one.state)}</b></li>{counted}</ul>'
+
+
+def _story(one: Story, mark: str, level: int) -> str:
+    """`level` is that of its headings."""
     steps = [{"before": edge.before, "event": edge.event, "after": edge.after} for edge in one.edges]
     says = {name: described(state) for name, state in one.vendor.flow.states.items()}
     data = json.dumps({"start": one.start, "steps": steps, "says": says}).replace("<", "\\u003c")
-    waited = sum(any(part.kind == "waited" for part in asked.parts) for asked in one.asked)
-    numbers = (
-        (sum(asked.method != one.hop for asked in one.asked), "request", "requests"),
-        (len(one.wires), "exchange", "exchanges"),
-        (len(one.edges), "transition", "transitions"),
-        (waited, "waited", "waited"),
-    )
-    facts = "".join(f"<li><b>{count}</b> {one if count == 1 else many}</li>" for count, one, many in numbers)
     more = f'<p class="quiet">{one.left_out} more were left out.</p>' if one.left_out else ""
-    return f"""
-<section class="recording" id="{mark}" aria-labelledby="{mark}-title">
-<h2 id="{mark}-title">{escape(one.title)}</h2>
-<ul class="facts"><li>state <b class="now">{escape(one.state)}</b></li>{facts}</ul>{more}
+    states, exchanges, timeline = (
+        f'<h{level} class="part">{name}</h{level}>' for name in ("States", "Exchanges", "Timeline")
+    )
+    return f"""{more}
 <div class="two">
-<div><h3>States</h3>
+<div>{states}
 <div class="wide" tabindex="0" role="group" aria-label="State diagram">{_diagram(one)}</div>
 <p class="says"><b class="now">{escape(one.state)}</b> <span>{escape(says.get(one.state, ""))}</span></p>
 {_stepper(mark, one)}
 <script type="application/json" class="data">{data}</script></div>
-<div><h3>Exchanges</h3>{_sequence(one)}</div>
+<div>{exchanges}{_sequence(one)}</div>
 </div>
-<h3>Timeline</h3>{_timeline(one)}
-</section>"""
+{timeline}{_timeline(one, level + 1)}"""
 
 
 def _diagram(one: Story) -> str:
@@ -133,23 +135,36 @@ def _wires(wires: Iterable[Wire]) -> Iterator[_Row]:
 
 
 def _requests(one: Story) -> Iterator[_Row]:
-    """Requests as they were sent; many with the same end between two transitions are one arrow."""
+    """Requests as they were made, the wait before they were sent, and their ends; many that are alike between two
+    transitions are one arrow.
+    """
     turns = [edge.at for edge in one.edges]
-    groups: dict[tuple[int, str, str], list[tuple[float, str]]] = {}
+    groups: dict[tuple[int, str, str, str], list[tuple[float, str]]] = {}
     for asked in one.asked:
-        sends = [(part.began, str(part.status or "")) for part in asked.parts if part.kind == "sent"]
-        if asked.error:
-            sends.append((asked.parts[-1].ended or asked.began if asked.parts else asked.began, asked.error))
-        for at, end in sends:
-            groups.setdefault((bisect(turns, at), asked.method, end), []).append((at, _short(asked.url)))
-    for (_, method, end), group in groups.items():
-        kind = _CLASSES.get(end[:1], "good") if end[:1].isdigit() or not end else "bad stopped"
+        for at, kind, end in _arrows(one, asked):
+            groups.setdefault((bisect(turns, at), asked.method, kind, end), []).append((at, _short(asked.url)))
+    for (_, method, kind, end), group in groups.items():
         alike = [group] if len(group) > ONE_BY_ONE else [[sent] for sent in group]
         for some in alike:
             what = f"{len(some)} × {method}" if len(some) > 1 else f"{method} {some[0][1]}"
-            who = _unseen("your code: ")
+            who = _unseen("authflow to your code: " if kind.startswith("told") else "your code: ")
             arrow = f'<li class="own {kind}"><span>{who}{escape(what.strip())} <b>{escape(end)}</b></span></li>'
             yield _Row(some[0][0], arrow)
+
+
+def _arrows(one: Story, asked: Asked) -> Iterator[tuple[float, str, str]]:
+    """When, which arrow, and what stands on it: `asks` ends at authflow, `on` begins there, `told` comes back."""
+    waited = False
+    for part in asked.parts:
+        if part.kind == "sent":
+            end = str(part.status or "")
+            yield part.began, f"{'on ' if waited else ''}{_CLASSES.get(end[:1], 'good')}", end
+        elif part is asked.parts[0]:
+            yield part.began, "asks", f"waits: {one.awaited(part)}"
+        waited = part.kind == "waited"
+    if asked.error:
+        at = (asked.parts[-1].ended or asked.began) if asked.parts else asked.began
+        yield at, "told bad" if asked.parts else "stopped bad", asked.error
 
 
 def _short(url: str) -> str:
@@ -158,27 +173,35 @@ def _short(url: str) -> str:
 
 
 def _took(began: float, ended: float | None) -> str:
-    return "" if ended is None else f"{(ended - began) * 1000:.0f} ms"
+    return "" if ended is None else _span(ended - began)
+
+
+def _span(seconds: float, scale: float = 0.0) -> str:
+    """Milliseconds; seconds on a scale of more than one."""
+    return f"{seconds:.2f} s" if scale > 1 else f"{seconds * 1000:.{int(0 < scale < 0.05)}f} ms"
 
 
 # --- the timeline -----------------------------------------------------------------------------------------------------
 
 
-def _timeline(one: Story) -> str:
+def _timeline(one: Story, level: int) -> str:
     whole = max([one.length, 0.001, *(renewal.ended or 0.0 for renewal in one.renewals)])
     groups = (
         ("Renewals", _renewals(one.renewals, whole)),
         ("Exchanges", _exchanges(one.wires, whole)),
-        ("Requests", _asked(one.asked, whole)),
+        ("Requests", _asked(one, whole)),
     )
-    lanes = "".join(f"<h4>{name}</h4><ol>{listed}</ol>" for name, group in groups if (listed := "".join(group)))
-    ticks = "".join(f"<span>{whole * part / 4:.2f} s</span>" for part in range(5))
+    heading = f'h{level} class="lanes"'
+    lanes = "".join(
+        f"<{heading}>{name}</h{level}><ol>{listed}</ol>" for name, group in groups if (listed := "".join(group))
+    )
+    ticks = "".join(f"<span>{_span(whole * part / 4, whole)}</span>" for part in range(5))
     key = "".join(
         f'<li><i class="bar {kind}"></i>{what}</li>'
         for kind, what in (
             ("renewal", "renewal"),
             ("wire", "exchange"),
-            ("waited", "waited"),
+            ("waited", "waited for a token"),
             ("sent", "with the vendor"),
         )
     )
@@ -203,13 +226,14 @@ def _exchanges(wires: Iterable[Wire], whole: float) -> Iterator[str]:
         yield _lane(f"{wire.method} {_short(wire.url)} {said}", [_bar("wire", wire.began, wire.ended, whole)])
 
 
-def _asked(asked: Iterable[Asked], whole: float) -> Iterator[str]:
-    for one in asked:
-        waits = sum((part.ended or whole) - part.began for part in one.parts if part.kind == "waited")
-        text = f"{one.method} {_short(one.url)} {one.end}".strip()
+def _asked(one: Story, whole: float) -> Iterator[str]:
+    for asked in one.asked:
+        waits = [part for part in asked.parts if part.kind == "waited"]
+        text = f"{asked.method} {_short(asked.url)} {asked.end}".strip()
         if waits:
-            text += f", waited {waits * 1000:.0f} ms"
-        yield _lane(text, [_bar(part.kind, part.began, part.ended, whole) for part in one.parts])
+            took = sum((part.ended or whole) - part.began for part in waits)
+            text += f", waited {_span(took)}: {one.awaited(waits[0])}"
+        yield _lane(text, [_bar(part.kind, part.began, part.ended, whole) for part in asked.parts])
 
 
 def _bar(kind: str, began: float, ended: float | None, whole: float) -> str:

@@ -54,7 +54,7 @@ class Recording(Story):
         self._tap: _Tap | None = None
 
     def __repr__(self) -> str:
-        return f"<Recording of {self.vendor.name}: {len(self.asked)} requests, {len(self.wires)} exchanges>"
+        return f"<Recording of {self.vendor.name}: {self.state}, {', '.join(self.counts)}>"
 
     def __enter__(self) -> Recording:
         grants = self._manager.grants

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ def test_the_demo_draws_what_it_tells(tmp_path: Path) -> None:
     assert "All 18 claims hold." in done.stdout
     assert str(target) in done.stdout
     text = target.read_text("utf-8")
-    assert text.count('<section class="recording"') == 6
+    assert text.count('class="recording"') == 1
+    assert len(re.findall(r'<details id="r\d" class="story"', text)) == 6
     assert "50 waited" in text
     assert "open-sesame" not in text
     assert "open-barley" not in text

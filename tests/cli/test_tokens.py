@@ -151,6 +151,45 @@ def test_the_hint_names_the_input_by_its_name_and_not_its_title(shell: Shell, tm
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
+@pytest.mark.parametrize(
+    ("typed", "saved"),
+    [([b""], None), ([b"\x04"], None), ([b"s p", b"sup", b"mine"], "mine")],
+    ids=["no", "the input ends", "a name, at the third try"],
+)
+def test_a_login_at_a_terminal_offers_to_save_the_account(
+    shell: Shell, supplier: Supplier, typed: list[bytes], saved: str | None
+) -> None:
+    shell.write('[accounts.sup]\nvendor = "supplier"\n')
+    words = [f"--set=base_url={supplier.base_url}", f"--set=data_origin={supplier.data_url}"]
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*AUTHFLOW, "login", "supplier", *words],
+        env=shell.environment(AUTHFLOW_PASSWORD=PASSWORD),
+        stdin=terminal,
+        stderr=terminal,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        shown_until(master, b"supplier: ")
+        os.write(master, b"demo\n")
+        shown = b""
+        for name in typed:
+            shown += shown_until(master, b"Enter for no: ")
+            os.write(master, name if name == b"\x04" else name + b"\n")
+        shown += shown_until(master, None)
+    os.close(master)
+    assert process.returncode == 0, shown
+    assert (shown.count(b"letters, digits"), shown.count(b"already")) == ((1, 1) if saved else (0, 0))
+    if saved is None:
+        assert shell.config.read_text().count("[accounts.") == 1
+    else:
+        assert 'username = "demo"' in shell.config.read_text().partition("[accounts.mine]")[2]
+        assert shell("token", "mine").code == 0
+    assert supplier.counts == {"login": 1}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty on Windows")
 def test_a_password_is_asked_for_on_a_terminal_and_not_shown(shell: Shell, supplier: Supplier) -> None:
     master, terminal = pty.openpty()
     with subprocess.Popen(

@@ -253,7 +253,7 @@ def test_a_base_url_that_the_user_gives() -> None:
         (
             "host = {",
             "region = {}\nhost = {",
-            "settings.region: asked of the user, and used nowhere ({region}, or drop it; --plugin FILE, if code uses it)",
+            "settings.region: no request uses it, yet the user must give it (write {region} where it belongs, or drop it; --plugin FILE, if code uses it)",
         ),
         ("secret = true", "secret = false", "credentials.password: not marked as a secret (secret = true)"),
         (
@@ -261,7 +261,11 @@ def test_a_base_url_that_the_user_gives() -> None:
             'start = "signed_out"\ninsecure_url = true',
             "insecure_url: no secret stands in a URL (drop it)",
         ),
-        ("[settings]", '[derive]\nx = { uuid4 = "" }\n[settings]', "derive.x: used nowhere ({x}, or drop it)"),
+        (
+            "[settings]",
+            '[derive]\nx = { uuid4 = "" }\n[settings]',
+            "derive.x: no request uses it (write {x} where it belongs, or drop it)",
+        ),
         (
             'fail = "Refused."',
             'fail = "Refused."\n[[rewrites]]\nfrom = "a"\nto = "https://b.example/"',

@@ -98,8 +98,8 @@ def _inputs(vendor: Vendor) -> Iterator[Finding]:
     for kind in ("settings", "credentials", "derive"):
         for name in getattr(vendor, kind):
             key = f"{kind}.{name}"
-            if name in PARAMETERS or (name == "base_url" and kind != "settings"):
-                yield finding(vendor, key, "the name is taken by AuthSession itself", "choose another")
+            if (name in PARAMETERS and kind != "derive") or (name == "base_url" and kind != "settings"):
+                yield finding(vendor, key, "AuthSession has a parameter of this name", "choose another")
             elif name in vendor.credentials and kind != "credentials":
                 yield finding(vendor, key, "also a credential", "one name, one thing")
             elif name in vendor.settings and kind == "derive":

@@ -17,7 +17,7 @@ from authflow.vendors.proofs.safe import secrets_in_urls
 from authflow.vendors.vendor import Vendor, seconds
 
 #: What a plugin's hook may use all the same.
-UNUSED: Final = "asked of the user, and used nowhere"
+UNUSED: Final = "no request uses it, yet the user must give it"
 #: A login every so many seconds is much, where nothing renews the token.
 SHORT: Final = 600.0
 _SECRETIVE: Final = re.compile(r"(passw\w*|secret|token|api_?key|private_?key|otp|pin)$", re.I)
@@ -85,10 +85,14 @@ def _unused(vendor: Vendor) -> Iterator[Finding]:
     for name, entry in vendor.inputs.items():
         if name not in mentioned and name not in vendor.vary and not entry.optional and name != "base_url":
             kind = "credentials" if name in vendor.credentials else "settings"
-            yield warning(vendor, f"{kind}.{name}", UNUSED, f"{{{name}}}, or drop it; --plugin FILE, if code uses it")
+            yield warning(vendor, f"{kind}.{name}", UNUSED, f"{_place_for(name)}; --plugin FILE, if code uses it")
     for name in vendor.derive:
         if name not in mentioned:
-            yield warning(vendor, f"derive.{name}", "used nowhere", f"{{{name}}}, or drop it")
+            yield warning(vendor, f"derive.{name}", "no request uses it", _place_for(name))
+
+
+def _place_for(name: str) -> str:
+    return f"write {{{name}}} where it belongs, or drop it"
 
 
 def _secrets(vendor: Vendor) -> Iterator[Finding]:

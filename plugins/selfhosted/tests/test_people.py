@@ -6,6 +6,7 @@ The person is a thread with a `requests.Session`, and once a headless Chromium.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 import tomllib
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -40,6 +42,19 @@ def url() -> Iterator[str]:
     try:
         with provider() as url:
             yield url
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=[False, True], ids=["bearer", "dpop"], scope="module")
+def vendor_at(request: pytest.FixtureRequest) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A provider, and what a vendor file adds for it: nothing, or proofs that need nonces (plugins/signers)."""
+    dpop = {"sign": {"dpop": {}}, "states": {"signed_in": {"present": {"headers": {"Authorization": "DPoP {access}"}}}}}
+    if request.param:
+        pytest.importorskip("authflow_signers")
+    try:
+        with provider(nonces=request.param) as url:
+            yield url, dpop if request.param else {}
     except Unavailable as error:
         pytest.skip(str(error))
 
@@ -76,6 +91,16 @@ def signs_in(url: str, *, refuses: bool = False) -> str:
         client.trust_env = False
         client.get(place, timeout=10) if "/callback" in (place := person(url, client, refuses=refuses)) else None
         return place
+
+
+def enters(url: str) -> str:
+    """What the page says to a person who enters the code."""
+    with requests.Session() as client:
+        client.trust_env = False
+        page = client.get(url, timeout=10)
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.text))
+        (action,) = re.findall(r'action="([^"]+)"', page.text)
+        return client.post(urljoin(page.url, action), data=fields, timeout=10).text
 
 
 def refuses(url: str) -> str:
@@ -122,6 +147,14 @@ def me(session: AuthSession, url: str) -> int:
         return client.get(f"{url}/me", auth=session.requests, timeout=30).status_code
 
 
+def is_bound(session: AuthSession, url: str, bound: bool) -> None:
+    """Does its token need a proof beside it? A bearer is anybody's."""
+    headers = {"Authorization": f"{'DPoP' if bound else 'Bearer'} {session.token().access}"}
+    with requests.Session() as thief:
+        thief.trust_env = False
+        assert (thief.get(f"{url}/me", headers=headers, timeout=10).status_code == 200) is not bound
+
+
 def renews_and_is_revoked(session: AuthSession, clock: Clock, url: str) -> None:
     """What holds of each of them: the refresh token rotates, and a logout makes it void."""
     first = session._manager.grants.current.record.captured["refresh"]
@@ -134,17 +167,21 @@ def renews_and_is_revoked(session: AuthSession, clock: Clock, url: str) -> None:
     assert requests.post(f"{url}/token", data=form, timeout=10).json()["error"] == "invalid_grant"
 
 
-@pytest.mark.parametrize("registers", [False, True], ids=["preset", "discovers and registers"])
-def test_code_with_pkce(url: str, registers: bool) -> None:
+def test_code_with_pkce(vendor_at: tuple[str, dict[str, Any]]) -> None:
+    url, more = vendor_at
     clock, somebody = Clock(), Person(signs_in)
-    vendor = load(FILES / "browser.toml") if registers else load(code(url))
-    given: dict[str, Any] = {"issuer": url} if registers else {}
-    session = AuthSession(vendor, ask=somebody, clock=clock, **given)
+    session = AuthSession(code(url) | more, ask=somebody, clock=clock)
     assert [me(session, url), me(session, url)] == [200, 200]
-    if registers:
-        session.logout()
-    else:
-        renews_and_is_revoked(session, clock, url)
+    is_bound(session, url, bool(more))
+    renews_and_is_revoked(session, clock, url)
+    assert [kind for kind, _, _ in somebody.asked] == ["open"]
+
+
+def test_a_client_that_discovers_and_registers(url: str) -> None:
+    somebody = Person(signs_in)
+    session = AuthSession(load(FILES / "browser.toml"), ask=somebody, clock=Clock(), issuer=url)
+    assert [me(session, url), me(session, url)] == [200, 200]
+    session.logout()
     assert [kind for kind, _, _ in somebody.asked] == ["open"]
 
 
@@ -195,10 +232,12 @@ def until(done: Callable[[], Any], patience: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_device(url: str) -> None:
+def test_a_device(vendor_at: tuple[str, dict[str, Any]]) -> None:
+    url, more = vendor_at
     clock, somebody = Clock(), Person(signs_in)
-    session = AuthSession(load(device(url)), ask=somebody, clock=clock)
+    session = AuthSession(device(url) | more, ask=somebody, clock=clock)
     assert me(session, url) == 200
+    is_bound(session, url, bool(more))
     ((kind, text, address),) = somebody.asked
     assert kind == "tell"
     assert text.startswith(f"Go to {url}/device and enter ")
@@ -212,12 +251,32 @@ def test_a_device_that_is_refused(url: str) -> None:
         me(session, url)
 
 
-def test_a_device_for_which_it_is_too_late() -> None:
+def test_a_device_to_which_nobody_comes() -> None:
+    """As long as the provider said that the code would last, and no longer."""
     try:
         with provider(patience=8) as url:
-            never = AuthSession(load(device(url)), ask=Person(lambda url: None), clock=Clock())
-            with pytest.raises(VendorUnavailable, match="begins anew"):
-                me(never, url)
+            clock, somebody = Clock(), Person(lambda url: None)
+            never = AuthSession(load(device(url)), ask=somebody, clock=clock)
+            for told in (1, 2):
+                clock.ahead += 3600
+                with pytest.raises(VendorUnavailable, match="was not done in time; the next call begins anew"):
+                    me(never, url)
+                assert len(somebody.asked) == told, "each call shows a code of its own"
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+def test_a_device_for_which_it_is_too_late() -> None:
+    """The code ends while this side would wait longer. Who comes then is told so at the provider."""
+    try:
+        with provider(patience=4) as url:
+            file = device(url)
+            pending = {"json": {"error": "authorization_pending"}, "again": "{interval?}", "for": "30m"}
+            file["exchanges"] = {"poll": {"answers": {"pending": [pending]}}}
+            somebody = Person(lambda url: None)
+            with pytest.raises(CredentialsRefused, match="expired"):
+                me(AuthSession(load(file), ask=somebody, clock=Clock()), url)
+            assert "incorrect" in enters(somebody.asked[0][2])
     except Unavailable as error:
         pytest.skip(str(error))
 
