@@ -17,8 +17,8 @@ import pytest
 import requests
 
 import authflow
+from authflow.accounts import Grant
 from authflow.http import Answer, Request
-from authflow.manager import Grant
 from authflow.plugins.discovery import find_vendor, vendors
 from authflow.recording.diagram import diagram
 from authflow.recording.page import html_page
