@@ -74,7 +74,8 @@ answers.ok = { status = 200 }
 def test_an_exchange_is_signed_without_its_signature() -> None:
     vendor = load(tomllib.loads(FILE))
     values = Values(vendor, Given({"key": "k"}), {}, 0.0)
-    request = _render(vendor.flow.exchanges["login"], values)
+    exchange = vendor.flow.exchanges["login"]
+    request = _render(exchange, values, _render(exchange, values))
     nonce = values["nonce"]
     message = f'{nonce}|POST|/login?n={nonce}|{{"a":1}}'
     mac = vendor.derive["sign"].function.compute({"key": "k", "message": message}, 0.0)
