@@ -272,11 +272,14 @@ class AuthSession:
         )
 
     @sealed_call
-    def record(self, title: str = "") -> Recording:
-        """Write down what happens, for a page: `with session.record() as seen: …`, then `seen.save("login.html")`."""
+    def record(self, title: str = "", *, secrets: bool = False) -> Recording:
+        """Write down what happens, for a page: `with session.record() as seen: …`, then `seen.save("login.html")`.
+
+        `seen.save("login.har")` writes a capture; with `secrets`, it holds them, else a stand-in for each.
+        """
         from authflow.recording import Recording
 
-        return Recording(self._manager, title)
+        return Recording(self._manager, title, secrets=secrets)
 
     def close(self) -> None:
         """Store what is to be stored; nothing is kept open between requests."""

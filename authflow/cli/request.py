@@ -23,6 +23,7 @@ from authflow.cli.fetching import Order, Reply, fetch
 from authflow.cli.options import account_options, complete_account, json_option, opened, some_time
 from authflow.errors import AuthFlowError, ConfigurationError, harmless
 from authflow.http import Pairs, folder, origin_of, resolve, without_query
+from authflow.recording import Recording
 
 #: RFC 9110 §5.6.2: what a method and the name of a header are made of.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -50,6 +51,12 @@ _KINDS: Final = {"data": "application/x-www-form-urlencoded", "document": "appli
 )
 @click.option("-f", "--fail", is_flag=True, help="Exit code 1 for an answer 4xx, 3 for 5xx; its body is printed.")
 @click.option("--no-follow", is_flag=True, help="Do not follow redirects.")
+@click.option(
+    "--capture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write what was sent and heard there, as a HAR file for authflow-learn: with stand-ins for the secrets.",
+)
+@click.option("--with-secrets", is_flag=True, help="With --capture: the secrets themselves, in a file of mode 0600.")
 @click.option("--max-time", type=float, callback=some_time, metavar="SECONDS", help="How long the request may take.")
 @account_options
 @json_option
@@ -65,6 +72,8 @@ def request(
     output: Path | None,
     fail: bool,
     no_follow: bool,
+    capture: Path | None,
+    with_secrets: bool,
     max_time: float | None,
     timeout: float,
     as_json: bool,
@@ -89,12 +98,15 @@ def request(
     desk = Desk()
     one = opened(desk, account, **chosen) if account is not None else _by_url(desk, url, relative, chosen)
     session = one.session(timeout=timeout)
-    if relative:
-        desk.wait_for(f"Getting a token from {one.vendor.title}", session.token)
-        url = resolve(folder(session._manager.grants.current.base_url), url)
-    order = Order(method.upper(), url, pairs, body, not no_follow, max_time or timeout)
-    what = f"{order.method} {without_query(url)}"
     with contextlib.ExitStack() as stack:
+        if capture is not None:
+            stack.callback(_keep, seen := session.record(secrets=with_secrets), capture)
+            stack.enter_context(seen)
+        if relative:
+            desk.wait_for(f"Getting a token from {one.vendor.title}", session.token)
+            url = resolve(folder(session._manager.grants.current.base_url), url)
+        order = Order(method.upper(), url, pairs, body, not no_follow, max_time or timeout)
+        what = f"{order.method} {without_query(url)}"
         reply = desk.wait_for(what, lambda: stack.enter_context(fetch(session, order)))
         with _sink(output) as sink, counting(what, shown=not sink.isatty()) as count:
             if as_json:
@@ -103,6 +115,14 @@ def request(
                 _print(reply, sink, include=include, anything=output is not None, count=count)
             sink.flush()
     context.exit(_code(reply.status) if fail or reply.status == UNAUTHORIZED else DONE)
+
+
+def _keep(seen: Recording, capture: Path) -> None:
+    """Also of a login that was refused."""
+    try:
+        seen.capture(capture)
+    except OSError as error:
+        raise Failed(f"{capture} cannot be written: {error.strerror or error}", UNKEPT) from None
 
 
 def _code(status: int) -> int:

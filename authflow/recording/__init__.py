@@ -2,6 +2,7 @@
 
     events      what happened, as plain values
     recording   listens to a session manager, and keeps what happened, masked
+    har         exchanges as a capture, for `authflow-learn`
     masks       what may be shown of a request and an answer
     diagram     the flow as boxes and arrows
     page        all of it as HTML that needs nothing else (`page.html` is its frame)

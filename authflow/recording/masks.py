@@ -24,7 +24,7 @@ from authflow.renewing import keys_read
 from authflow.vendors import Given, Vendor
 
 #: Headers whose values are no secret.
-_OPEN: Final = frozenset(
+OPEN: Final = frozenset(
     {"accept", "cache-control", "connection", "content-encoding", "content-length", "content-type", "date", "expires"}
     | {"retry-after", "server", "transfer-encoding", "user-agent", "vary"}
 )
@@ -43,6 +43,14 @@ class Masks:
         self._open = plain | set(_literals([exchange.get("request") for exchange in _tables(vendor)]))
         self._keys = frozenset().union(*(keys_read(exchange) for exchange in vendor.flow.exchanges.values()))
 
+    def shows(self, text: str) -> bool:
+        """Does the vendor file or a setting say it in the open?"""
+        return text in self._open
+
+    def hides(self, text: str) -> bool:
+        """Is it a secret, as far as is known now?"""
+        return text in self._secrets
+
     def url(self, url: str) -> str:
         """Without the query; segments that look like a token are masked."""
         head, slashes, rest = without_query(url).partition("://")
@@ -53,7 +61,7 @@ class Masks:
         for _, value in parse_qsl(urlsplit(request.url).query):
             self._word(value)
         for name, value in request.headers:
-            yield harmless(f"{name}: {value if name.lower() in _OPEN else self._word(value)}")
+            yield harmless(f"{name}: {value if name.lower() in OPEN else self._word(value)}")
         if request.body:
             yield harmless(self._body(request.body))
 
@@ -95,7 +103,7 @@ class Masks:
         except (ValueError, RecursionError):
             document = None
         for name, value in answer.headers:
-            shown = mask_text(value, self._secrets, LOOKED) if name.lower() in _OPEN else MASK
+            shown = mask_text(value, self._secrets, LOOKED) if name.lower() in OPEN else MASK
             yield harmless(f"{name}: {shown}")
         if not answer.content:
             return

@@ -2,7 +2,7 @@
 
     with session.record() as seen:
         requests.get(url, auth=session.requests)
-    seen.save("login.html")
+    seen.save("login.html")        # or "login.har", for authflow-learn
 
 A recording stands in three places while it lasts: between the adapters and the session (requests, and what they waited
 for), before the sender (exchanges as they went over the wire), and at the watch (renewals and transitions). A session
@@ -27,9 +27,11 @@ from authflow.http import ANY_STATUS, REDIRECTS, Answer, Request, resolve, witho
 from authflow.manager import Authorization, SessionManager
 from authflow.recording.diagram import picture
 from authflow.recording.events import HOP, Asked, Edge, Renewal, Story, Wire
+from authflow.recording.har import Har
 from authflow.recording.masks import Masks
 from authflow.recording.page import html_page
 from authflow.renewing import NoAnswer, TooLarge
+from authflow.stores import write_new
 from authflow.vendors import Transition
 
 #: Of how many requests, exchanges and transitions each is kept; later ones are counted only.
@@ -43,10 +45,11 @@ class Recording(Story):
     threads.
     """
 
-    def __init__(self, manager: SessionManager, title: str = "") -> None:
+    def __init__(self, manager: SessionManager, title: str = "", *, secrets: bool = False) -> None:
         super().__init__(manager.vendor, title)
         self._manager = manager
         self._masks = Masks(manager.vendor, manager.grants.given)
+        self._har = Har(None if secrets else self._masks)
         self._lock = threading.RLock()
         self._open: defaultdict[str, deque[Asked]] = defaultdict(deque)  # sent to that URL, the first one first
         self._hops: dict[str, float] = {}
@@ -82,11 +85,22 @@ class Recording(Story):
         return html_page([self])
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page, or for a name that ends in `.svg` the flow alone; returns where. Raises OSError."""
+        """Write the page; where the name ends in `.svg`, the flow alone; in `.har`, the capture. Returns where.
+
+        Raises OSError.
+        """
         target = Path(path)
+        if target.suffix.lower() == ".har":
+            return self.capture(target)
         drawn = target.suffix.lower() == ".svg"
         target.write_text(picture(self.vendor.flow, self.state, self.title) if drawn else self.html(), "utf-8")
         return target
+
+    def capture(self, path: Path) -> Path:
+        """Write what was sent and heard, as a HAR file that only you may read. Raises OSError."""
+        path.unlink(missing_ok=True)
+        write_new(path, self._har.text())
+        return path
 
     def _keep(self, table: list[Any], item: Any) -> None:
         with self._lock:
@@ -129,7 +143,7 @@ class Recording(Story):
             if asked in self._open[without_query(url)]:
                 self._open[without_query(url)].remove(asked)
 
-    def answered(self, url: str, answer: Answer) -> Asked:
+    def answered(self, url: str, answer: Answer, grant: Grant) -> Asked:
         """The request that this is the answer to: the one sent there first; else a redirect brought it there."""
         with self._lock:
             waiting = self._open.get(without_query(url))
@@ -149,6 +163,7 @@ class Recording(Story):
         asked.answered = True
         asked.turn(None, self.now())
         asked.parts[-1].status = answer.status
+        self._har.carried(asked.method if asked.method.isalpha() else "GET", url, grant.presentation, answer)
         if answer.status in REDIRECTS:
             for location in answer.all("location"):
                 self._hops[without_query(resolve(url, location))] = self.now()
@@ -165,7 +180,8 @@ class Recording(Story):
         self._keep(self.wires, wire)
         return wire
 
-    def wired(self, wire: Wire, answer: Answer) -> None:
+    def wired(self, wire: Wire, request: Request, answer: Answer) -> None:
+        self._har.add(request, answer)
         wire.ended, wire.status, wire.answer = self.now(), answer.status, list(self._masks.answer(answer))
 
 
@@ -232,7 +248,7 @@ class _Tap:
     def on_response(
         self, grant: Grant, url: str, answer: Answer, replayable: bool, inner: Callable[..., Authorization | None]
     ) -> Authorization | None:
-        asked = self._recording.answered(url, answer)
+        asked = self._recording.answered(url, answer, grant)
         try:
             authorization = inner(grant, url, answer, replayable)
         except AuthFlowError as error:
@@ -243,7 +259,7 @@ class _Tap:
         return authorization
 
     def on_second_response(self, url: str, answer: Answer) -> None:
-        self._recording.answered(url, answer)
+        self._recording.answered(url, answer, self._manager.grants.current)
 
     def goes_without(self, url: str, origin: str) -> None:
         self._recording.goes_without(url, origin)
@@ -256,5 +272,5 @@ class _Tap:
         except (NoAnswer, TooLarge, AuthFlowError) as error:
             wire.ended, wire.error = self._recording.now(), str(error) or type(error).__name__
             raise
-        self._recording.wired(wire, answer)
+        self._recording.wired(wire, request, answer)
         return answer

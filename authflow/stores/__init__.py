@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from authflow.errors import ConfigurationError
 from authflow.sealed import sealed_call
 from authflow.stores.base import Conflict, LockTimeout, Store, Stored
+from authflow.stores.private import write_new
 
 if TYPE_CHECKING:
     from authflow.stores.encrypted import EncryptedStore, new_key
@@ -49,6 +50,7 @@ __all__ = [
     "new_key",
     "open_store",
     "plain_backend",
+    "write_new",
 ]
 
 _HOMES = {

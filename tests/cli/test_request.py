@@ -47,6 +47,27 @@ def test_the_body_goes_into_a_file(account: Shell, supplier: Supplier, tmp_path:
     assert json.loads((tmp_path / "body").read_text())["id"] == "7"
 
 
+def test_a_capture_has_stand_ins_unless_somebody_asks(account: Shell, supplier: Supplier, tmp_path: Path) -> None:
+    for words in ((), ("--with-secrets",)):
+        file = tmp_path / "login.json"
+        done = account("request", "GET", supplier.delivery(7), "--store", "memory", "--capture", str(file), *words)
+        assert (done.code, done.json["id"]) == (0, "7"), done.err
+        assert (PASSWORD in file.read_text("utf-8"), file.stat().st_mode & 0o777) == (bool(words), 0o600)
+        urls = [entry["request"]["url"] for entry in json.loads(file.read_text("utf-8"))["log"]["entries"]]
+        assert [url.rpartition("/")[2] for url in urls] == ["login", "7", "7"][: len(urls)]
+
+
+def test_a_login_that_is_refused_is_captured_too(account: Shell, supplier: Supplier, tmp_path: Path) -> None:
+    file = tmp_path / "refused.har"
+    words = ("request", "GET", supplier.delivery(7), "--store", "memory", "--capture", str(file))
+    done = account(*words, SUP_PASSWORD="wrong")
+    assert done.code == 1
+    (entry,) = json.loads(file.read_text("utf-8"))["log"]["entries"]
+    assert entry["response"]["status"] == 401
+    nowhere = account("request", "GET", supplier.delivery(7), "--capture", str(tmp_path / "no" / "x.har"))
+    assert (nowhere.err.count("\n"), "cannot be written" in nowhere.err) == (1, True)
+
+
 def test_a_url_elsewhere_never_sees_the_token(account: Shell) -> None:
     with listening() as other:
         done = account("request", "GET", f"{other.url}/x", "-a", "sup")

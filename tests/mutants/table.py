@@ -48,6 +48,31 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: tuple[Mutant, ...] = (
+    # --- captures -----------------------------------------------------------------------------------------------------
+    Mutant(
+        "a capture that nobody asked for shows the secrets",
+        "recording/har.py",
+        "        if masks is None or not value or masks.shows(value):\n",
+        "        if True:\n",
+        vendors=(),
+        tests=("tests/recording/test_har.py",),
+    ),
+    Mutant(
+        "a capture may be read by others",
+        "recording/recording.py",
+        "        write_new(path, self._har.text())\n",
+        "        path.write_bytes(self._har.text())\n",
+        vendors=(),
+        tests=("tests/recording/test_har.py",),
+    ),
+    Mutant(
+        "a capture does not tell what the requests carried",
+        "recording/recording.py",
+        "grant.presentation, answer)",
+        "ANONYMOUS.presentation, answer)",
+        vendors=(),
+        tests=("tests/recording/test_har.py",),
+    ),
     # --- the notation: values in odd places ---------------------------------------------------------------------------
     Mutant(
         "a one-time code is sent again in its period",

@@ -59,6 +59,27 @@ def test_the_supplier_is_learnt_from_a_session_by_hand(tmp_path: Path) -> None:
         assert supplier.counts["refresh"] >= 1
 
 
+@pytest.mark.parametrize("secrets", [False, True])
+def test_a_capture_of_our_own_is_learnt_with_secrets_or_without(tmp_path: Path, secrets: bool) -> None:
+    """`session.record()` writes HAR; stand-ins for the secrets tell as well which value flows where."""
+    with running_supplier() as supplier:
+        inputs = {"username": USERNAME, "password": PASSWORD}
+        places = {"base_url": supplier.base_url, "data_origin": supplier.data_url}
+        session = authflow.AuthSession("supplier", **inputs, **places)
+        with session.record(secrets=secrets) as seen, httpx.Client(auth=session.httpx, trust_env=False) as client:
+            client.get(f"{supplier.base_url}../tracking/42", follow_redirects=True)
+            supplier.control(revoke="access")
+            client.get(f"{supplier.base_url}../tracking/43", follow_redirects=True)
+        raw = learnt(seen.save(tmp_path / "own.har"), **(inputs if secrets else {}))
+        assert (PASSWORD in (tmp_path / "own.har").read_text("utf-8")) is secrets
+        mine = authflow.AuthSession(raw, **inputs)
+        with httpx.Client(auth=mine.httpx, follow_redirects=True, trust_env=False) as client:
+            assert client.get(f"{supplier.base_url}../tracking/44").json()["id"] == "44"
+            supplier.control(revoke="access")
+            assert client.get(f"{supplier.base_url}../tracking/45").json()["id"] == "45"
+        assert supplier.counts["refresh"] == 2
+
+
 #: A signature, an assertion or a person is in no capture, and a challenge names its server anew each time.
 OTHERS = {"signed", "jwt-bearer", "challenge", "oauth2-code", "oauth2-device"}
 

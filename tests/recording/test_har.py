@@ -1,0 +1,67 @@
+"""A capture of our own: what flows stays to be seen, and no secret is in it unless somebody asks."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import authflow
+from authflow.cli.scaffold import vendor_file
+from authflow.masking import spells
+from authflow.testing import Simulator, serving
+from authflow.vendors.extends import preset_names
+
+#: A person, or another server, is not simulated.
+OTHERS = {"oauth2-code", "oauth2-device", "signed"}
+
+
+def captured(preset: str, path: Path, *, secrets: bool) -> tuple[list[dict[str, Any]], Simulator]:
+    raw = tomllib.loads(vendor_file("here", preset))
+    simulator = Simulator(raw, lifetime=3600)
+    with serving(simulator) as url:
+        session = authflow.AuthSession(raw, base_url=url, **simulator.inputs)
+        with session.record(secrets=secrets) as seen, httpx.Client(auth=session.httpx, trust_env=False) as client:
+            for number in range(2):
+                own = {"X-Mine": "a-header-of-mine"}
+                assert client.get(f"{url}orders/{number}?q=mine", headers=own).status_code == 200
+        assert seen.save(path) == path
+    return json.loads(path.read_text("utf-8"))["log"]["entries"], simulator
+
+
+@pytest.mark.parametrize("preset", sorted(set(preset_names()) - OTHERS))
+def test_no_secret_is_in_a_capture_that_nobody_asked_for(preset: str, tmp_path: Path) -> None:
+    entries, simulator = captured(preset, tmp_path / "login.har", secrets=False)
+    hidden = {name for name, entry in simulator.vendor.inputs.items() if entry.secret}
+    secrets = {str(value) for name, value in simulator.inputs.items() if name in hidden}
+    whole, _ = captured(preset, tmp_path / "secret.har", secrets=True)
+    text = (tmp_path / "login.har").read_text("utf-8")
+    assert not spells(text, secrets)
+    assert "a-header-of-mine" not in text
+    assert len(entries) == len(whole) >= 2
+    shown = [str(entry["request"]["headers"]) for entry in whole]
+    assert [str(entry["request"]["headers"]) for entry in entries] != shown, "nothing was replaced at all"
+
+
+@pytest.mark.parametrize("secrets", [False, True])
+def test_only_you_may_read_it_even_where_a_file_was(tmp_path: Path, secrets: bool) -> None:
+    (tmp_path / "login.har").write_text("old", "utf-8")
+    (tmp_path / "login.har").chmod(0o666)
+    captured("relogin", tmp_path / "login.har", secrets=secrets)
+    assert stat.S_IMODE((tmp_path / "login.har").stat().st_mode) == 0o600
+
+
+def test_what_flows_has_one_stand_in_and_ends_can_be_read(tmp_path: Path) -> None:
+    entries, _ = captured("oauth2-password", tmp_path / "login.har", secrets=False)
+    login, data = entries[0], entries[-1]
+    said = json.loads(login["response"]["content"]["text"])
+    carried = {one["name"].lower(): one["value"] for one in data["request"]["headers"]}["authorization"]
+    assert carried == f"Bearer {said['access_token']}"
+    assert said["access_token"].startswith("masked")
+    assert isinstance(said["expires_in"], int | str)
+    assert "masked" not in str(said["expires_in"])
