@@ -23,7 +23,7 @@ log: Final = logging.getLogger("authflow")
 #: How long a record outlives its token in a store that lets records die, in seconds.
 KEPT_FOR: Final = 90 * 86400.0
 #: A holder of the lock is passed over so many seconds after the longest time that its renewal can take; and a waiter
-#: gives up so many seconds after that.
+#: gives up three times as many after that, since another waiter may be first and has to renew.
 LOCK_MARGIN = 1.0
 
 
@@ -70,7 +70,7 @@ class StoredRecords:
     def locked(self, key: str, timeout: float) -> Iterator[None]:
         limit = timeout + LOCK_MARGIN
         try:
-            lock = self.store.lock(key, limit=limit, wait=limit + LOCK_MARGIN)
+            lock = self.store.lock(key, limit=limit, wait=limit + 3 * LOCK_MARGIN)
             lock.__enter__()
         except StoreError as error:
             self.degrades(error)

@@ -53,6 +53,7 @@ from authflow.http import NOTHING, Answer
 from authflow.manager.behind import Behind
 from authflow.manager.observers import LOGIN, START, Listener, Watch
 from authflow.manager.single_flight import Flight, Flights, working
+from authflow.manager.workers import QUARTER
 from authflow.renewing import Environment, ExchangeSender, Renewal, Verifier, keep_typed, typed
 from authflow.stores import MemoryStore
 from authflow.templates import Outcome
@@ -338,9 +339,11 @@ class GrantCache:
                 return error
         return None if self._backoff.open(now) else self._backoff.error(now)
 
-    def _late(self, waited: float) -> AuthFlowError:
-        message = f"{self.vendor.title}: the renewal that another caller began has not ended within {waited:.3g} s"
-        return VendorUnavailable(message, vendor=self.vendor.name)
+    def _late(self, waited: float, in_line: bool) -> AuthFlowError:
+        what = "the renewal that another caller began has not ended"
+        if in_line:
+            what = f"{QUARTER} renewals of this vendor are under way, and this one's turn has not come"
+        return VendorUnavailable(f"{self.vendor.title}: {what} within {waited:.3g} s", vendor=self.vendor.name)
 
     def _other(self, slot: Slot, grant: Grant) -> Grant | None:
         """What another flight has published since `grant` was read."""

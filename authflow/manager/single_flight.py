@@ -29,8 +29,12 @@ T = TypeVar("T")
 
 #: No flights at all.
 NONE: Final[Mapping[Hashable, Any]] = MappingProxyType({})
-#: How the error of a late flight is made: of what it is that one waited for.
-Late = Callable[[float], BaseException]
+#: How the error of a late flight is made: of the seconds that one waited, and whether it was for one of our threads.
+Late = Callable[[float, bool], BaseException]
+
+
+def _late(waited: float, in_line: bool) -> BaseException:
+    return TimeoutError()
 
 
 class _Here(threading.local):
@@ -67,11 +71,11 @@ class Flight(Generic[T]):
     Work that has not ended `limit` seconds after its start has failed for all who wait: `late` makes their error.
     """
 
-    def __init__(
-        self, home: Flights[T], work: Callable[[], T], limit: float = math.inf, late: Late = TimeoutError
-    ) -> None:
+    def __init__(self, home: Flights[T], work: Callable[[], T], limit: float = math.inf, late: Late = _late) -> None:
         #: Whoever pops it does it.
         self._work = [work]
+        #: Does it wait for one of our threads? A thread that needs it does it meanwhile.
+        self.in_line = False
         self._home, self._limit, self._late = home, limit, late
         self._ends = math.inf
         self._context = contextvars.copy_context()
@@ -98,21 +102,29 @@ class Flight(Generic[T]):
             finally:
                 self.forget(woken)
             if not came and not self.done:
-                raise self._late(left or 0.0)
+                raise self.is_late(left or 0.0)
         return self._outcome()
 
     async def wait_async(self, most: float | None = None) -> T:
         """Wait without blocking the event loop; cancelling the wait leaves the work and all other waiters alone."""
         while not self.done:
-            if self._work:
+            if self.idle:
                 self._home.begin_behind(self)
                 most = None
                 continue
             left = self._left(most)
             came = await (_wait_on_trio(self, left) if _on_trio() else _wait_on_asyncio(self, left))
             if not came and not self.done:
-                raise self._late(left or 0.0)
+                raise self.is_late(left or 0.0)
         return self._outcome()
+
+    def is_late(self, waited: float) -> BaseException:
+        return self._late(waited, self.in_line)
+
+    @property
+    def idle(self) -> bool:
+        """Does nobody work, nor is to?"""
+        return bool(self._work) and not self.in_line
 
     def _left(self, most: float | None = None) -> float | None:
         """Seconds until the work is late, or until `most` have passed; None if that never comes."""
@@ -133,7 +145,7 @@ class Flight(Generic[T]):
         when there is work to be done, too.
         """
         self._callbacks[ticket] = callback, waits
-        if self.done or (waits and self._work):
+        if self.done or (waits and self.idle):
             self._wake(ticket)
 
     def forget(self, ticket: object) -> None:
@@ -150,8 +162,14 @@ class Flight(Generic[T]):
             work = self._work.pop()
         except IndexError:
             return None
-        self._ends = monotonic() + self._limit
+        if not self.in_line:
+            self._ends = monotonic() + self._limit
+        self.in_line = False
         return work
+
+    def queue(self) -> None:
+        """One of our threads is to do it: to wait for one counts against the time that it may take."""
+        self.in_line, self._ends = True, monotonic() + self._limit
 
     def give_up(self, work: Callable[[], T]) -> None:
         """Who worked was torn away: one of those who wait goes on."""
@@ -203,7 +221,7 @@ class Flights(Generic[T]):
         work: Callable[[], T],
         *,
         limit: float = math.inf,
-        late: Late = TimeoutError,
+        late: Late = _late,
         waits: bool = True,
     ) -> Flight[T]:
         """The flight under `key`, a new one if there is none. `done` is asked first, in the same breath: it may know
@@ -254,16 +272,21 @@ class Flights(Generic[T]):
             self.land(flight, result, None)
 
     def begin_behind(self, flight: Flight[T]) -> None:
-        """Let one of our threads do the work. To wait for one counts against the time that it may take."""
-        work = flight.claimed()
-        if work is None:
-            return
+        """Let one of our threads do the work, unless another thread takes it meanwhile."""
+        with self.lock:
+            if not flight.idle:
+                return
+            flight.queue()
         begins = monotonic()
 
         def fly() -> None:
+            late = flight.is_late(monotonic() - begins) if flight.late else None
+            work = flight.claimed()
+            if work is None:
+                return
             try:
-                if flight.late:
-                    raise flight._late(monotonic() - begins)
+                if late is not None:
+                    raise late
                 with UnderWay(), working(self):
                     result = work()
             except BaseException as error:

@@ -70,6 +70,7 @@ class Workers:
                     del self._waiting[of]
                 elif self._at_work[of] < QUARTER:
                     self._at_work[of] += 1
+                    self._waiting[of] = self._waiting.pop(of)  # next is another's turn
                     return of, jobs.popleft()
         return None
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from authflow.accounts import FORGOTTEN_AFTER, KEPT_FOR, MOST_AN_HOUR, SLACK, Record, Refusals, StoredRecords, secrets
@@ -30,6 +31,8 @@ from authflow.vendors import Failing, Given, Presenting, State, Step, Values, Ve
 
 #: How often a change of the refusals is tried while others change them too.
 TRIES: Final = 8
+#: Stands for the credentials of a login that has none: the vendor is left alone after its answers, too.
+ALONE: Final = ""
 
 
 class Guard:
@@ -62,7 +65,7 @@ class Guard:
         known, now = self._known, self.clock()
         carries = any(name in names for name in self.vendor.credentials)
         left = known.pause - self._elapsed("failed", known.failed, now)
-        if left > 0 and (carries or not known.failures):
+        if left > 0 and (carries or ALONE in names or not known.failures):
             raise self._left_alone(known, left)
         passed = self._elapsed("since", known.since, now)
         self.stored.memory["looked"] = now
@@ -145,7 +148,10 @@ class Guard:
 
     def accepted(self, values: Values) -> None:
         """The vendor took what was sent: it is refused no more."""
-        if self.used.isdisjoint(self.vendor.credentials) or not (self._known.since or self._known.failures):
+        proves = not self.used.isdisjoint(self.vendor.credentials) or (
+            is_alone(self.vendor) and "refresh" not in self.used
+        )
+        if not proves or not (self._known.since or self._known.failures):
             return
         told = self.fingerprints(self.used.intersection(secrets(self.vendor)), values)
         self.stored.memory.pop("refused", None)
@@ -173,7 +179,7 @@ class Guard:
         self.stored.memory.update(refused=True, looked=now, since=(now, now))
         return names, known.wait
 
-    def failed(self, error: AuthFlowError, names: Container[str]) -> None:
+    def failed(self, error: AuthFlowError, names: set[str]) -> None:
         """An exchange ended with an error: after the vendor was asked, that is waited for too."""
         now, asks = self.clock(), error.retry_after or 0.0
         asked = error.status is not None or isinstance(error, VendorAnswerError)
@@ -182,7 +188,7 @@ class Guard:
                 self._change(self._unclaim)
             if asks:
                 self._change(lambda known: known.with_failed(now, asks, unread=False))
-        elif asked and any(name in names for name in self.vendor.credentials):
+        elif asked and names:
             error.retry_after = self._change(lambda known: known.with_failed(now, asks, unread=True)).pause
         elif self._claimed is not None and not asked:
             self._change(self._unclaim)
@@ -266,12 +272,21 @@ class Guard:
 
 def credentials_in(step: Step, vendor: Vendor) -> set[str]:
     """The names of those that an exchange proves; none where it spends a refresh token that the vendor gave, which
-    proves itself, and is refused once at most.
+    proves itself, and is refused once at most; `ALONE` where no exchange of the file has any.
     """
     if step.captured.get("refresh") is not None and spends_refresh(step.exchange):
         return set()
+    if is_alone(vendor):
+        return {ALONE}
     names = closure(vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
     return {name for name in names if name in vendor.credentials and step.captured.get(name) is None}
+
+
+@lru_cache(maxsize=256)
+def is_alone(vendor: Vendor) -> bool:
+    """Does no exchange carry a credential?"""
+    places = (place for exchange in vendor.flow.exchanges.values() for place in exchange.request.placeholders())
+    return closure(vendor, [place.name for place in places]).isdisjoint(vendor.credentials)
 
 
 def sent_by(exchange: Exchange, values: Values) -> list[str]:

@@ -341,7 +341,7 @@ class Run:
             return self._tried(step)
         except VendorUnavailable as error:
             if UNAVAILABLE not in state.next:
-                self.guard.failed(error, ())
+                self.guard.failed(error, set())
             if isinstance(error, AnswerLost) and rotates(step.exchange):
                 raise
             if UNAVAILABLE in state.next:

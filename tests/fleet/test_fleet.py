@@ -125,6 +125,30 @@ def test_a_process_that_was_stopped_overwrites_nothing_newer(supplier: Supplier,
         assert runs.ask(get=1)["statuses"] == [200]
 
 
+@pytest.mark.parametrize("ends", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_who_waits_for_one_that_is_killed_or_frozen_is_served(
+    supplier: Supplier, store: str, ends: signal.Signals
+) -> None:
+    """All of them, within their own time-out, by one exchange; a Redis keeps a dead one's lock until that lapses."""
+    with fleet(supplier, store, 3, timeout=4.0) as (holds, *wait):
+        holds.ask(token=True)
+        order = expire(supplier)
+        supplier.control(latency=0.5)
+        supplier.control(reset_counts=True)
+        holds.order(token=True, **order)
+        give_up = time.monotonic() + 20
+        while supplier.raw_counts["refresh"] == 0:
+            assert time.monotonic() < give_up
+        os.kill(holds.process.pid, ends)
+        for worker in wait:
+            worker.order(get=THREADS, **order)
+        answers = [worker.answer() for worker in wait]
+        counts = supplier.raw_counts
+    assert [answer["statuses"] for answer in answers] == [[200] * THREADS] * 2
+    assert len({answer["token"] for answer in answers}) == 1
+    assert (counts["refresh"], counts["login"], counts["refresh_reused"]) == (1, 1, 0)
+
+
 def test_steady_state_asks_the_store_nothing(
     supplier: Supplier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

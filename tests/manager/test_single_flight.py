@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -53,8 +54,17 @@ def join(flights: Flights[str], work: Callable[[], str], key: str = "key", **how
     return flights.join(key, nothing, work, **how)
 
 
+def begun(flights: Flights[str], work: Callable[[], str], **how: Any) -> Flight[str]:
+    """Work that one of our threads has begun."""
+    flight, ends = join(flights, work, waits=False, **how), time.monotonic() + 10
+    while flight.in_line:
+        assert time.monotonic() < ends
+        time.sleep(0.001)
+    return flight
+
+
 #: So long a flight may take, and what its waiters hear then.
-SHORT: Mapping[str, Any] = {"limit": 0.05, "late": lambda waited: VendorUnavailable("late")}
+SHORT: Mapping[str, Any] = {"limit": 0.05, "late": lambda waited, in_line: VendorUnavailable(f"late, {in_line}")}
 
 
 def test_all_who_join_share_one_work(work: Work) -> None:
@@ -188,7 +198,7 @@ def test_who_works_and_waits_for_itself_is_told_so(work: Work) -> None:
 
 def test_a_caller_with_little_patience_leaves_the_work_alone(work: Work) -> None:
     flights: Flights[str] = Flights()
-    flight = join(flights, work, waits=False, late=lambda waited: VendorUnavailable(f"{waited:.2f}"))
+    flight = begun(flights, work, late=lambda waited, in_line: VendorUnavailable(f"{waited:.2f}"))
     with pytest.raises(VendorUnavailable, match=r"0\.05"):
         flight.wait(0.05)
     work.end()
@@ -197,27 +207,58 @@ def test_a_caller_with_little_patience_leaves_the_work_alone(work: Work) -> None
 
 def test_one_vendor_takes_a_quarter_of_the_threads_at_most(work: Work) -> None:
     slow = [join(Flights("slow"), work, waits=False) for _ in range(48)]
-    assert join(Flights("quick"), lambda: "quick", waits=False).wait(10) == "quick"
+    assert anyio.run(join(Flights("quick"), lambda: "quick").wait_async) == "quick"
     assert work.begun <= 16
     work.end()
     assert [flight.wait(10) for flight in slow] == ["done"] * len(slow)
 
 
 def test_to_wait_for_a_thread_counts_against_the_time(work: Work) -> None:
-    slow = [join(Flights("slow"), work, waits=False) for _ in range(workers.QUARTER)]
-    begun: list[int] = []
-    late = join(Flights("slow"), lambda: begun.append(1) or "never", waits=False, **SHORT)
-    with pytest.raises(VendorUnavailable, match="late"):
-        late.wait()
+    slow = [begun(Flights("slow"), work) for _ in range(workers.QUARTER)]
+    done: list[int] = []
+    late = join(Flights("slow"), lambda: done.append(1) or "never", waits=False, **SHORT)
+    with pytest.raises(VendorUnavailable, match="late, True"):
+        anyio.run(late.wait_async)
     work.end()
     finished()
-    assert begun == []
+    assert done == []
     assert [flight.wait(10) for flight in slow] == ["done"] * len(slow)
+
+
+def test_a_thread_that_needs_what_is_in_line_does_it_itself(work: Work) -> None:
+    slow = [begun(Flights("slow"), work) for _ in range(workers.QUARTER)]
+    flight = join(Flights("slow"), lambda: threading.current_thread().name, waits=False)
+    assert flight.in_line
+    assert flight.wait() == threading.current_thread().name
+    work.end()
+    assert [flight.wait(10) for flight in slow] == ["done"] * len(slow)
+    finished()
+
+
+def test_every_vendor_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as four vendors keep all threads busy, too."""
+    monkeypatch.setattr(workers, "MOST", 4)
+    monkeypatch.setattr(workers, "QUARTER", 1)
+    pool, gate, done, began = workers.Workers(), threading.Event(), threading.Event(), list[str]()
+
+    def again(of: str) -> None:
+        gate.wait(10)
+        began.append(of)
+        if not done.is_set() and len(began) < 400:
+            pool.do(of, lambda: again(of))
+            pool.do(of, lambda: again(of))
+
+    for of in ("a", "b", "c", "d") * 2:
+        pool.do(of, lambda of=of: again(of))
+    pool.do("e", done.set)
+    gate.set()
+    assert done.wait(10)
+    assert len(began) < 400
 
 
 def test_work_that_does_not_end_is_late_for_who_waits_and_stands_in_nobodys_way(work: Work) -> None:
     flights: Flights[str] = Flights()
-    stuck = join(flights, work, waits=False, **SHORT)
+    stuck = begun(flights, work, **SHORT)
     with pytest.raises(VendorUnavailable, match="late"):
         stuck.wait()
     assert join(flights, lambda: "another").wait() == "another"

@@ -376,6 +376,43 @@ def test_an_answer_that_cannot_be_used_is_waited_for_likewise(bank: Bank, store:
     assert bank.tries("right", store, file=file) == 60
 
 
+def test_a_login_without_credentials_is_left_alone_too(store: Store) -> None:
+    """After an answer that cannot be used, by all who share the store, and for a rejected token too."""
+    clock, sent, says = Clock(START), list[float](), list[Answer]()
+    file = {
+        "name": "alone",
+        "base_url": "https://vendor.example/",
+        "start": "out",
+        "exchanges": {"login": {"request": {"url": "login"}, "answers": {"granted": {"json": {"token": "{access}"}}}}},
+        "answers": {"rejected": {"status": 401}},
+        "states": {
+            "out": {"send": "login", "granted": "in"},
+            "in": {"present": {"headers": {"X-Token": "{access}"}}, "rejected": "out"},
+        },
+    }
+
+    class Alone:
+        def exchange(self, request: Request, timeout: float) -> Answer:
+            sent.append(clock.now)
+            return says.pop() if says else answered(200, {"token": f"t{len(sent)}"})
+
+    sessions = [authflow.AuthSession(file, store=store, client=Alone(), clock=clock) for _ in range(4)]
+    grants = [served(session._manager.authorize(URL)) for session in sessions]
+    assert len(sent) == 1
+    for wait in (60, 600, 3600):
+        for session, grant in [*zip(sessions, grants, strict=True)] * 3:
+            says[:] = [answered(200, {"token": "two\nlines"})]
+            with pytest.raises(authflow.VendorAnswerError) as failed:
+                served(session._manager.on_response(grant, URL, answered(401)))
+            assert failed.value.retry_after == pytest.approx(wait, abs=1)
+        clock.now += wait + 1
+    assert len(sent) == 4
+    says.clear()
+    for session, grant in zip(sessions, grants, strict=True):
+        assert served(session._manager.on_response(grant, URL, answered(401))) is not grant
+    assert len(sent) == 5
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 418, 429, 500, 503])
 @pytest.mark.parametrize("spelled", ["120", "120.0", " 120 ", "date"])
 def test_retry_after_counts_on_any_status_and_for_all(bank: Bank, store: Store, status: int, spelled: str) -> None:
