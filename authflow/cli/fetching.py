@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from authflow.cli.exits import MISUSED, UNAVAILABLE, Failed
+from authflow.clients import no_answer
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.http import Pairs, without_query
 from authflow.session import AuthSession
@@ -50,7 +51,7 @@ def _httpx(library: str, session: AuthSession, order: Order) -> Iterator[Reply]:
             headers = tuple((str(name), str(value)) for name, value in answer.headers.multi_items())
             yield Reply(answer.status_code, answer.reason_phrase, headers, answer.iter_bytes())
     except lib.InvalidURL as error:
-        raise Failed(f"{without_query(order.url)!r} is no URL: {error}", MISUSED) from None
+        raise Failed(f"{without_query(order.url)!r} is no URL: {no_answer(error, sent=False)}", MISUSED) from None
     except (lib.HTTPError, lib.StreamError) as error:
         _gave_up(order, error)
 
@@ -74,7 +75,7 @@ def _requests(library: str, session: AuthSession, order: Order) -> Iterator[Repl
             headers = tuple((str(name), str(value)) for name, value in answer.headers.items())
             yield Reply(answer.status_code, answer.reason or "", headers, answer.iter_content(1 << 14))
     except lib.exceptions.InvalidURL as error:
-        raise Failed(f"{without_query(order.url)!r} is no URL: {error}", MISUSED) from None
+        raise Failed(f"{without_query(order.url)!r} is no URL: {no_answer(error, sent=False)}", MISUSED) from None
     except lib.RequestException as error:
         _gave_up(order, error)
 
@@ -100,7 +101,8 @@ def _aiohttp(library: str, session: AuthSession, order: Order) -> Iterator[Reply
             chunks = iter(lambda: runner.run(answer.content.read(1 << 14)), b"")
             yield Reply(answer.status, answer.reason or "", headers, chunks)
         except (lib.InvalidURL, UnicodeError) as error:  # no URL, or a header's bytes that are no text
-            raise Failed(f"{without_query(order.url)!r} cannot be asked: {error}", MISUSED) from None
+            said = no_answer(error, sent=False)
+            raise Failed(f"{without_query(order.url)!r} cannot be asked: {said}", MISUSED) from None
         except (lib.ClientError, TimeoutError) as error:
             _gave_up(order, error)
         finally:
@@ -134,4 +136,5 @@ def _encoded(order: Order) -> list[tuple[str, bytes]]:
 def _gave_up(order: Order, error: Exception) -> NoReturn:
     if isinstance(error, AuthFlowError):
         raise error
-    raise Failed(f"{without_query(order.url)}: no answer ({type(error).__name__}: {error})", UNAVAILABLE) from None
+    said = no_answer(error, sent=True)  # the library's own words may hold a URL with the token in it
+    raise Failed(f"{without_query(order.url)}: no answer ({said})", UNAVAILABLE) from None

@@ -18,12 +18,12 @@ import importlib
 import importlib.util
 from typing import Any, Final
 
-from authflow.clients.base import cookie_header, given_as
+from authflow.clients.base import cookie_header, given_as, no_answer
 from authflow.errors import ConfigurationError
 from authflow.manager import SessionManager
 from authflow.renewing import Sender
 
-__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "given_as", "sender_for"]
+__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "given_as", "no_answer", "sender_for"]
 
 #: library → the module here that knows it
 ADAPTERS: Final = {

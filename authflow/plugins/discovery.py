@@ -10,8 +10,9 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Final, NamedTuple
 
 import pluggy
@@ -23,7 +24,7 @@ from authflow.templates import CONVERTERS, Converter
 from authflow.vendors import FUNCTIONS, Function, Signer, Vendor, load
 
 log: Final = logging.getLogger("authflow")
-#: Installed plugins that could not be imported, with the reason.
+#: What is wrong with plugins, each of which was passed over.
 broken: Final[dict[str, str]] = {}
 
 
@@ -33,18 +34,37 @@ def manager() -> pluggy.PluginManager:
     plugins = pluggy.PluginManager(hooks.PROJECT)
     plugins.add_hookspecs(hooks)
     broken.clear()
-    for entry in importlib.metadata.entry_points(group=hooks.PROJECT):
+    for entry in _entry_points():
         if plugins.get_plugin(entry.name) or plugins.is_blocked(entry.name):
             continue
         try:
             plugins.register(entry.load(), name=entry.name)
-        except Exception as error:  # of any class: a plugin's module may do anything when it is imported
+        except (Exception, SystemExit) as error:  # of any class: a plugin's module may do anything when it is imported
+            if plugins.get_plugin(entry.name):  # half of it
+                plugins.unregister(name=entry.name)
             package = entry.dist.name if entry.dist is not None else entry.value
-            broken[entry.name] = harmless(
-                f"the plugin {entry.name} of {package} cannot be imported ({type(error).__name__}: {error})"
-            )
-            log.warning("%s; everything else works: repair or remove that package", broken[entry.name])
+            _pass_over(entry.name, f"the plugin {entry.name} of {package} cannot be imported", error)
     return plugins
+
+
+def _entry_points() -> Iterator[importlib.metadata.EntryPoint]:
+    try:
+        yield from importlib.metadata.entry_points(group=hooks.PROJECT)
+    except Exception:  # one package's list cannot be read, and with it none
+        for package in importlib.metadata.distributions():
+            try:
+                yield from package.entry_points.select(group=hooks.PROJECT)
+            except Exception as error:
+                name = str(package.metadata["Name"])
+                _pass_over(name, f"the entry_points.txt of {name} cannot be read", error)
+
+
+def _pass_over(key: str, what: str, error: BaseException) -> None:
+    """Name what is wrong with a plugin, once; it harms nobody else."""
+    reason = harmless(f"{what} ({type(error).__name__}: {error})")
+    if broken.get(key) != reason:
+        broken[key] = reason
+        log.warning("%s; everything else works: repair or remove that package", reason)
 
 
 def register_file(path: str) -> None:
@@ -56,15 +76,25 @@ def register_file(path: str) -> None:
         module = importlib.util.module_from_spec(spec)
         sys.modules.setdefault(spec.name, module)
         spec.loader.exec_module(module)
-    except Exception as error:  # of any class: it is somebody's program
+        manager().register(module, name=path)
+    except (Exception, SystemExit) as error:  # of any class: it is somebody's program
         raise ConfigurationError(f"the plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
-    manager().register(module, name=path)
 
 
 def broken_plugins() -> list[str]:
-    """Why each installed plugin that could not be imported was not."""
-    manager()
+    """Why each plugin that cannot be used, or a part of it, was passed over."""
+    stores(), _brought()
     return list(broken.values())
+
+
+def plugin_of(error: BaseException) -> str:
+    """The name of the plugin through whose code an error came, or ""."""
+    through = {frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)}
+    for name, plugin in manager().list_name_plugin():
+        home = getattr(plugin, "__module__", None) or getattr(plugin, "__name__", "")
+        if home.partition(".")[0] in through - {"authflow"}:
+            return name
+    return ""
 
 
 class Hooks(NamedTuple):
@@ -96,38 +126,56 @@ def _hooks(callers: tuple[Any, ...]) -> Hooks:
 
 
 def converters() -> Mapping[str, Converter]:
-    return {**CONVERTERS, **_merged(manager().hook.authflow_converters())}
+    return {**CONVERTERS, **_given("converters", _table(Converter))}
 
 
 def functions() -> Mapping[str, Function]:
-    return {**FUNCTIONS, **_merged(manager().hook.authflow_functions())}
+    return {**FUNCTIONS, **_given("functions", _table(Function))}
 
 
 def signers() -> Mapping[str, type[Signer]]:
-    return _merged(manager().hook.authflow_signers())
+    return _given("signers", _table(Callable))
 
 
 def stores() -> Mapping[str, Callable[[str], Store]]:
-    return _merged(manager().hook.authflow_stores())
-
-
-def _merged(tables: list[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: item for table in tables for name, item in table.items()}
+    return _given("stores", _table(Callable))
 
 
 def vendors() -> dict[str, Any]:
     """What each installed vendor is loaded from, by name. A path's name is its file's."""
-    known: dict[str, Any] = {}
-    for sources in manager().hook.authflow_vendors():
-        for source in sources:
-            known[_name(source)] = source
-    return known
+    return _given("vendors", _sources)
 
 
-def _name(source: Any) -> str:
-    if isinstance(source, Vendor):
-        return source.name
-    return str(source["name"] if isinstance(source, Mapping) else source.name.removesuffix(".toml"))
+def _given(hook: str, read: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
+    """What plugins bring, by name. One that fails, or gives what `read` cannot read, is named and passed over."""
+    found: dict[str, Any] = {}
+    for one in reversed(getattr(manager().hook, f"authflow_{hook}").get_hookimpls()):
+        try:
+            found |= read(one.function() or ())
+        except Exception as error:  # of any class: it is somebody's program
+            _pass_over(f"{one.plugin_name} {hook}", f"the plugin {one.plugin_name} brings no {hook}", error)
+    return found
+
+
+def _table(kind: Any) -> Callable[[Any], Mapping[str, Any]]:
+    def read(given: Any) -> Mapping[str, Any]:
+        table = dict(given)
+        if wrong := [name for name, item in table.items() if not (isinstance(name, str) and isinstance(item, kind))]:
+            raise TypeError(f"a dict is wanted, of names and {kind.__name__}s, and {wrong[0]!r} is none")
+        return table
+
+    return read
+
+
+def _sources(given: Any) -> Mapping[str, Any]:
+    """Raises TypeError, with what a plugin's author is to give."""
+    found = {}
+    for source in (given,) if isinstance(given, Mapping | str | os.PathLike | Vendor) else given:
+        name = source.get("name") if isinstance(source, Mapping) else getattr(source, "name", None)
+        if not isinstance(name, str):
+            raise TypeError(f"a list of Paths, of mappings with a name, or of Vendors is wanted, not of {source!r:.60}")
+        found[name if isinstance(source, Mapping | Vendor) else name.removesuffix(".toml")] = source
+    return found
 
 
 def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> Vendor:

@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from authflow import plugins
 from authflow.cli import group as cli
 from authflow.cli.exits import EPILOG
 from authflow.cli.front import Front
@@ -198,6 +199,16 @@ def test_a_mistake_of_our_own_is_one_line_without_what_it_was_about() -> None:
     assert done.stderr.startswith(f"authflow: a mistake in authflow: KeyError at {Path(__file__).name}:")
     assert "AUTHFLOW_DEBUG=1" in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_a_plugins_mistake_names_the_plugin() -> None:
+    class Plugin: ...
+
+    plugins.manager().register(plugin := Plugin(), name="theirs")
+    try:
+        assert mistaken(debug=False).stderr.startswith("authflow: a mistake in the plugin theirs: KeyError at ")
+    finally:
+        plugins.manager().unregister(plugin)
 
 
 def test_with_debug_it_is_a_traceback() -> None:

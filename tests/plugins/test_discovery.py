@@ -224,14 +224,47 @@ def test_what_is_no_vendor_is_said_to_be_none(vendor: Any) -> None:
         authflow.AuthSession(vendor, username="u", password="p")
 
 
-def test_a_plugin_that_cannot_be_imported_is_named_and_harms_nobody_else(tmp_path: Path) -> None:
+#: A package's entry_points.txt, its module, and what is said of it. Each plugin is one that harms nobody else.
+HARMFUL = {
+    "no module": ("remains = no_such_module", "", "the plugin remains of leftover cannot be imported (ModuleNotFound"),
+    "a list that cannot be parsed": ("remains", "", "the entry_points.txt of leftover cannot be read"),
+    "an entry that is none": ("remains = a b c", "", "the plugin remains of leftover cannot be imported"),
+    "a program that ends": ("remains = leftover_vendor", "raise SystemExit(3)", "cannot be imported (SystemExit: 3)"),
+    "half a plugin": (
+        "remains = leftover_vendor",
+        "authflow_vendors = hookimpl(lambda: 5)\nauthflow_stores = hookimpl(lambda nobody: {})",
+        "the plugin remains of leftover cannot be imported (PluginValidationError",
+    ),
+    **{
+        f"{hook}: {given}": (
+            "remains = leftover_vendor",
+            f"authflow_{hook} = hookimpl(lambda: {given})",
+            f"the plugin remains brings no {hook} (",
+        )
+        for hook, gives in {
+            "vendors": ("{'acme': {}}", "5", "[5]", "['acme.toml']", "'acme.toml'", "[{}]", "[{'name': 5}]", "1 / 0"),
+            "converters": ("['x']", "{'x': 5}", "{5: None}", "1 / 0"),
+            "functions": ("['x']", "{'x': len}", "5"),
+            "signers": ("['x']", "{'x': 'aws'}"),
+            "stores": ("['x']", "{'x': None}", "{5: len}", "1 / 0"),
+        }.items()
+        for given in gives
+    },
+}
+
+
+@pytest.mark.parametrize("title", HARMFUL)
+def test_a_plugin_that_is_not_right_is_named_and_harms_nobody_else(title: str, tmp_path: Path) -> None:
+    entry, module, reason = HARMFUL[title]
     info = tmp_path / "leftover-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: leftover\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[authflow]\nremains = leftover_vendor\n")
+    (info / "entry_points.txt").write_text(f"[authflow]\n{entry}\n")
+    (tmp_path / "leftover_vendor.py").write_text(f"from authflow.plugins import hookimpl\n{module}\n")
     code = (
         "import authflow, authflow.plugins as p; "
         "authflow.AuthSession({'name': 'a', 'extends': 'bearer'}, token='t', base_url='https://a.example/'); "
+        "authflow.AuthSession('supplier', username='u', password='p', store='memory'); "
         "print(*p.broken_plugins())"
     )
     path = os.pathsep.join([str(Path(authflow.__file__).parents[1]), str(tmp_path), *filter(None, sys.path)])
@@ -244,4 +277,24 @@ def test_a_plugin_that_cannot_be_imported_is_named_and_harms_nobody_else(tmp_pat
         check=True,
     )
     for text in (done.stdout, done.stderr):
-        assert "the plugin remains of leftover cannot be imported (ModuleNotFoundError" in text
+        assert reason in text
+    assert done.stderr.count(reason) == 1
+
+
+def test_a_plugins_file_that_is_not_right_is_named(tmp_path: Path) -> None:
+    (path := tmp_path / "mine.py").write_text("raise SystemExit(3)")
+    with pytest.raises(authflow.ConfigurationError, match=r"mine\.py cannot be imported: SystemExit: 3"):
+        plugins.register_file(str(path))
+    path.write_text("from authflow import hookimpl\n@hookimpl\ndef authflow_vendors(nobody): ...\n")
+    with pytest.raises(authflow.ConfigurationError, match=r"mine\.py cannot be imported: PluginValidationError"):
+        plugins.register_file(str(path))
+
+
+def test_a_vendor_that_is_given_alone_is_a_list_of_one(install: Callable[[Any], None]) -> None:
+    class Plugin:
+        @authflow.hookimpl
+        def authflow_vendors(self) -> Any:
+            return {**LADDER, "name": "alone"}
+
+    install(Plugin())
+    assert plugins.find_vendor("alone").name == "alone"
