@@ -91,7 +91,7 @@ def plugin_of(error: BaseException) -> str:
     """The name of the plugin through whose code an error came, or ""."""
     through = {frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)}
     for name, plugin in manager().list_name_plugin():
-        home = getattr(plugin, "__module__", None) or getattr(plugin, "__name__", "")
+        home = str(getattr(plugin, "__module__", None) or getattr(plugin, "__name__", ""))
         if home.partition(".")[0] in through - {"authflow"}:
             return name
     return ""
