@@ -104,7 +104,11 @@ class NiquestsRequestHook(RequestHook):
 
     def __call__(self, response: Any, **kwargs: Any) -> Any:
         steps = self._steps(response, kwargs)
-        return settle_async(steps) if isinstance(response, niquests.AsyncResponse) else settle(steps)
+        return (
+            settle_async(steps)
+            if isinstance(response, niquests.AsyncResponse)
+            else settle(steps, kwargs.get("timeout"))
+        )
 
     def _steps(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
         promise = _promise(response)

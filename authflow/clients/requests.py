@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -370,7 +371,15 @@ class Auth:
                     ours.take_back(request)
 
     def _await(self, hook: RequestHook, request: Any, flight: Flight[Grant]) -> None:
-        settle(hook.finish(request, flight))
+        settle(hook.finish(request, flight), _callers_timeout())
+
+
+def _callers_timeout() -> Any:
+    """`timeout=` of the request that is being prepared: the library tells no auth, and keeps it in a frame above."""
+    frame = inspect.currentframe()
+    while frame is not None and not (frame.f_code.co_name == "request" and "timeout" in frame.f_code.co_varnames):
+        frame = frame.f_back
+    return frame and frame.f_locals["timeout"]
 
 
 def _over() -> Any:

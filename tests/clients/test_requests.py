@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 
+import authflow
 from tests.clients.conftest import Supplier
+from tests.servers import LIFETIME
 
 requests = pytest.importorskip("requests")
 
@@ -86,3 +91,28 @@ def test_an_answer_that_another_listener_brought_is_heard_too(supplier: Supplier
         request = requests.Request("GET", supplier.data(), auth=session.requests).prepare()
         request.hooks["response"].insert(0, lambda response, **_: bare)
         assert client.send(request).status_code in (200, 401)
+
+
+@pytest.mark.parametrize("timeout", [0.2, (5, 0.2)])
+@pytest.mark.parametrize("first", [True, False], ids=["login", "renewal"])
+def test_the_callers_time_out_bounds_the_wait_for_anothers_renewal(
+    supplier: Supplier, timeout: object, first: bool
+) -> None:
+    session = supplier.session()
+    if not first:
+        session.token()
+        supplier.advance(LIFETIME + 1)
+    supplier.fail("login" if first else "refresh", kind="hang")
+
+    def renews() -> None:
+        with suppress(authflow.AuthFlowError):
+            session.token()
+
+    threading.Thread(target=renews, daemon=True).start()
+    while not session._manager.grants.flights._under_way:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    began = time.monotonic()
+    with requests.Session() as client, pytest.raises(requests.RequestException, match=r"not ended within 0\.2 s"):
+        client.get(supplier.data(), auth=session.requests, timeout=timeout)
+    assert time.monotonic() - began < 4

@@ -325,6 +325,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/renewing/test_refusals.py",),
     ),
     Mutant(
+        "who has little time waits for another's renewal all the same",
+        "clients/requests.py",
+        "settle(hook.finish(request, flight), _callers_timeout())",
+        "settle(hook.finish(request, flight))",
+        vendors=(),
+        tests=("tests/clients/test_requests.py",),
+    ),
+    Mutant(
         "a lock outlives the patience of those who wait",
         "accounts/stored.py",
         "LOCK_MARGIN = 1.0\n",
