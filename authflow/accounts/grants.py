@@ -54,6 +54,8 @@ class Grant(Sealed):
     _volatile: bool = False
     _token_id: int | None = None
     _unsigned: Presentation | None = None
+    #: Until when it is fresh once a good answer has said that what it presents is right; None: that is known.
+    unproved: float | None = None
     #: What callables gave for it, by name.
     asked: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     #: What it presents of tokens that it mints itself: from when until when, and the grant that carries them.
@@ -65,9 +67,19 @@ class Grant(Sealed):
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     @classmethod
-    def of(cls, vendor: Vendor, given: Given, record: Record, now: float, jitter: float, *, plain: bool) -> Grant:
-        """`plain`: every request of this vendor is alike. Raises ConfigurationError where what the user gave cannot be
-        presented.
+    def of(
+        cls,
+        vendor: Vendor,
+        given: Given,
+        record: Record,
+        now: float,
+        jitter: float,
+        *,
+        plain: bool,
+        proved: bool = True,
+    ) -> Grant:
+        """`plain`: every request of this vendor is alike; `proved`: it is known that what it presents is right. Raises
+        ConfigurationError where what the user gave cannot be presented.
         """
         values = Values(vendor, given, record.captured, now)
         state = vendor.flow.states[record.state]
@@ -90,6 +102,7 @@ class Grant(Sealed):
         if idle is not None and record.expires_at is None:
             windows = Windows.of(max(now, record.issued_at), max(now, record.issued_at) + idle, jitter)
         fresh = plain and presentation.only_headers and not volatile and idle is None
+        until = windows.advisory if fresh else NEVER_FRESH
         return cls(
             record,
             vendor,
@@ -98,12 +111,13 @@ class Grant(Sealed):
             _only_authorization(presentation.headers),
             _prefixes(origins),
             _places(origins),
-            windows.advisory if fresh else NEVER_FRESH,
+            until if proved else NEVER_FRESH,
             windows,
             origins,
             _travels(origins, presentation),
             _idle=idle if record.expires_at is None else None,
             _volatile=volatile,
+            unproved=None if proved else until,
             asked=values.asked or NOTHING,
         )
 
@@ -178,6 +192,11 @@ class Grant(Sealed):
         """A good answer: an idle grant lives on from here."""
         if self._idle is not None:
             self._note(windows=Windows.of(now, now + self._idle))
+
+    def prove(self) -> None:
+        """A good answer: what it presents is right."""
+        if self.unproved is not None:
+            self._note(fresh_until=self.unproved, unproved=None)
 
     def _note(self, **found: Any) -> None:
         """What is found out later, and hangs on nothing that is secret; each is published in one assignment."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,18 @@ from authflow.errors import ConfigurationError
 from authflow.http import origin_of
 from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Unbound, Unfit, UrlTemplate
-from authflow.vendors import Given, Input, Vendor, ask_for, filled, only_for_base_url, typed, unfit
+from authflow.vendors import (
+    Given,
+    Input,
+    Presenting,
+    Vendor,
+    ask_for,
+    closure,
+    filled,
+    only_for_base_url,
+    typed,
+    unfit,
+)
 
 _PLAIN: Final = Input()
 
@@ -154,6 +166,18 @@ def _secret(vendor: Vendor, name: str) -> bool:
 def secrets(vendor: Vendor) -> list[str]:
     """The credentials of which a grant remembers which one got it."""
     return [name for name, entry in vendor.credentials.items() if entry.secret and not entry.once]
+
+
+@lru_cache(maxsize=256)
+def proved_by_use(vendor: Vendor) -> frozenset[str]:
+    """The secrets that are presented as they were given and tell nobody apart: whether they are right, no exchange
+    says, but the first good answer.
+    """
+    state = vendor.flow.states[vendor.flow.start]
+    if not isinstance(state, Presenting):
+        return frozenset()
+    shown = closure(vendor, [placeholder.name for placeholder in state.present.placeholders()])
+    return frozenset(name for name in secrets(vendor) if name in shown and name not in vendor.identity)
 
 
 def servers(vendor: Vendor, given: Given) -> tuple[str, ...]:

@@ -379,4 +379,4 @@ def _new(responses: list[Any], *known: list[Any]) -> list[Any]:
 
 def _worth_sending(manager: SessionManager, request: Any, response: Any) -> bool:
     """A hop that came back from elsewhere without the token is sent again if that is safe, or if it was turned away."""
-    return request.method in ("GET", "HEAD", "OPTIONS") or response.status_code in manager.statuses
+    return request.method in ("GET", "HEAD", "OPTIONS") or response.status_code in manager.noteworthy

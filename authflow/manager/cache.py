@@ -15,6 +15,7 @@ import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ from authflow.accounts import (
     identity_of,
     label,
     label_key,
+    proved_by_use,
     same_grant,
     secrets,
     slot_key,
@@ -45,6 +47,7 @@ from authflow.errors import (
     AuthFlowError,
     ConfigurationError,
     CredentialsRefused,
+    StoreError,
     VendorAnswerError,
     VendorUnavailable,
     sealed,
@@ -54,10 +57,10 @@ from authflow.manager.behind import Behind
 from authflow.manager.observers import LOGIN, START, Listener, Watch
 from authflow.manager.single_flight import Flight, Flights, working
 from authflow.manager.workers import QUARTER
-from authflow.renewing import Environment, ExchangeSender, Renewal, Verifier, keep_typed, typed
+from authflow.renewing import Environment, ExchangeSender, Guard, Renewal, Verifier, keep_typed, typed
 from authflow.stores import MemoryStore
 from authflow.templates import Outcome
-from authflow.vendors import EXPIRED, Given, absorb
+from authflow.vendors import EXPIRED, Given, Values, absorb
 
 if TYPE_CHECKING:
     from authflow.renewing import Sender
@@ -85,7 +88,7 @@ class GrantCache:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_memory", "_refusal", "_verifier"),
+        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_memory", "_proved", "_refusal", "_verifier"),
         *(
             "by_slot",
             "current",
@@ -123,6 +126,8 @@ class GrantCache:
         self._refusal: tuple[CredentialsRefused, float] | None = None
         self._memory: dict[str, Any] | None = None
         self._identity: Identity | None = None
+        #: Is it known that what the user gave, and is presented as it is, is right?
+        self._proved = False
         self._labels: bytes | None = None
         self._logouts = 0
         #: What a failing store did not take, by key.
@@ -292,7 +297,30 @@ class GrantCache:
 
     def ready(self, record: Record, given: Given | None = None) -> Grant:
         """A grant made ready. Raises Unbound, Unfit."""
-        return Grant.of(self.vendor, given or self.given, record, self.clock(), random.random(), plain=self.plain)
+        proved = self._proved or record.grant != "" or not proved_by_use(self.vendor)
+        more = {"plain": self.plain, "proved": proved}
+        return Grant.of(self.vendor, given or self.given, record, self.clock(), random.random(), **more)
+
+    def accepted(self, grant: Grant) -> None:
+        """The first good answer to what was given. The store is told behind those who wait; what it is asked about is
+        in this process's memory at once.
+        """
+        self._proved = True
+        grant.prove()
+        self.current.prove()
+        work = partial(self._note_accepted, grant)
+        if isinstance(self.store, MemoryStore):
+            work()
+        else:
+            self.flights.join("accepted", lambda: None, work, waits=False)
+
+    def _note_accepted(self, grant: Grant) -> Grant:
+        given, identity = self.identity_now(grant.asked)
+        with suppress(StoreError):
+            stored = self.renewal(self.watch(), given, identity).stored
+            values = Values(self.vendor, given.changed(grant.asked), grant.record.captured, self.clock())
+            Guard(self.vendor, given, stored, self.clock).accepted(values, proved_by_use(self.vendor))
+        return grant
 
     def slot_of(self, grant: Grant, event: Outcome | None) -> Slot:
         values = absorb(grant.record.captured, event) if event is not None else grant.record.captured
@@ -385,6 +413,7 @@ class GrantCache:
             asked = {name: grant.asked.get(name, grant.given.get(name)) for name in names}
             anew = self.ready(grant.record.replace(issued_at=self.clock())) if names else grant
             if anew.presentation != grant.presentation:  # a key that nobody refused
+                self._proved = False
                 self._publish(slot, anew)
                 return anew
         names, began = unasked(self.vendor, self.given, self.said), monotonic()
@@ -426,6 +455,7 @@ class GrantCache:
             if isinstance(error, CredentialsRefused):
                 self.memory.pop("typed", None)
             if isinstance(error, CredentialsRefused) and error.retry_after is not None:
+                self._proved = False
                 self._refusal = error, now
                 if event is not None:
                     self._withdraw(slot)

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from authflow.accounts import ANONYMOUS, Grant, may_cure, presents_at, with_cure
+from authflow.accounts import ANONYMOUS, Grant, may_cure, presents_at, proved_by_use, with_cure
 from authflow.errors import ConfigurationError, UntrustedOrigin
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
 from authflow.manager.cache import GrantCache, Slot, remember
@@ -375,8 +375,12 @@ class SessionManager:
         return False
 
     def _good(self, grant: Grant, answer: Answer, now: float) -> None:
-        """A good answer: an idle grant lives on, and what the file says is brought anew (`keep`) is read."""
+        """A good answer: an idle grant lives on, what was given is right, and what the file says is brought anew
+        (`keep`) is read.
+        """
         grant.used(now)
+        if grant.unproved is not None and answer.status < 300:
+            self.grants.accepted(grant)
         found: dict[str, Any] = {}
         for pattern in self.vendor.keep:
             if answer.status < 400 or pattern.status is not None:
@@ -401,11 +405,11 @@ def _authorization(url: str, wanted: Grant | Flight[Grant], asked: str = "") -> 
 
 @lru_cache(maxsize=256)
 def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
-    """The statuses that an event could have (all of them where any answer may be one, or each good use counts), and
-    those with redirects.
+    """The statuses that an event could have (all of them where any answer may be one, or a good one counts), and those
+    that could have one when nothing else is worth a thought, redirects among them.
     """
     patterns = [pattern.status for _, pattern in vendor.answers] + [pattern.status for pattern in vendor.keep]
     if vendor.idle is not None or None in patterns or vendor.hears:
         return ANY_STATUS, ANY_STATUS
     told = frozenset().union(*filter(None, patterns))
-    return told, told | REDIRECTS
+    return ANY_STATUS if proved_by_use(vendor) else told, told | REDIRECTS

@@ -22,7 +22,7 @@ from authflow.renewing.environment import Environment, NoAnswer, Sender, TooLarg
 from authflow.renewing.exchanges import ExchangeSender, keys_read, masked_reason
 from authflow.renewing.jwt_verification import Verifier
 from authflow.renewing.people import keep_typed, terminal, typed, without_browser
-from authflow.renewing.refusals import refused
+from authflow.renewing.refusals import Guard, refused
 from authflow.renewing.renewal import Renewal
 from authflow.renewing.signing import MOST_SENDS, Signers, laid_over, of_request
 from authflow.renewing.waiting import asking
@@ -32,6 +32,7 @@ __all__ = [
     "MOST_SENDS",
     "Environment",
     "ExchangeSender",
+    "Guard",
     "NoAnswer",
     "Renewal",
     "Sender",

@@ -146,12 +146,13 @@ class Guard:
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
-    def accepted(self, values: Values) -> None:
-        """The vendor took what was sent: it is refused no more."""
+    def accepted(self, values: Values, presented: Iterable[str] = ()) -> None:
+        """The vendor took what was sent, or these that were `presented`: it is refused no more."""
+        self.used.update(presented)
         proves = not self.used.isdisjoint(self.vendor.credentials) or (
             is_alone(self.vendor) and "refresh" not in self.used
         )
-        if not proves or not (self._known.since or self._known.failures):
+        if not proves or not (presented or self._known.since or self._known.failures):
             return
         told = self.fingerprints(self.used.intersection(secrets(self.vendor)), values)
         self.stored.memory.pop("refused", None)
@@ -160,7 +161,7 @@ class Guard:
             proved = all(told.keys() >= entry.keys() for entry in known.refused)
             return self._unclaim(known).replace(
                 refused=tuple(entry for entry in known.refused if not proved or not self._fits(entry, values)),
-                accepted=told if proved and known.since else known.accepted,
+                accepted=told if proved and (presented or known.since) else known.accepted,
                 failures=0,
                 failed=() if known.failures else known.failed,
             )

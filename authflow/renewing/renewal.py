@@ -23,7 +23,7 @@ from authflow.renewing.people import Ask
 from authflow.renewing.run import Run
 from authflow.renewing.waiting import Waiting
 from authflow.templates import Outcome, Unbound
-from authflow.vendors import Given, Presenting, Transition, Values, Vendor
+from authflow.vendors import Failing, Given, Presenting, Transition, Values, Vendor
 
 log: Final = logging.getLogger("authflow")
 
@@ -95,7 +95,9 @@ class Renewal:
                     if self._serves(kept, presented, deadline):
                         return kept.record
                     if event is not None and presented is not None and not _same(kept.record, presented):
-                        if key != account and (kept.revision is None or kept.foreign):
+                        if not presented.grant and isinstance(self.vendor.flow.states.get(kept.record.state), Failing):
+                            kept.record = presented  # what was given was presented once more: nobody renews that
+                        elif key != account and (kept.revision is None or kept.foreign):
                             # The event asks for a grant that the account has not had yet: it leads on from this one.
                             kept.record = presented.replace(captured=_without_refresh(presented.captured), slots=())
                         else:

@@ -143,6 +143,11 @@ class Run:
             self.issued_at = self.clock()
             lifetime = duration(self.vendor.lifetime, self.values.with_captured(rest.captured))
             self.expires_at = None if lifetime is None else self.issued_at + lifetime
+        if self.last is None and isinstance(self.vendor.flow.states[self.kept.record.state], Failing):
+            # It presents what was given: whether that is right, its first good answer says.
+            return self.kept.record.replace(
+                state=rest.state.name, captured=rest.captured, issued_at=self.issued_at, expires_at=self.expires_at
+            )
         self._keep(rest.state.name, at_rest(self.vendor, rest))
         if self.last is not None:
             self.guard.accepted(self.values)
