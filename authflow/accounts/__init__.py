@@ -40,7 +40,7 @@ from authflow.accounts.records import (
     same_grant,
     spent_fingerprint,
 )
-from authflow.accounts.stored import KEPT_FOR, Kept, Overtaken, StoredRecords
+from authflow.accounts.stored import KEPT_FOR, Kept, Overtaken, StoredRecords, Unsaved
 from authflow.accounts.token import Freshness, Token, Windows, expiry
 from authflow.accounts.trust import check_settings, presents_at, sends_to
 
@@ -64,6 +64,7 @@ __all__ = [
     "Refusals",
     "StoredRecords",
     "Token",
+    "Unsaved",
     "Windows",
     "answered",
     "check_identity",

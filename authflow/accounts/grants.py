@@ -74,7 +74,6 @@ class Grant(Sealed):
         record: Record,
         now: float,
         jitter: float,
-        *,
         plain: bool,
         proved: bool = True,
     ) -> Grant:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from authflow.accounts.claims import Claims
 from authflow.accounts.records import Record
 from authflow.errors import StoreError
+from authflow.http import NOTHING
 from authflow.stores import Conflict, Store
 from authflow.vendors import Vendor
 
@@ -145,3 +146,31 @@ class StoredRecords:
         for key in keys:
             self.store.delete(key)
             self.unsaved.pop(key, None)
+
+
+class Unsaved(MutableMapping[str, Kept]):
+    """What a failing store did not take, for one renewal to see and to change, whatever other renewals of the `holder`
+    do meanwhile.
+    """
+
+    def __init__(self, holder: Any, lock: Any) -> None:
+        self._holder, self._lock = holder, lock
+
+    def __getitem__(self, key: str) -> Kept:
+        found: Kept = self._holder.unsaved[key]
+        return found
+
+    def __setitem__(self, key: str, kept: Kept) -> None:
+        with self._lock:
+            self._holder.unsaved = {**self._holder.unsaved, key: kept}
+
+    def __delitem__(self, key: str) -> None:
+        with self._lock:
+            left = {other: kept for other, kept in self._holder.unsaved.items() if other != key}
+            self._holder.unsaved = left or NOTHING
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._holder.unsaved)
+
+    def __len__(self) -> int:
+        return len(self._holder.unsaved)

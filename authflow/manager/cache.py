@@ -14,7 +14,7 @@ import logging
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +29,7 @@ from authflow.accounts import (
     Kept,
     Record,
     StoredRecords,
+    Unsaved,
     answered,
     expiry,
     fingerprint_for,
@@ -88,21 +89,10 @@ class GrantCache:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_memory", "_proved", "_refusal", "_verifier"),
-        *(
-            "by_slot",
-            "current",
-            "environment",
-            "flights",
-            "given",
-            "kept",
-            "library",
-            "listeners",
-            "plain",
-            "said",
-            "sender",
-        ),
-        *("store", "unsaved", "vendor"),
+        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_memory", "_proved", "_refusal"),
+        *("_verifier",),
+        *("by_slot", "current", "environment", "flights", "given", "kept", "library", "listeners"),
+        *("plain", "said", "sender", "store", "unsaved", "vendor"),
     )
 
     def __init__(
@@ -185,8 +175,7 @@ class GrantCache:
         if self._identity is None and unasked(self.vendor, self.given, self.said):
             return ""
         identity = self._identity or self.identity_now()[1]
-        if self._labels is None:
-            self._labels = label_key(self.store)
+        self._labels = self._labels or label_key(self.store)
         return label(self._labels, identity.key)
 
     # --- what a request shall carry -----------------------------------------------------------------------------------
@@ -298,21 +287,17 @@ class GrantCache:
     def ready(self, record: Record, given: Given | None = None) -> Grant:
         """A grant made ready. Raises Unbound, Unfit."""
         proved = self._proved or record.grant != "" or not proved_by_use(self.vendor)
-        more = {"plain": self.plain, "proved": proved}
-        return Grant.of(self.vendor, given or self.given, record, self.clock(), random.random(), **more)
+        return Grant.of(self.vendor, given or self.given, record, self.clock(), random.random(), self.plain, proved)
 
     def accepted(self, grant: Grant) -> None:
-        """The first good answer to what was given. The store is told behind those who wait; what it is asked about is
-        in this process's memory at once.
-        """
+        """The first good answer to what was given: the store is told, behind those who wait for it."""
         self._proved = True
         grant.prove()
         self.current.prove()
-        work = partial(self._note_accepted, grant)
         if isinstance(self.store, MemoryStore):
-            work()
+            self._note_accepted(grant)
         else:
-            self.flights.join("accepted", lambda: None, work, waits=False)
+            self.flights.join("accepted", lambda: None, partial(self._note_accepted, grant), waits=False)
 
     def _note_accepted(self, grant: Grant) -> Grant:
         given, identity = self.identity_now(grant.asked)
@@ -397,7 +382,9 @@ class GrantCache:
         sender = ExchangeSender(self._exchange_sender, self._verifier, self.environment)
         claims = Claims(self.vendor, given, identity, fingerprint_for(self.store))
         degrade = self.environment.degrade
-        stored = StoredRecords(self.vendor, self.store, claims, self.clock, degrade, self.memory, Unsaved(self))
+        stored = StoredRecords(
+            self.vendor, self.store, claims, self.clock, degrade, self.memory, Unsaved(self, self.flights.lock)
+        )
         return Renewal(self.vendor, given, stored, sender, watch.moved, self.environment.ask)
 
     def _renew(self, slot: Slot, grant: Grant | None, event: Outcome | None, *, restart: bool = False) -> Grant:
@@ -491,31 +478,6 @@ class GrantCache:
 def _place(store: Store) -> Hashable:
     """What two stores have in common that keep the same records."""
     return id(store) if isinstance(store, MemoryStore) else repr(store)
-
-
-class Unsaved(MutableMapping[str, Kept]):
-    """What a failing store did not take, for one renewal to see and to change, whatever other renewals do meanwhile."""
-
-    def __init__(self, cache: GrantCache) -> None:
-        self._cache = cache
-
-    def __getitem__(self, key: str) -> Kept:
-        return self._cache.unsaved[key]
-
-    def __setitem__(self, key: str, kept: Kept) -> None:
-        with self._cache.flights.lock:
-            self._cache.unsaved = {**self._cache.unsaved, key: kept}
-
-    def __delitem__(self, key: str) -> None:
-        with self._cache.flights.lock:
-            left = {other: kept for other, kept in self._cache.unsaved.items() if other != key}
-            self._cache.unsaved = left or NOTHING
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._cache.unsaved)
-
-    def __len__(self) -> int:
-        return len(self._cache.unsaved)
 
 
 #: What a session has whose grants are all alike.
