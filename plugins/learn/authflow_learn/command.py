@@ -61,7 +61,8 @@ def cli(
     if asking.somebody_is_there():
         asking.questions(learnt)
     host = re.sub(r"[^A-Za-z0-9]+", "-", learnt.base_url.partition("://")[2].partition("/")[0].partition(":")[0])
-    text = vendor_file(learnt, name or (out.stem if out is not None else host.strip("-")) or "acme")
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", out.stem) if out is not None else host
+    text = vendor_file(learnt, name or plain.strip("-") or "acme")
     load(tomllib.loads(text))
     for question in learnt.questions:
         click.echo(f"question: {question.text}", err=True)

@@ -29,7 +29,7 @@ def without_login(flow: Flow) -> Learnt:
             ):
                 count, held = carried.get(leaf.place, (0, []))
                 carried[leaf.place] = (count + 1, [*held, leaf])
-    if not carried:
+    if not carried or any(one.answer.unread and flow.has_password(at) for at, one in enumerate(flow.captures)):
         _nothing(flow)
     most = max(carried, key=lambda place: (carried[place][0], place[0] == "basic"))
     leaf = carried[most][1][0]
@@ -62,11 +62,11 @@ def without_login(flow: Flow) -> Learnt:
 
 def _nothing(flow: Flow) -> NoReturn:
     """Say why there is nothing to learn. Raises CaptureError."""
+    if any(one.answer.unread for one in flow.captures):
+        raise CaptureError("its answers are compressed, and cannot be read here: capture them as plain text")
     values = [leaf.value for leaves in (*flow.requests, *flow.answers) for leaf in leaves]
     if any(names.SCRUBBED.fullmatch(value) for value in values):
         raise CaptureError("the secrets have been scrubbed from this capture: capture it with them")
-    if any(one.answer.unread for one in flow.captures):
-        raise CaptureError("its answers are compressed, and cannot be read here: capture them as plain text")
     raise CaptureError(
         "no request carries anything that an answer brought, nor a key: is there a login in the capture, and a "
         "request after it?"

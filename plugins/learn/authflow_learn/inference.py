@@ -49,8 +49,11 @@ class _Inference(Flow):
         if found is None:
             return direct.without_login(self)
         key, login, uses = found
-        result = Learnt(self, self.base_url([login, *uses]))
+        here = {_origin(self.captures[at].url) for at in uses}
+        result = Learnt(self, self.base_url([login, *uses] if _origin(self.captures[login].url) in here else uses))
         values = {leaf.value for at in uses for leaf in self.requests[at] if Key.of(leaf) == key}
+        if any(names.SCRUBBED.fullmatch(value) for value in values):
+            raise CaptureError("the tokens have been scrubbed from this capture: capture it with them")
         births = sorted({self.born[value][0] for value in values if value in self.born} | {login})
         self._names_of(values, "access", result)
         result.given_refresh = users.is_given_refresh(self, login)
@@ -206,6 +209,10 @@ class _Inference(Flow):
         """Headers that every data request carries with one value, and that no client sends by itself."""
         presented = {key.place[1] for key in result.presented if key.place[0] == "headers"}
         first = dict(self.captures[uses[0]].request.headers)
+        pair = [leaf.value for leaf in self.requests[uses[0]] if leaf.place[0] == "basic"]
+        if pair and all(value in self.names for value in pair):
+            result.presented[Key(("basic",), "", "")] = self.names[pair[0]]
+            result.beside_basic = (self.names[pair[0]], self.names[pair[1]])
         for name, value in first.items():
             if not looked_at(name) or name in presented or name == "authorization" or value in self.born:
                 continue

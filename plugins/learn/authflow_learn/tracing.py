@@ -66,6 +66,8 @@ class Learnt:
     constant: dict[str, str] = field(default_factory=dict)
     #: The credentials' names, with whether each is a secret.
     credentials: dict[str, bool] = field(default_factory=dict)
+    #: The user and the password that go with every request, beside what was captured.
+    beside_basic: tuple[str, str] = ("", "")
     derived: dict[str, Any] = field(default_factory=dict)
     #: Is the login a refresh, with a token that the user gives?
     given_refresh: bool = False

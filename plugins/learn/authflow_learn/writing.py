@@ -303,6 +303,8 @@ def _present(learnt: Learnt) -> dict[str, Any]:
         text = literal(key.before) + hole(name, key.converter) + literal(key.after)
         if key.place[0] == "json":
             present["json"] = _laid(present.get("json"), key.place[1:], text)
+        elif key.place[0] == "basic":
+            present["basic"] = [hole(part) for part in learnt.beside_basic]
         elif key.place[0] != "path":
             last = _header(str(key.place[1])) if key.place[0] == "headers" else str(key.place[-1])
             present.setdefault(str(key.place[0]), {})[last] = text

@@ -20,9 +20,8 @@ from authflow.testing import Simulator, serving
 from authflow.vendors import load
 from authflow.vendors.extends import preset_names
 from authflow_learn import CaptureError, learn, read_capture, vendor_file
+from tests.capturing import Recorder
 from tests.servers import PASSWORD, USERNAME, Came, Says, listening, running_supplier
-
-from .recorder import Recorder
 
 COMMAND = (sys.executable, "-c", "from authflow_learn.command import main; main()")
 

@@ -11,10 +11,10 @@ import pytest
 import authflow
 from authflow.vendors import load
 from authflow_learn import learn, read_capture, vendor_file
+from tests.capturing import Recorder
 from tests.servers import listening
 
 from .odd import ODD
-from .recorder import Recorder
 
 
 @pytest.mark.parametrize("name", sorted(ODD))

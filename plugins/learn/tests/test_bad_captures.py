@@ -1,0 +1,171 @@
+"""Captures that cannot be used: one clear line each, never a traceback, never a file that `check` refuses."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authflow_learn import CaptureError, learn, read_capture, vendor_file
+
+COMMAND = (sys.executable, "-c", "from authflow_learn.command import main; main()")
+CHECK = (sys.executable, "-c", "from authflow.cli import main; main()", "check")
+URL = "https://api.acme.example"
+
+
+def entry(method: str, path: str, sent: Any = None, said: Any = None, status: int = 200, **more: Any) -> dict[str, Any]:
+    headers = [{"name": name, "value": value} for name, value in more.get("headers", {}).items()]
+    request: dict[str, Any] = {"method": method, "url": URL + path, "headers": headers}
+    if sent is not None:
+        request["postData"] = {"mimeType": "application/json", "text": json.dumps(sent)}
+    content = {"text": json.dumps(said) if said is not None else "", **more.get("content", {})}
+    return {"request": request, "response": {"status": status, "headers": more.get("heard", []), "content": content}}
+
+
+def har(*entries: dict[str, Any]) -> bytes:
+    return json.dumps({"log": {"entries": list(entries)}}).encode()
+
+
+def visit(user: str = "alice", password: str = "hunter-22", token: str = "tok-3f8a1b2c4d5e") -> list[dict[str, Any]]:
+    carried = {"Authorization": f"Bearer {token}"}
+    login = entry("POST", "/login", {"user": user, "password": password}, {"token": token})
+    return [login, *(entry("GET", f"/orders/{number}", headers=carried) for number in range(2))]
+
+
+WHOLE = har(*visit())
+CURL = b"> GET /a HTTP/1.1\r\n> Host: api.acme.example\r\n>\r\n< HTTP/1.1 200 OK\r\n<\r\n"
+
+
+def packed(said: bytes, encoding: str) -> dict[str, Any]:
+    text = base64.b64encode(said).decode()
+    heard = [{"name": "content-encoding", "value": encoding}]
+    return entry(
+        "POST",
+        "/login",
+        {"user": "alice", "password": "hunter-22"},
+        heard=heard,
+        content={"text": text, "encoding": "base64"},
+    )
+
+
+def replaced(*pairs: tuple[str, str]) -> bytes:
+    text = WHOLE.decode()
+    for old, new in pairs:
+        text = text.replace(old, new)
+    return text.encode()
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "is empty"),
+    "blanks": (b" \n\t\n", "is empty"),
+    "cut": (WHOLE[: len(WHOLE) // 2], "is no whole JSON"),
+    "cut in a character": ('{"log": "é'.encode()[:-1], "is no whole JSON"),
+    "gzip": (gzip.compress(WHOLE), "is compressed (gzip)"),
+    "zip": (b"PK\x03\x04" + WHOLE, "is compressed (zip)"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(range(256)), "is compressed (zstd)"),
+    "brotli": (bytes(range(128, 256)) * 9, "is no text"),
+    "deflate": (zlib.compress(WHOLE), "is no text"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is no text"),
+    "deep": (b'{"log": ' + b"[" * 100_000, "is no whole JSON"),
+    "other JSON": (b'{"openapi": "3.1.0"}', "no log.entries"),
+    "a list": (b"[1, 2]", "holds no exchange"),
+    "log is a list": (b'{"log": []}', "no log.entries"),
+    "entries of nothing": (b'{"log": {"entries": [null, 1, {}, {"request": null}]}}', "holds no exchange"),
+    "no http": (
+        har({**entry("GET", ""), "request": {"method": "GET", "url": "data:text/plain,x"}}),
+        "holds no",
+    ),
+    "no answers": (har({"request": {"method": "GET", "url": URL}}), "has no answers"),
+    "answers of status 0": (har(entry("POST", "/login", {"user": "alice"}, status=0)), "has no answers"),
+    "prose": (b"I logged in,\nand it worked.\n", "holds no exchange"),
+    "curl without a login": (CURL, "no request carries"),
+    "curl without answers": (CURL.partition(b"< ")[0], "holds no exchange"),
+    "never logs in": (
+        har(*(entry("GET", f"/orders/{number}", status=401) for number in range(3))),
+        "no request carries",
+    ),
+    "only refused": (har(*[entry("POST", "/login", {"password": "wrong"}, {}, 401)] * 3), "no request carries"),
+        har(
+            *(
+                entry("POST", "/login", {"user": "alice", "password": f"wrong-{n}"}, {"error": "no"}, 401)
+                for n in range(3)
+            )
+        ),
+        "no request carries",
+    ),
+    "a key that is refused": (har(entry("GET", "/a", status=401, headers={"X-Api-Key": "k-123456789"})), "was let in"),
+    "pictures": (har(entry("GET", "/x.png"), entry("GET", "/app.js")), "nothing is left"),
+    "scrubbed": (replaced(("hunter-22", "***"), ("tok-3f8a1b2c4d5e", "***")), "scrubbed"),
+    "scrubbed by words": (replaced(("hunter-22", "[REDACTED]"), ("tok-3f8a1b2c4d5e", "[REDACTED]")), "scrubbed"),
+    "the token scrubbed": (replaced(("tok-3f8a1b2c4d5e", "REDACTED")), "scrubbed"),
+    "the password scrubbed": (replaced(("hunter-22", "xxxxxxxx")), "scrubbed"),
+    "two accounts": (har(*visit(), *visit("bob", "other-pass", "tok-77777777aaaa")), "two accounts"),
+    "packed answers": (har(packed(b"\x0b\x02\x80" + b"\x00\x01\xfe\xff" * 9, "br"), *visit()[1:]), ""),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_a_bad_capture_is_one_line_and_no_file(name: str, tmp_path: Path) -> None:
+    content, reason = BAD[name]
+    (tmp_path / "capture").write_bytes(content)
+    with pytest.raises(CaptureError) as error:
+        vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "hunter-22" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["two accounts", "scrubbed", "deep", "brotli"])
+def test_the_command_says_it_in_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "capture").write_bytes(BAD[name][0])
+    words = [*COMMAND, "capture", "--out", "acme.toml"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, ""), done.stderr
+    assert not (tmp_path / "acme.toml").exists()
+
+
+def test_a_value_that_was_not_captured_is_said(tmp_path: Path) -> None:
+    (tmp_path / "capture").write_bytes(WHOLE)
+    with pytest.raises(CaptureError, match="the value of password is nowhere"):
+        learn(read_capture(tmp_path / "capture"), {"username": "alice", "password": "another"})
+
+
+def test_200_megabytes_are_read_or_refused_in_a_line(tmp_path: Path) -> None:
+    with (tmp_path / "capture").open("wb") as file:
+        file.truncate(400 << 20)
+    with pytest.raises(CaptureError, match="larger than"):
+        read_capture(tmp_path / "capture")
+    with (tmp_path / "capture").open("wb") as file:
+        file.truncate(200 << 20)
+    with pytest.raises(CaptureError, match="is no text"):
+        read_capture(tmp_path / "capture")
+
+
+GOOD: dict[str, Callable[[], bytes]] = {
+    "in gzip": lambda: har(packed(gzip.compress(b'{"token": "tok-3f8a1b2c4d5e"}'), "gzip"), *visit()[1:]),
+    "in base64": lambda: har(packed(b'{"token": "tok-3f8a1b2c4d5e"}', ""), *visit()[1:]),
+    "with a mark": lambda: b"\xef\xbb\xbf" + WHOLE,
+    "by PowerShell": lambda: WHOLE.decode().encode("utf-16"),
+    "with noise": lambda: har(
+        *(entry("POST", "/collect", {"page": "x" * 900, "at": n}) for n in range(3000)), *visit()
+    ),
+    "with one large answer": lambda: har(entry("GET", "/all", said=["x" * 99] * 200_000), *visit()),
+}
+
+
+@pytest.mark.parametrize("name", list(GOOD))
+def test_a_capture_that_is_odd_but_good(name: str, tmp_path: Path) -> None:
+    (tmp_path / "capture").write_bytes(GOOD[name]())
+    text = vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+    assert 'answers.granted = { json = { token = "{access}" } }' in text
+    (tmp_path / "acme.toml").write_text(text, "utf-8")
+    done = subprocess.run([*CHECK, "acme.toml"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
