@@ -69,8 +69,8 @@ def visit(server: Server, proxy: str, noisy: str) -> None:
             for _ in range(2):
                 assert client.request(method, data, **more).status_code in FOUND
                 browser.post(f"{noisy}/collect", json={"visitor": "v-88c0ffee88c0ffee", "page": data})
-            if session.token().expires_at is not None:
-                ahead[0] = session.token().expires_at - time.time() + 1
+            if (ends := session.token().expires_at) is not None:
+                ahead[0] = ends - time.time() + 1
                 assert client.request(method, data, **more).status_code in FOUND
 
 
