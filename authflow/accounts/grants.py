@@ -164,11 +164,12 @@ class Grant(Sealed):
 
     @property
     def shown(self) -> set[str]:
-        """The names whose values it presents; none where those differ from request to request."""
+        """The names whose values a request shows with it, in its URL too."""
         state = self.vendor.flow.states[self.record.state] if self.vendor is not None else None
-        if not isinstance(state, Presenting) or self._volatile or self.vendor is None:
+        if not isinstance(state, Presenting) or self.vendor is None:
             return set()
-        return closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
+        parts = (state.present, *(rewrite.target for rewrite in self.vendor.rewrites))
+        return closure(self.vendor, [placeholder.name for part in parts for placeholder in part.placeholders()])
 
     @property
     def unsigned(self) -> Presentation:

@@ -398,8 +398,10 @@ class GrantCache:
         if event is not None and not event.captured and grant is not None:
             names = [name for name in grant.shown if callable(self.given.get(name))]
             asked = {name: grant.asked.get(name, grant.given.get(name)) for name in names}
-            anew = self.ready(grant.record.replace(issued_at=self.clock())) if names else grant
-            if anew.presentation != grant.presentation:  # a key that nobody refused
+            values = Values(self.vendor, self.given, grant.record.captured, self.clock())
+            told = {name: values.get(name) for name in names}
+            if any(not callable(old) and told[name] != old for name, old in asked.items()):  # a key that nobody refused
+                anew = self.ready(grant.record.replace(issued_at=self.clock()), self.given.changed(told))
                 self._proved = False
                 self._publish(slot, anew)
                 return anew

@@ -91,6 +91,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/renewing/test_codes.py",),
     ),
     Mutant(
+        "a key in the path is not asked for anew",
+        "accounts/grants.py",
+        "parts = (state.present, *(rewrite.target for rewrite in self.vendor.rewrites))",
+        "parts = (state.present,)",
+        vendors=(),
+        tests=("tests/strict/test_cannot_be_done.py",),
+    ),
+    Mutant(
         "a redirected exchange keeps the signature of its first URL",
         "renewing/exchanges.py",
         "plain, request = hop, _render(exchange, values, hop)",

@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 from xml.etree import ElementTree
 
 from cryptography.hazmat.primitives import serialization
@@ -121,16 +121,39 @@ class Rpc(Strict):
         return Says(200, {"result": []})
 
 
-class InThePath(Strict):
+class Keyed(Strict):
+    """There is no login: the user's own key proves who it is, until the vendor's page shows another. Each serves for
+    `LIFETIME` at most.
+    """
+
+    secret: ClassVar[str]
+    logs_in: ClassVar[bool] = False
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.began, self.turn = clock(), 0
+
+    @property
+    def key(self) -> str:
+        """What the page shows."""
+        turn = self.turn + int((self.clock() - self.began) // LIFETIME)
+        return f"{self.given[self.secret]}{turn or ''}"
+
+    def revoke(self) -> None:
+        self.turn += 1
+
+
+class InThePath(Keyed):
     """The token is a segment of every path: `/botTOKEN/orders`."""
+
+    secret = "token"
 
     given: ClassVar[Mapping[str, Any]] = {"token": "17:a/b"}
     wrong: ClassVar[Mapping[str, Any]] = {"token": "18:c"}
     path: ClassVar[str] = "orders/%E9//x?a=+&flag"
-    logs_in: ClassVar[bool] = False
 
     def answer(self, came: Came) -> Says:
-        if came.target != "/bot17%3Aa%2Fb/orders/%E9//x?a=+&flag":
+        if came.target != f"/bot{quote(self.key, safe='')}/orders/%E9//x?a=+&flag":
             return self.no(Says(401, {}))
         return Says(200, {})
 
@@ -285,19 +308,19 @@ class Switch(Strict):
         return Says(200 if self.good(token) and self.account[token] == "B-2" else 401, {})
 
 
-class Signed(Strict):
+class Signed(Keyed):
     """X-Sign is base64 of HMAC-SHA256(time, method, path and query, hex SHA-256 of the body), within 30 s."""
 
+    secret = "secret"
     given: ClassVar[Mapping[str, Any]] = {"api_key": "k-1", "secret": "s&cret"}
     wrong: ClassVar[Mapping[str, Any]] = {"secret": "another"}
     path: ClassVar[str] = "orders/%E9?b=2&a=+"
     body: ClassVar[Mapping[str, Any]] = {"content": b'{"a": "\xff"}'}
-    logs_in: ClassVar[bool] = False
 
     def answer(self, came: Came) -> Says:
         now = came.headers["x-time"]
         text = f"{now}{came.method}{came.target}{hashlib.sha256(came.body).hexdigest()}".encode()
-        right = base64.b64encode(hmac.new(b"s&cret", text, "sha256").digest()).decode()
+        right = base64.b64encode(hmac.new(self.key.encode(), text, "sha256").digest()).decode()
         if (came.headers["x-key"], came.headers["x-sign"]) != ("k-1", right) or abs(int(now) - self.clock()) > 30:
             return self.no(Says(401, {}))
         return Says(200, {"received": len(came.body)})

@@ -21,7 +21,7 @@ from tests.clients.drivers import DRIVERS, Driver
 from tests.clients.test_presentations import sent_by
 from tests.scenarios.stage import Clock
 from tests.servers import Came, Says, listening
-from tests.strict.servers import LIFETIME, SERVERS, Strict
+from tests.strict.servers import LIFETIME, SERVERS, Keyed, Strict
 
 PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text("utf-8")
 FILES = {
@@ -31,6 +31,7 @@ FILES = {
 }
 CLIENTS = [driver for driver in DRIVERS if driver.name in ("requests", "httpx", "aiohttp")]
 LOGINS = [name for name, server in SERVERS.items() if server.logs_in]
+KEYED = [name for name, server in SERVERS.items() if issubclass(server, Keyed)]
 
 
 #: A token that a login brings, in the path.
@@ -116,6 +117,26 @@ def test_it_renews_on_the_servers_word(name: str, play: Any) -> None:
     reply = one.call()
     assert (reply.status, b"error" in reply.content) == (200, False), one.server.trail
     assert (one.server.logins, one.server.refused) == (2, 0), one.server.trail
+
+
+@pytest.mark.parametrize("word", ["the clock", "the server's word"])
+@pytest.mark.parametrize("name", KEYED)
+def test_a_key_that_serves_no_more_is_asked_for_anew_and_sent_in_the_same_call(name: str, word: str, play: Any) -> None:
+    one, asked = play(name), []
+
+    def ask() -> str:
+        asked.append(one.server.key)
+        return str(one.server.key)
+
+    session = one.signed_up(**{one.server.secret: ask})
+    for turn in range(3):
+        assert one.call(session).status == one.call(session).status == 200, one.server.trail
+        assert one.server.refused == (turn if name == "in-the-path" else 0), one.server.trail
+        if word == "the clock":
+            one.clock.ahead += LIFETIME
+        else:
+            one.server.revoke()
+    assert len(set(asked)) == 3
 
 
 @pytest.mark.parametrize("name", SERVERS)
