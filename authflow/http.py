@@ -404,7 +404,7 @@ def without_query(url: str) -> str:
 
 def header_value(name: str, value: str) -> str:
     """The value, if it may stand in a header (RFC 9110 §5.5). Raises ValueError (it never shows the value)."""
-    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+    if not value.isprintable() and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
         raise ValueError(f"the value for the header {name} holds a line break or control character")
     if not value.isascii():
         raise ValueError(f"the value for the header {name} holds a character that is not ASCII")

@@ -54,6 +54,8 @@ class Grant(Sealed):
     _volatile: bool = False
     _token_id: int | None = None
     _unsigned: Presentation | None = None
+    #: What signs it, where that is the same for each request: the parameters, and what the signer kept.
+    signing: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
     #: Until when it is fresh once a good answer has said that what it presents is right; None: that is known.
     unproved: float | None = None
     #: What callables gave for it, by name.
@@ -157,6 +159,11 @@ class Grant(Sealed):
         return minted
 
     @property
+    def varies(self) -> bool:
+        """Does it hang on more than the clock's being before its end?"""
+        return self._volatile or self._idle is not None or self.unproved is not None
+
+    @property
     def sign(self) -> Sign | None:
         """What signs the requests that carry it, as its vendor's file says."""
         state = self.vendor.flow.states[self.record.state] if self.vendor is not None else None
@@ -168,7 +175,7 @@ class Grant(Sealed):
         state = self.vendor.flow.states[self.record.state] if self.vendor is not None else None
         if not isinstance(state, Presenting) or self.vendor is None:
             return set()
-        parts = (state.present, *(rewrite.target for rewrite in self.vendor.rewrites))
+        parts: tuple[Any, ...] = (state.present, *(rewrite.target for rewrite in self.vendor.rewrites))
         return closure(self.vendor, [placeholder.name for part in parts for placeholder in part.placeholders()])
 
     @property
@@ -178,8 +185,13 @@ class Grant(Sealed):
 
     def signed(self, presentation: Presentation) -> Grant:
         """The same grant for one request, whose signature is in `presentation`: a redirected one needs another."""
-        own = self.unsigned
-        return self.replace(presentation=presentation, travels=False, _unsigned=own)
+        made = object.__new__(SignedGrant)
+        made._note(whole=self, presentation=presentation, travels=False, _unsigned=self.unsigned)
+        return made
+
+    def note_signing(self, parameters: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        """Each request is signed with these."""
+        self._note(signing=(parameters, kept))
 
     def stay_fresh(self, until: float) -> None:
         """Somebody renews it ahead of its end: others need not think of that before `until`, when another may try. A
@@ -206,6 +218,16 @@ class Grant(Sealed):
     def valid(self, now: float) -> bool:
         """Has the token not run out yet?"""
         return self.record.expires_at is None or now < self.record.expires_at
+
+
+class SignedGrant(Grant):
+    """What one signed request carries: all that is not its own is that of the `whole` grant."""
+
+    __slots__ = ("whole",)
+    whole: Grant
+
+    def __getattr__(self, name: str) -> Any:  # asked for what this lacks
+        return getattr(self.whole, name)
 
 
 def presented(state: Presenting, values: Values) -> Presentation:

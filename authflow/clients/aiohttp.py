@@ -110,7 +110,7 @@ class AiohttpAuth:
     async def _heard(self, laid: Laid, response: Any, again: bool, handler: Any) -> Any:
         """What the answer means; the one that the caller shall see."""
         manager, request, sends = self.manager, laid.request, 1
-        while laid.grant is not ANONYMOUS and response.status in manager.statuses:
+        while manager.tells(laid.grant, response.status, response.headers):
             with _raising(request):
                 body = b""
                 kind = response.headers.get(hdrs.CONTENT_TYPE, "")

@@ -125,7 +125,7 @@ def _auth_class(library: str) -> type[Any]:
                     error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
                 ) from error.__cause__
             response = yield request
-            if response is not None and response.status_code in self.manager.statuses:
+            if response is not None and self.manager.tells(grant, response.status_code, response.headers):
                 self._heard(grant, response)
 
         def _authorized(self, request: Any) -> Grant:
@@ -231,7 +231,7 @@ def _auth_class(library: str) -> type[Any]:
         def _torn_away(self, grant: Grant, error: BaseException | None) -> None:
             """A hook that raises on a 401 keeps no revoked token alive: the next request renews it."""
             response = _response_under(error, lib)
-            if response is not None and response.status_code in self.manager.statuses:
+            if response is not None and self.manager.tells(grant, response.status_code, response.headers):
                 self._heard(grant, response)
 
         def _heard(self, grant: Grant, response: Any) -> None:
@@ -272,13 +272,16 @@ def _auth_class(library: str) -> type[Any]:
             laid, asked, rewritten = Laid(lib, request, manager), "", ""
             if grant is None:
                 laid.clear(self._note)
-                authorization = manager.authorize(str(request.url), functools.partial(view, request))
-                grant, asked, url = authorization.grant, authorization.asked, authorization.url
+                asked = rewritten = str(request.url)
+                grant = manager.at_once(asked)
                 if grant is None:
-                    grant, url = manager.arrived(authorization, (yield authorization.flight))
-                if url != str(request.url):
-                    laid.move(url)
-                rewritten = str(request.url)
+                    authorization = manager.authorize(asked, functools.partial(view, request))
+                    grant, asked, url = authorization.grant, authorization.asked, authorization.url
+                    if grant is None:
+                        grant, url = manager.arrived(authorization, (yield authorization.flight))
+                    if url != rewritten:
+                        laid.move(url)
+                    rewritten = str(request.url)
                 grant = manager.signed(grant, functools.partial(view, request))
                 laid.over(grant)
                 if grant is not ANONYMOUS:
@@ -300,7 +303,7 @@ def _auth_class(library: str) -> type[Any]:
                     rejected.append(response)
                     response = yield from self._sent(request, grant)
                     continue
-                if grant is ANONYMOUS or response.status_code not in manager.statuses:
+                if not manager.tells(grant, response.status_code, response.headers):
                     break
                 body = b""
                 if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):

@@ -138,6 +138,19 @@ class RequestHook:
         # A response may be pickled with its request and hooks; it is over then.
         return _over, ()
 
+    def at_once(self, request: Any) -> bool:
+        """Let the request carry a fresh token that wants but a signature, if that is all."""
+        manager = self.auth.manager
+        if (grant := manager.at_once(request.url)) is None:
+            return False
+        self._asked = request.url, request.url
+        try:
+            self._grant = manager.signed(grant, functools.partial(view, request))
+        except AuthFlowError as error:
+            raise as_also(error, self.auth.error_for(error), request=request, response=None) from error.__cause__
+        lay_over(request, self._grant, manager)
+        return True
+
     def authorize(self, request: Any) -> Flight[Grant] | None:
         """Let the request carry the token, or say which flight will bring it."""
         manager = self.auth.manager
@@ -173,7 +186,7 @@ class RequestHook:
 
     def concerns(self, response: Any) -> bool:
         """May the answer be an event?"""
-        return response.status_code in self.auth.manager.statuses and self._grant is not ANONYMOUS
+        return self.auth.manager.tells(self._grant, response.status_code, response.headers)
 
     def on_response(self, response: Any, kwargs: Mapping[str, Any]) -> Steps:
         """What the answer means; the response that the caller shall see. `kwargs`: how it was sent."""
@@ -340,12 +353,12 @@ class Auth:
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
         grant = self._grants.current
-        if self._fresh.grant is not grant and self._clock() < grant.fresh_until:
+        if self._fresh.grant is not grant and not self.manager.simple and self._clock() < grant.fresh_until:
             self._fresh = self.fresh(self, grant)
             return self(request)
         self.retire(request.hooks["response"], request=request)
         hook = self.hook(self, ANONYMOUS)
-        flight = hook.authorize(request)
+        flight = None if hook.at_once(request) else hook.authorize(request)
         if flight is not None:
             self._await(hook, request, flight)
         request.hooks["response"].append(hook)

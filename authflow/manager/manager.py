@@ -30,7 +30,7 @@ from authflow.manager.single_flight import Flight
 from authflow.renewing import Environment, masked_reason, of_request, refused
 from authflow.stores import Store
 from authflow.templates import Mismatch, Outcome, Unbound, Unfit, judge
-from authflow.vendors import Failing, Given, Presenting, Vendor, closure
+from authflow.vendors import Failing, Given, Presenting, Vendor, closure, hears
 
 log: Final = logging.getLogger("authflow")
 
@@ -90,7 +90,7 @@ class SessionManager:
 
     __slots__ = (
         *("_cured", "_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_uncured"),
-        *("grants", "noteworthy", "signs", "statuses", "strangers", "tap", "vendor"),
+        *("grants", "noteworthy", "signs", "simple", "statuses", "strangers", "tap", "told_by", "vendor"),
     )
 
     def __init__(
@@ -108,10 +108,15 @@ class SessionManager:
         self._signers, self._rewrite = environment.signers, environment.hooks.rewrite_url
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
         self.statuses, self.noteworthy = statuses_of(vendor)
+        #: Headers that make an answer worth a thought, whatever its status is.
+        self.told_by = tuple({name for signer in vendor.signers.values() for name in signer.hears_headers})
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
         states = vendor.flow.states.values()
         self.signs = any(isinstance(state, Presenting) and state.present.first is not None for state in states)
-        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self._signers or self.signs)
+        plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self.signs)
+        #: Is there nothing to be thought of but the signature?
+        self.simple = plain and self._signers is not None
+        plain = plain and self._signers is None
         self.grants = GrantCache(vendor, given, store, environment, plain=plain, said=identity)
         self._slots: OrderedDict[str, Slot] | None = None
         self._forbidden: dict[tuple[Any, ...], float] | None = None
@@ -139,7 +144,25 @@ class SessionManager:
         )
         return asked and not kind.strip().lower().startswith(STREAMS)
 
+    def tells(self, grant: Grant, status: int, headers: Container[str]) -> bool:
+        """May the answer to what carried `grant` be an event, or tell a signer anything?"""
+        statuses = self.noteworthy if grant.unproved is None else self.statuses
+        return grant is not ANONYMOUS and (status in statuses or any(name in headers for name in self.told_by))
+
     # --- what adapters ask --------------------------------------------------------------------------------------------
+
+    def at_once(self, url: str) -> Grant | None:
+        """A fresh grant of which a request to `url` needs but the signature; None where more must be thought of."""
+        grant = self.grants.current
+        if (
+            self.simple
+            and not grant.varies
+            and self.clock() < grant.windows.advisory
+            and url.startswith(grant.prefixes)
+            and self.tap is None
+        ):
+            return grant
+        return None
 
     def authorize(self, url: str | None, request: Callable[[], Request] | None = None) -> Authorization:
         """What a request to `url` shall carry (None: the token itself is wanted). Raises AuthFlowError.
@@ -207,10 +230,7 @@ class SessionManager:
         """Does the answer to a signed request ask for another signature? Then it is no event yet, and the request is
         signed anew and sent once more, if it can be. Raises ConfigurationError.
         """
-        if self._signers is None or grant.sign is None:
-            return False
-        now = self.clock()
-        return self._signers.heard(answer, request(), grant.sign, grant.values(now), grant.record.signers, now)
+        return self._signers is not None and self._signers.heard_by(grant, answer, request, self.clock())
 
     def trusts(self, grant: Grant, url: str) -> bool:
         """May the token be presented at this URL?"""
@@ -409,7 +429,8 @@ def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
     that could have one when nothing else is worth a thought, redirects among them.
     """
     patterns = [pattern.status for _, pattern in vendor.answers] + [pattern.status for pattern in vendor.keep]
-    if vendor.idle is not None or None in patterns or vendor.hears:
+    patterns += [signer.hears for signer in vendor.signers.values() if hears(signer)]
+    if vendor.idle is not None or None in patterns:
         return ANY_STATUS, ANY_STATUS
     told = frozenset().union(*filter(None, patterns))
     return ANY_STATUS if proved_by_use(vendor) else told, told | REDIRECTS

@@ -37,6 +37,7 @@ MAX_HOPS: Final = 5
 
 
 PROXY_REFUSES: Final = 407
+_NO_TEXT: Final = "a token of OAuth is text, and this one a number"
 #: A plugin's `authflow_exchange`.
 Code = Callable[..., "Answer | None"]
 
@@ -105,7 +106,9 @@ class ExchangeSender:
             shown = describe(answer, values.secrets, keys_read(exchange))
             if browse is not None:  # a redirect's query is a code, and little else
                 shown = f"with {', '.join(harmless(name) for name, _ in answer.form)}"
-            message = f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons)}"
+            message = (
+                f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons) or _NO_TEXT}"
+            )
             unfit = VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
             unfit.grants_nothing = answer.status >= 300 or _is_page(answer)
             raise unfit
@@ -153,7 +156,7 @@ class ExchangeSender:
         for sends in range(1, MOST_SENDS + 1):
             signed = signers.request(request, sign, values, self.keeps, self.clock())
             answer = self._once(signed, deadline)
-            again = signers.heard(answer, signed, sign, values, self.keeps, self.clock())
+            again = signers.heard_in(answer, signed, sign, values, self.keeps, self.clock())
             if not again or sends == MOST_SENDS:
                 break
         return answer, signed

@@ -10,7 +10,7 @@ A session has Signers only where something signs, so that all others never come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from authflow.accounts import EMPTY, Grant, Record, presented
@@ -46,41 +46,58 @@ class Signers:
 
     def grant(self, grant: Grant, request: Request, now: float) -> Grant:
         """The grant, with the signature of one caller's request beside what its state presents (`now`: epoch s)."""
-        own, sign = grant.unsigned, grant.sign
-        request = laid_over(request, own, self._vendor)
-        laid = own
-        for signature in self._signatures(request, sign, grant.values(now), grant.record.signers, now):
-            laid = joined(laid, signature)
-        return grant if laid is own else grant.signed(laid)
+        laid, sign = grant.unsigned, grant.sign
+        request = laid_over(request, laid, self._vendor)
+        if sign is not None:
+            laid = joined(laid, signature := self._signature(request, sign, self._with(grant, sign, now)))
+            request = request if self._hook is None else laid_over(request, signature, self._vendor)
+        if self._hook is not None:
+            laid = joined(laid, self._hooked(request, grant.values(now)))
+        return grant if laid is grant.unsigned else grant.signed(laid)
 
     def request(self, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float) -> Request:
         """A request of an exchange, signed. Raises Unbound."""
         whole = request if request.body is not None else request.replace(body=b"")
-        for signature in self._signatures(whole, sign, values, keeps, now):
-            request = laid_over(request, signature, self._vendor)
-        return request
+        if sign is not None:
+            signature = self._signature(whole, sign, self._signing(sign, values, keeps, now))
+            request, whole = (laid_over(one, signature, self._vendor) for one in (request, whole))
+        return request if self._hook is None else laid_over(request, self._hooked(whole, values), self._vendor)
 
-    def heard(
-        self, answer: Answer, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float
-    ) -> bool:
-        """Shall a request be signed anew, and sent once more?"""
+    def heard(self, answer: Answer, sign: Sign | None, ask: Callable[[Sign], tuple[Request, Signing]]) -> bool:
+        """Shall a request be signed anew, and sent once more? `ask`: the request, and what it was signed with."""
         if sign is None or sign.name not in self._hearing:
             return False
-        with_this = self._signing(sign, values, keeps, now)
-        return bool(self._asked(sign.name, lambda: self._made[sign.name].heard(answer, request, with_this)))
+        signer = self._made[sign.name]
+        if signer.hears is None or answer.status in signer.hears or any(map(answer.all, signer.hears_headers)):
+            return bool(self._asked(sign.name, signer.heard, answer, *ask(sign)))
+        return False
 
-    def _signatures(
-        self, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float
-    ) -> Iterator[Presentation]:
-        if sign is not None:
-            with_this = self._signing(sign, values, keeps, now)
-            signature = self._read(self._asked(sign.name, lambda: self._made[sign.name].sign(request, with_this)))
-            request = laid_over(request, signature, self._vendor)
-            yield signature
-        if self._hook is not None:
-            said = self._hook(vendor=self._vendor, request=request, values=values)
-            if (signature := self._read(said)) is not EMPTY:
-                yield signature
+    def heard_by(self, grant: Grant, answer: Answer, request: Callable[[], Request], now: float) -> bool:
+        """The same of a caller's request."""
+        return self.heard(answer, grant.sign, lambda sign: (request(), self._with(grant, sign, now)))
+
+    def heard_in(
+        self, answer: Answer, request: Request, sign: Sign | None, values: Values, keeps: Keeps, now: float
+    ) -> bool:
+        """The same of an exchange."""
+        return self.heard(answer, sign, lambda sign: (request, self._signing(sign, values, keeps, now)))
+
+    def _with(self, grant: Grant, sign: Sign, now: float) -> Signing:
+        """What a grant is signed with; where that cannot change with the request, it is rendered once."""
+        if grant.signing is not None:
+            return Signing(grant.signing[0], {**grant.signing[1]}, now)
+        made = self._signing(sign, grant.values(now), grant.record.signers, now)
+        names = {placeholder.name for placeholder in sign.parameters.placeholders()}
+        if not grant.given.asks and names.isdisjoint(self._vendor.derive):
+            grant.note_signing(made.parameters, grant.record.signers.get(sign.name, NOTHING))
+        return made
+
+    def _signature(self, request: Request, sign: Sign, signing: Signing) -> Presentation:
+        return self._read(self._asked(sign.name, self._made[sign.name].sign, request, signing))
+
+    def _hooked(self, request: Request, values: Values) -> Presentation:
+        assert self._hook is not None
+        return self._read(self._hook(vendor=self._vendor, request=request, values=values))
 
     def _signing(self, sign: Sign, values: Values, keeps: Keeps, now: float) -> Signing:
         try:
@@ -89,9 +106,9 @@ class Signers:
             raise self._wrong(f"{sign.name}: {error}") from None
         return Signing(parameters, {**keeps.get(sign.name, NOTHING)}, now)
 
-    def _asked(self, name: str, ask: Callable[[], Any]) -> Any:
+    def _asked(self, name: str, ask: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return ask()
+            return ask(*arguments)
         except AuthFlowError:
             raise
         except Exception as error:  # a plugin's signer may raise anything, and show a secret in it
@@ -99,14 +116,14 @@ class Signers:
         raise self._wrong(f"{name} cannot sign with what it was given: {kind}")
 
     def _read(self, said: Any) -> Presentation:
-        if said is None:
+        if not said and not isinstance(said, Presentation):
             return EMPTY
-        signature: Presentation = said if isinstance(said, Presentation) else Presentation(headers=tuple(said.items()))
+        pairs = said.headers if isinstance(said, Presentation) else said.items()
         try:
-            headers = tuple([(name, header_value(name, value)) for name, value in signature.headers])
+            headers = tuple([(name, header_value(name, value)) for name, value in pairs])
         except ValueError as error:
             raise self._wrong(str(error)) from None
-        return signature.replace(headers=headers)
+        return said.replace(headers=headers) if isinstance(said, Presentation) else Presentation(headers)
 
     def _wrong(self, reason: str) -> ConfigurationError:
         return ConfigurationError(f"{self._vendor.title}: {reason}", vendor=self._vendor.name)
@@ -125,12 +142,18 @@ def of_request(grant: Grant, request: Request, now: float) -> Grant:
 
 def laid_over(request: Request, presentation: Presentation, vendor: Vendor) -> Request:
     """The request with a presentation on it, as the adapters lay it. Raises ConfigurationError."""
-    ours = {name.lower() for name, _ in presentation.headers} | ({"cookie"} if presentation.cookies else set())
-    headers = (*(pair for pair in request.headers if pair[0].lower() not in ours), *presentation.headers)
+    if presentation is EMPTY:
+        return request
+    ours = {name.lower() for name, _ in presentation.headers}
+    if presentation.only_headers:
+        headers = [pair for pair in request.headers if pair[0].lower() not in ours]
+        return Request(request.method, request.url, (*headers, *presentation.headers), request.body)
+    ours |= {"cookie"} if presentation.cookies else set()
+    whole = (*(pair for pair in request.headers if pair[0].lower() not in ours), *presentation.headers)
     if presentation.cookies:
         lines = [value for name, value in request.headers if name.lower() == "cookie"]
         pairs = [f"{name}={value}" for name, value in presentation.cookies]
-        headers = (*headers, ("Cookie", "; ".join([*lines, *pairs])))
+        whole = (*whole, ("Cookie", "; ".join([*lines, *pairs])))
     body = request.body
     if presentation.in_body:
         kind = next((value for name, value in request.headers if name.lower() == "content-type"), "")
@@ -139,14 +162,19 @@ def laid_over(request: Request, presentation: Presentation, vendor: Vendor) -> R
         except ValueError as error:
             raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
     url = merge_query(request.url, presentation.query) if presentation.query else request.url
-    return Request(request.method, url, headers, body)
+    return Request(request.method, url, whole, body)
 
 
 def joined(one: Presentation, other: Presentation) -> Presentation:
     """Both presentations as one; where both say the same header, the second's."""
+    if other is EMPTY:
+        return one
     names = {name.lower() for name, _ in other.headers}
+    headers = (*[pair for pair in one.headers if pair[0].lower() not in names], *other.headers)
+    if one.only_headers and other.only_headers:
+        return Presentation(headers)
     return Presentation(
-        headers=(*(pair for pair in one.headers if pair[0].lower() not in names), *other.headers),
+        headers=headers,
         cookies=(*one.cookies, *other.cookies),
         query=(*one.query, *other.query),
         json={**one.json, **other.json},

@@ -8,6 +8,7 @@ An exchange speaks OAuth if its form has `grant_type`. Of its answer, if that is
                                 faulty   FAULTY: neither the credentials nor the vendor, but the request is at fault
     then    any other pattern; and for codes that are not listed, the status
 
+A token that is a number is none (RFC 6749 §5.1).
 `error_description`, else the code, is the `reason`.
 """
 
@@ -38,8 +39,10 @@ def classified(
     """The outcome, as OAuth has it: `outcome` is what the patterns said. `given_refresh`: the refresh token is a
     credential of the user.
     """
-    if not _speaks_oauth(exchange) or (outcome is not None and "access" in outcome.captured):
+    if not _speaks_oauth(exchange):
         return outcome
+    if outcome is not None and "access" in outcome.captured:
+        return outcome if isinstance(outcome.captured["access"], str) else None
     try:
         document: Any = answer.json
     except ValueError:

@@ -33,6 +33,10 @@ class Signer:
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
+    #: The statuses of the answers that tell it anything (None: of all), and the headers of those that do whatever their
+    #: status is. What is left out costs nothing.
+    hears: ClassVar[frozenset[int] | None] = None
+    hears_headers: ClassVar[tuple[str, ...]] = ()
 
     def sign(self, request: Request, signing: Signing) -> Presentation | Mapping[str, str] | None:
         """What is laid over a request: headers, or a `Presentation` where it stands elsewhere. The token is on the

@@ -93,8 +93,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a key in the path is not asked for anew",
         "accounts/grants.py",
-        "parts = (state.present, *(rewrite.target for rewrite in self.vendor.rewrites))",
-        "parts = (state.present,)",
+        "parts: tuple[Any, ...] = (state.present, *(rewrite.target for rewrite in self.vendor.rewrites))",
+        "parts: tuple[Any, ...] = (state.present,)",
         vendors=(),
         tests=("tests/strict/test_cannot_be_done.py",),
     ),

@@ -79,6 +79,12 @@ def test_a_grant_is_one_whatever_else_it_says(vendor: ScriptedVendor) -> None:
     assert session_of(vendor).token().access == "t-1"
 
 
+def test_a_token_that_is_a_number_is_none(vendor: ScriptedVendor) -> None:
+    error = failure(vendor, 200, {**GRANTED, "access_token": 42})
+    assert type(error) is authflow.VendorAnswerError
+    assert "a token of OAuth is text" in str(error)
+
+
 def test_a_pattern_that_names_the_code_wins(vendor: ScriptedVendor) -> None:
     answers = {"granted": {"json": {"access_token": "{access}"}}, "denied": {"json": {"error": "slow_down"}}}
     file = {**CLIENT, "exchanges": {"login": {"answers": answers}}}

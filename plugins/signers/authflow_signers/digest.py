@@ -33,10 +33,10 @@ class Challenge:
     """What a server asks for, and how often its nonce was used. `cnonce` is that of a session (`-sess`)."""
 
     said: Mapping[str, str]
-    #: Has the server taken this nonce with this password before? Then a refusal means that its time is over.
-    taken: bool = False
     cnonce: str = field(default_factory=lambda: secrets.token_hex(12))
     count: Any = field(default_factory=lambda: itertools.count(1))
+    #: How often it was used: more than once, and the server has taken it; a refusal means then that its time is over.
+    uses: int = 0
 
     @property
     def algorithm(self) -> str:
@@ -45,6 +45,7 @@ class Challenge:
 
 class Digest(Signer):
     takes = ("!username", "!password", "qop")
+    hears, hears_headers = frozenset({401}), ("authentication-info",)
 
     def __init__(self) -> None:
         self._challenges: dict[str, Challenge] = {}
@@ -58,13 +59,14 @@ class Digest(Signer):
         parameters = signing.parameters
         said, user, password = challenge.said, str(parameters["username"]), str(parameters["password"])
         session = challenge.algorithm.lower().endswith("-sess")
+        challenge.uses = uses = next(challenge.count)
         used = {
             "realm": said.get("realm", ""),
             "nonce": said["nonce"],
             "uri": _target(request.url),
             "algorithm": challenge.algorithm,
             "qop": _protection(said, str(parameters.get("qop", "auth")), request),
-            "nc": f"{next(challenge.count):08x}",
+            "nc": f"{uses:08x}",
             "cnonce": challenge.cnonce if session else secrets.token_hex(12),
         }
         response = answered(used, user, password, request)
@@ -90,15 +92,13 @@ class Digest(Signer):
                 told: dict[str, str] = dict(*parse_challenges(f"Digest {line}")[:1])
                 if with_this is not None and told.get("nextnonce"):
                     said = {**with_this.said, "nonce": told["nextnonce"]}
-                    self._challenges[place] = Challenge(said, taken=True)
-            if with_this is not None:
-                with_this.taken = True
+                    self._challenges[place] = Challenge(said)
             return False
         fresh = next((one for one in answer.challenges if _understood(one)), None)
         if fresh is None:
             return False
         self._challenges[place] = Challenge(fresh)
-        if used is None or with_this is None or with_this.taken:
+        if used is None or with_this is None or with_this.uses > 1:
             return True
         return fresh.get("stale", "").lower() == "true" or fresh.get("realm") != with_this.said.get("realm")
 

@@ -34,6 +34,7 @@ _TURNS: Final = 60.0
 
 class Dpop(Signer):
     takes = ("private_key", "algorithm")
+    hears, hears_headers = REFUSES, ("dpop-nonce",)
 
     def __init__(self) -> None:
         self._nonces: dict[str, str] = {}

@@ -38,6 +38,7 @@ _NAMES: Final = {
 
 class OAuth1(Signer):
     takes = ("!client_key", *(name for name in _NAMES if name != "client_key"), "method")
+    hears = REFUSES
 
     def __init__(self) -> None:
         self._clocks = Clocks()
@@ -55,8 +56,6 @@ class OAuth1(Signer):
         return _signed(request, signing.parameters, method, secrets.token_hex(16), str(now))
 
     def heard(self, answer: Answer, request: Request, signing: Signing) -> bool:
-        if answer.status not in REFUSES:
-            return False
         said = _said(request)
         signed_at = float(said["oauth_timestamp"]) if "oauth_timestamp" in said else None
         return self._clocks.differs(answer, request.url, signing.now, signed_at, ALLOWED)

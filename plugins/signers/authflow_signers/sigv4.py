@@ -35,6 +35,7 @@ _SIGNED: Final = frozenset({"host", "content-type", "content-md5", "range"})
 
 class SigV4(Signer):
     takes = ("!key", "!secret", "!region", "!service", "token", "payload")
+    hears = REFUSES
 
     def __init__(self) -> None:
         self._clocks = Clocks()
@@ -45,8 +46,6 @@ class SigV4(Signer):
         return self.signed(request, signing.parameters, datetime.fromtimestamp(now, UTC).strftime(_STAMP))
 
     def heard(self, answer: Answer, request: Request, signing: Signing) -> bool:
-        if answer.status not in REFUSES:
-            return False
         signed_at = _epoch(_headers(request).get("x-amz-date", ""))
         return self._clocks.differs(answer, request.url, signing.now, signed_at, ALLOWED)
 
