@@ -89,7 +89,7 @@ class SessionManager:
     """
 
     __slots__ = (
-        *("_cured", "_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_uncured"),
+        *("_cured", "_events", "_forbidden", "_passes", "_rewrite", "_signers", "_slots", "_uncured"),
         *("grants", "noteworthy", "signs", "simple", "statuses", "strangers", "tap", "told_by", "vendor"),
     )
 
@@ -107,7 +107,7 @@ class SessionManager:
         self._passes = passes
         self._signers, self._rewrite = environment.signers, environment.hooks.rewrite_url
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
-        self.statuses, self.noteworthy = statuses_of(vendor)
+        self.statuses, self.noteworthy, self._events = statuses_of(vendor)
         #: Headers that make an answer worth a thought, whatever its status is.
         self.told_by = tuple({name for signer in vendor.signers.values() for name in signer.hears_headers})
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
@@ -146,7 +146,7 @@ class SessionManager:
 
     def tells(self, grant: Grant, status: int, headers: Container[str]) -> bool:
         """May the answer to what carried `grant` be an event, or tell a signer anything?"""
-        statuses = self.noteworthy if grant.unproved is None else self.statuses
+        statuses = self._events if grant.unproved is None else self.statuses
         return grant is not ANONYMOUS and (status in statuses or any(name in headers for name in self.told_by))
 
     # --- what adapters ask --------------------------------------------------------------------------------------------
@@ -424,13 +424,13 @@ def _authorization(url: str, wanted: Grant | Flight[Grant], asked: str = "") -> 
 
 
 @lru_cache(maxsize=256)
-def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int]]:
+def statuses_of(vendor: Vendor) -> tuple[Container[int], Container[int], Container[int]]:
     """The statuses that an event could have (all of them where any answer may be one, or a good one counts), and those
-    that could have one when nothing else is worth a thought, redirects among them.
+    that could have one when nothing else is worth a thought, redirects among them, and without them.
     """
     patterns = [pattern.status for _, pattern in vendor.answers] + [pattern.status for pattern in vendor.keep]
     patterns += [signer.hears for signer in vendor.signers.values() if hears(signer)]
     if vendor.idle is not None or None in patterns:
-        return ANY_STATUS, ANY_STATUS
+        return ANY_STATUS, ANY_STATUS, ANY_STATUS
     told = frozenset().union(*filter(None, patterns))
-    return ANY_STATUS if proved_by_use(vendor) else told, told | REDIRECTS
+    return ANY_STATUS if proved_by_use(vendor) else told, told | REDIRECTS, told
