@@ -303,6 +303,23 @@ class FlowMachine(RuleBasedStateMachine):
         self._settle(plan)
         player.process.dies_in = None
 
+    @rule(who=WHO, into=st.integers(1, PROCESSES - 1), pauses=st.integers(0, 6), plan=PLANS)
+    def is_forked_midway(self, who: int, into: int, pauses: int, plan: list[int]) -> None:
+        """A process forks in the middle of a renewal, between any two steps, and its child sends a request at once."""
+        player, other = self._alive(who), (who + into) % PROCESSES
+        name = f"{'ABC'[other]}{int(self.players[other].process.name[1:]) + 1}"
+        self.players[other].process.kill()
+        self._settle([])
+
+        def fork() -> None:
+            self.players[other] = player.fork(name)
+            self._begin(other, "get")
+
+        player.process.forks_in, player.process.on_fork = pauses, fork
+        self._begin(who, "get")
+        self._settle(plan)
+        player.process.forks_in = None
+
     @rule(kinds=STORE_KINDS, times=st.integers(1, 3))
     def the_store_fails(self, kinds: tuple[str, ...], times: int) -> None:
         """So many of the next operations on the store fail."""

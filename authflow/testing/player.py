@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.errors import AuthFlowError, ConfigurationError
@@ -112,7 +113,7 @@ class Player:
         self.inputs = dict(inputs)
         self.process.asks = any(callable(value) for value in inputs.values())
         self.process.on_death = self._died
-        self.stage, self.simulator, self.watcher, self.clock = stage, simulator, watcher, clock
+        self.stage, self.simulator, self.watcher, self.clock, self._store = stage, simulator, watcher, clock, store
         self.errands: list[tuple[Errand, asyncio.Task[None]]] = []
         self.used_at = 0.0
         self.session = AuthSession(
@@ -139,6 +140,20 @@ class Player:
 
     def __repr__(self) -> str:
         return self.process.name
+
+    def fork(self, name: str) -> Player:
+        """A copy of the process as it is now: what its session knows, and nothing of what is under way."""
+        same = self.stage, self.simulator, self._store, self.watcher, self.clock, self.inputs, self._walked
+        child = Player(name, *same)
+        mine, its = self.session._manager.grants, child.session._manager.grants
+        for field in ("current", "given", "_ahead", "_backoff", "_identity", "_logouts", "_refusal"):
+            setattr(its, field, getattr(mine, field))
+        its.by_slot.update(mine.by_slot)
+        its.memory.update(mine.memory)
+        its.unsaved = {key: replace(kept) for key, kept in mine.unsaved.items()}
+        child.used_at = self.used_at
+        self.watcher.forked(self.process, child.process)
+        return child
 
     def secrets(self, exchange: Exchange | None) -> dict[str, Any]:
         """The secrets that an exchange proves: those in it, those in what is derived in it, those that sign it."""

@@ -106,8 +106,8 @@ class _Refusals:
         new = credentials not in self.credentials and now - self.changed >= HOUR
         return credentials == self.accepted or new
 
-    def note(self, credentials: dict[str, Any], now: float) -> None:
-        if now < self.until:
+    def note(self, credentials: dict[str, Any], now: float, *, forced: bool) -> None:
+        if now < self.until and not forced:
             self.changed = now
         self.count = 1 if not self.times or now - self.times[-1] >= DAY else min(self.count + 1, len(WAITS))
         self.times.append(now)
@@ -341,7 +341,7 @@ class Watcher:
             self._keeps_no_credential(process, data, set())
             if process in self._failed:
                 known = self.refusals[self._key(process)]
-                known.note(*self._failed.pop(process))
+                known.note(*self._failed.pop(process), forced=process in self._forced)
                 late = [when for when in known.times if when > self.clock() - HOUR]
                 if len(late) > MOST_REFUSED and process not in self._forced:
                     self.breaks(3, f"{process} is refused, the {len(late)}th within an hour")
@@ -377,6 +377,11 @@ class Watcher:
             self._is_no_cure(process, self._key(process))
             for table in (self._granted, self._omitted, self._failed):
                 table.pop(process, None)
+
+    def forked(self, process: Process, child: Process) -> None:
+        """The child knows what its parent knows."""
+        self.tell(f"{process} forks: {child}")
+        self.unsaved[child] = set(self.unsaved.get(process, ()))
 
     def store_lost(self) -> None:
         """Somebody took the records away: what was remembered in them nobody can know."""

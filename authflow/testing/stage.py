@@ -39,8 +39,8 @@ class Blocked(BaseException):
 
 
 class Process:
-    """One process of the stage. `dies_in` counts the pauses that it has left, if it is doomed; `asks`: its user is
-    asked for secrets when they are needed.
+    """One process of the stage. `dies_in` counts the pauses that it has left, if it is doomed, `forks_in` those before
+    it calls `on_fork`; `asks`: its user is asked for secrets when they are needed.
     """
 
     def __init__(self, name: str) -> None:
@@ -49,6 +49,8 @@ class Process:
         self.renewing = False
         self.asks = False
         self.dies_in: int | None = None
+        self.forks_in: int | None = None
+        self.on_fork: Callable[[], None] = lambda: None
         self.on_death: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
@@ -141,6 +143,11 @@ class Stage:
             process.dies_in -= 1
             if process.dies_in < 0:
                 process.kill()
+        if process.forks_in is not None and not process.dead:
+            process.forks_in -= 1
+            if process.forks_in < 0:
+                process.forks_in = None
+                process.on_fork()
         while not process.dead and self.plan and self._ready and self._depth < DEEPEST:
             pick = self.plan.popleft()
             if pick == 0:

@@ -141,3 +141,16 @@ def test_tasks_wait_for_flights_and_can_be_cancelled(scene: Scene) -> None:
     assert first.cancelled()
     assert second.done()
     assert results == ["A"]
+
+
+@pytest.mark.parametrize("pauses", range(5))
+def test_a_process_forks_between_any_two_steps(scene: Scene, pauses: int) -> None:
+    """Its child waits for the lock that its parent holds, or is first."""
+    parent, child = Process("parent"), Process("child")
+    parent.forks_in, parent.on_fork = pauses, lambda: scene.renewal("child", child)
+    scene.renewal("parent", parent)
+    scene.stage.plan = deque([1, 1, 1, 1])
+    scene.stage.act_until(lambda: False)
+    assert sorted(name for name, _ in scene.saves) == (["child", "parent"] if pauses < 4 else ["parent"])
+    inside = [told.split()[1] for told in scene.told]
+    assert inside == ["in", "out"] * (len(inside) // 2)
