@@ -211,13 +211,13 @@ def _fallback() -> Check:
         store = open_store(spec, factories=plugins.stores())
     except AuthFlowError as error:
         return Check("store", BAD, str(error))
-    return _kept("store", store, place_of(spec, store), "0" * 32)
+    return _kept("store", store, place_of(spec, store))
 
 
-def _kept(what: str, store: Store, place: str, key: str) -> Check:
+def _kept(what: str, store: Store, place: str, key: str = "") -> Check:
     """It can be read and written to, and a folder's disk has room."""
     try:
-        stored = store.load(key)
+        stored = store.load(key or "0" * 32)
     except AuthFlowError as error:
         return Check(what, BAD, str(error))
     folder = getattr(store, "folder", None)
@@ -242,7 +242,7 @@ def _kept(what: str, store: Store, place: str, key: str) -> Check:
             WARNING,
             f"{place}: the {unread} that the vendor told could not be read, so the token's end is not known",
         )
-    return Check(what, GOOD, f"{place}, {f'the record {key[:8]}…' if stored else 'no record yet'}")
+    return Check(what, GOOD, place + (f", {f'the record {key}' if stored else 'no record yet'}" if key else ""))
 
 
 def _clock(one: Opened) -> Check:

@@ -75,8 +75,10 @@ def status(
         _table(shown, now)
     else:
         rows = [[line.account, line.vendor, _state(line, now), _left(line, now), line.store] for line in shown]
-        for row in ([name.upper() for name in COLUMNS], *rows):
-            click.echo("  ".join(row))
+        rows = [[name.upper() for name in COLUMNS], *rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
     context.exit(REFUSED if check and any(_wrong(line, now) for line in lines) else DONE)
 
 

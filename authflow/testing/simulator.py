@@ -92,7 +92,8 @@ class Simulator(Admission):
 
     `inputs` are settings and credentials as for `AuthSession` (made up, where they are left out), `clock` gives epoch
     seconds, `lifetime` is that of a token in seconds, `rotate` says whether a refresh token is replaced where the file
-    leaves it open, `parts` are hand-written parts by exchange, or by path below the base URL ("/login/finish").
+    leaves it open, `parts` are hand-written parts by exchange, or by path: below the base URL
+    ("/login/finish"), or the whole of one elsewhere.
 
     Raises ConfigurationError, VendorFileError.
     """
@@ -363,8 +364,9 @@ class Simulator(Admission):
         return Answer(302, (("Location", f"{values['redirect_uri']}?{query}"),))
 
     def _by_path(self, request: Request) -> Answer | None:
-        """The answer of the hand-written part of this path below the base URL."""
-        part = self.parts.get("/" + urlsplit(request.url).path.removeprefix(urlsplit(self.base_url).path))
+        """The answer of the hand-written part of this path: below the base URL, or the whole of it."""
+        path = urlsplit(request.url).path
+        part = self.parts.get("/" + path.removeprefix(urlsplit(self.base_url).path), self.parts.get(path))
         if part is None:
             return None
         values: dict[str, Any] = {}

@@ -58,7 +58,8 @@ def test_a_terminal_sees_a_table(account: Shell) -> None:
 def test_status_tells_of_a_refusal(account: Shell) -> None:
     account("token", "sup", SUP_PASSWORD="open-barley")
     heading, line = account("status").out.splitlines()
-    assert heading == "ACCOUNT  VENDOR  STATE  TIME LEFT  KEPT IN"
+    assert heading.startswith("ACCOUNT  VENDOR    STATE")
+    assert heading.index("KEPT IN") == line.index(str(account.home))
     assert "refused, not tried again for 5" in line
 
 
@@ -143,7 +144,7 @@ def test_doctor_tells_a_newcomer_what_is_not_there_yet_and_how_to_get_it(shell: 
     assert code == 0
     assert found["config"][0] == "note"
     assert f"{shell.config} is not there yet: authflow login VENDOR --save NAME" in found["config"][1]
-    assert found["store"] == ("ok", f"{shell.home / 'state' / 'authflow'}, no record yet")
+    assert found["store"] == ("ok", str(shell.home / 'state' / 'authflow'))
     shell.write("")
     assert "no accounts yet" in checks(shell)[1]["config"][1]
     code, found = checks(shell, AUTHFLOW_STORE="redis://:hunter2@127.0.0.1:1/0")

@@ -58,7 +58,7 @@ def serve(file: str, check: bool) -> None:
     config = read_config(file)
     create_app(config)  # what is wrong is said before anything listens
     if check:
-        click.echo(f"{len(config.routes)} routes, nothing wrong")
+        click.echo(f"{len(config.routes)} route{'s' * (len(config.routes) != 1)}, nothing wrong")
         return
     os.environ[CONFIG_VARIABLE] = str(Path(file).absolute())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
