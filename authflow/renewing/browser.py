@@ -94,7 +94,10 @@ class Visit:
         return Answer(200, _FORM, query.encode())
 
     def _typed(self, ask: Ask, url: str) -> str | None:
-        text = "Paste the address that the browser shows at the end; or press Enter once its window says so."
+        text = (
+            "When the browser says that you can close its window, press Enter here. If it cannot open the last page (it "
+            "runs on another machine, say), paste the address of that page here."
+        )
         for _ in range(PASTES):
             typed = ask("enter", text, url)
             query = self._pasted(str(typed)) if typed else self._server and self._server.came(1.0)
