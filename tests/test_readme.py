@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+import requests
 
 import authflow
 from authflow.plugins.discovery import find_vendor
@@ -121,6 +122,26 @@ def test_snippets_are_found_with_their_lines_headings_and_reasons() -> None:
 def test_the_diagram_is_the_one_that_is_drawn() -> None:
     shown = [snippet.code.strip() for snippet in snippets(TEXT, "mermaid")]
     assert shown == [draw.diagram(find_vendor("supplier")).strip()]
+
+
+def test_the_picture_is_what_is_recorded(supplier: Supplier) -> None:
+    """Each arrow and note of the drawing, in its order, with the reasons and the ends."""
+    supplier.fresh()
+    session = supplier.session()
+    with session.record() as seen, requests.Session() as client:
+        client.trust_env = False
+        for _ in range(2):
+            client.get(supplier.delivery(42), auth=session.requests, timeout=30)
+            supplier.advance(12 * 3600 + 1)
+    rows = seen.html().partition("<ol>")[2].partition("</ol>")[0].split("<li ")[1:]
+    rows = [
+        re.sub(r"<pre>.*?</pre>|<small>.*?</small>|<span class=.unseen.*?</span>", "", row, flags=re.S) for row in rows
+    ]
+    told = [re.sub(r"<[^>]+>", "", row.partition(">")[2]).split() for row in rows]
+    (drawn,) = (snippet.code for snippet in snippets(TEXT, "text") if "your code" in snippet.code)
+    shown = re.sub(r"[│├┤┼─▶◀]|redirected.*", " ", drawn.partition("\n")[2]).split()
+    assert len(shown) > 30
+    assert shown == [word for words in told for word in words][: len(shown)]
 
 
 def test_every_test_that_the_security_section_names_is_there() -> None:

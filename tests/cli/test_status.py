@@ -144,7 +144,7 @@ def test_doctor_tells_a_newcomer_what_is_not_there_yet_and_how_to_get_it(shell: 
     assert code == 0
     assert found["config"][0] == "note"
     assert f"{shell.config} is not there yet: authflow login VENDOR --save NAME" in found["config"][1]
-    assert found["store"] == ("ok", str(shell.home / 'state' / 'authflow'))
+    assert found["store"] == ("ok", str(shell.home / "state" / "authflow"))
     shell.write("")
     assert "no accounts yet" in checks(shell)[1]["config"][1]
     code, found = checks(shell, AUTHFLOW_STORE="redis://:hunter2@127.0.0.1:1/0")
