@@ -146,7 +146,7 @@ class SessionManager:
 
     def tells(self, grant: Grant, status: int, headers: Container[str]) -> bool:
         """May the answer to what carried `grant` be an event, or tell a signer anything?"""
-        statuses = self._events if grant.unproved is None else self.statuses
+        statuses = self._events if grant.unproved is None and self.tap is None else self.statuses
         return grant is not ANONYMOUS and (status in statuses or any(name in headers for name in self.told_by))
 
     # --- what adapters ask --------------------------------------------------------------------------------------------
