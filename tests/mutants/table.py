@@ -1549,8 +1549,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a plugin that cannot be imported breaks all",
         "plugins/discovery.py",
-        "        except Exception as error:  # of any class: a plugin's module may do anything when it is imported\n",
-        "        except StopIteration as error:\n",
+        "        except (Exception, SystemExit) as error:  # of any class: a plugin's module may do",
+        "        except StopIteration as error:  # of any class: a plugin's module may do",
         vendors=(),
         tests=("tests/plugins/test_discovery.py",),
     ),
@@ -2262,8 +2262,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a plugin's error acts on a terminal",
         "plugins/discovery.py",
-        "broken[entry.name] = harmless(",
-        "broken[entry.name] = str(",
+        "reason = harmless(f",
+        "reason = str(f",
         vendors=(),
         tests=("tests/attacks/test_attacks.py::test_nothing_writes_to_the_screen[a reason]",),
     ),
