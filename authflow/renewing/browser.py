@@ -95,8 +95,8 @@ class Visit:
 
     def _typed(self, ask: Ask, url: str) -> str | None:
         text = (
-            "When the browser says that you can close its window, press Enter here. If it cannot open the last page, on "
-            "another machine say, paste the address of that page here."
+            "When the browser says that you can close its window, press Enter here. If it cannot open the last page "
+            "(it is on another machine, say), paste the address of that page here."
         )
         for _ in range(PASTES):
             typed = ask("enter", text, url)
