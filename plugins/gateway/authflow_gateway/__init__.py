@@ -5,7 +5,9 @@
     config       the file: where to listen, and the routes, each with what it allows
     callers      who may call: keys, kept as hashes
     forwarding   pure: which route a request takes, and what of a message goes on to the other side
+    sieve        what of an answer would show a secret
     problems     what a caller is told when it cannot be done (RFC 9457)
+    wire         callers that take their time
     app          the ASGI application that joins them
     command      `authflow-gateway`
 

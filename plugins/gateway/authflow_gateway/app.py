@@ -14,15 +14,16 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as Path_
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +34,8 @@ from authflow_gateway import forwarding
 from authflow_gateway.callers import HEADER, Callers, presented
 from authflow_gateway.config import CONFIG_VARIABLE, Config, Route, read_config
 from authflow_gateway.problems import of_error, problem
+from authflow_gateway.sieve import Sieve
+from authflow_gateway.wire import Passed, TooLarge, body
 
 log: Final = logging.getLogger("authflow_gateway")
 audit: Final = logging.getLogger("authflow_gateway.audit")
@@ -51,15 +54,11 @@ DENIED: Final = {
 }
 
 
-class TooLarge(Exception):
-    """A body of more bytes than the route allows."""
-
-
 class Vendor:
     """One account: its session, and the client that carries it."""
 
     def __init__(self, session: authflow.AuthSession) -> None:
-        self.session = session
+        self.session, self.sieve = session, Sieve(session)
         self._met = False
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self.client = httpx.AsyncClient(auth=session.httpx, limits=limits, event_hooks={"request": [self._judge]})
@@ -70,6 +69,11 @@ class Vendor:
             await self.session.atoken()
             self._met = True
         return folder(self.session._manager.grants.current.base_url)
+
+    def shows(self, sent: httpx.Request) -> Callable[[str], bool]:
+        """Does a text of the answer to this request show a secret?"""
+        self.sieve.knows(sent, sent.extensions.get("authflow_gateway.callers", ()))
+        return self.sieve.shows
 
     async def _judge(self, request: httpx.Request) -> None:
         """Nothing leaves for an origin that the vendor file does not declare, not even without the token."""
@@ -203,15 +207,17 @@ class Gateway:
         """The caller's request as the vendor gets it. Raises TooLarge, TimeoutError."""
         query = request.scope.get("query_string", b"").decode("latin-1")
         url = await vendor.base_url() + taken.rest + (f"?{query}" if query else "")
-        host = request.headers.get("host", "")
-        known = request.client.host if request.client else "unknown"
-        said = f'for="{known}";host="{host}";proto={request.url.scheme}' if taken.route.forwarded else ""
+        known, host = request.client.host if request.client else "unknown", request.headers.get("host", "")
+        said = forwarding.forwarded(known, host, request.url.scheme) if taken.route.forwarded else ""
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
-        body = await self._body(request, taken.route)
-        extensions = {"timeout": httpx.Timeout(taken.route.timeout).as_dict(), "authflow_gateway.asked": url}
-        return httpx.Request(
-            request.method, url, headers=forwarding.to_vendor(pairs, said), content=body, extensions=extensions
-        )
+        content = await self._body(request, taken.route)
+        sent = forwarding.to_vendor(pairs, said)
+        extensions: dict[str, Any] = {
+            "timeout": httpx.Timeout(taken.route.timeout).as_dict(),
+            "authflow_gateway.asked": url,
+        }
+        extensions["authflow_gateway.callers"] = [value for _, value in sent] + [value for _, value in parse_qsl(query)]
+        return httpx.Request(request.method, url, headers=sent, content=content, extensions=extensions)
 
     async def _body(self, request: Request, route: Route) -> bytes | AsyncIterator[bytes] | None:
         length = request.headers.get("content-length")
@@ -219,10 +225,10 @@ class Gateway:
             return None
         if length is not None and int(length) > route.max_body:
             raise TooLarge
+        parts = body(request, route)
         if length is not None and int(length) <= HELD:
-            async with asyncio.timeout(route.timeout):
-                return await request.body()
-        return _counted(request, route)
+            return b"".join([part async for part in parts])
+        return parts
 
     async def _passed_on(
         self, answer: httpx.Response, asked: httpx.Request, taken: forwarding.Taken, vendor: Vendor
@@ -234,43 +240,6 @@ class Gateway:
         if location is not None:
             location = forwarding.located(location, str(answer.url), await vendor.base_url(), taken.route.prefix)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw]
-        kept = forwarding.to_caller(headers, location, _presented(asked, answer.request))
-        passed = StreamingResponse(_streamed(answer), answer.status_code)
-        passed.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in kept]
-        return passed
-
-
-async def _counted(request: Request, route: Route) -> AsyncIterator[bytes]:
-    """The body as it comes: each part within the route's time-out, all of it within its size."""
-    size = 0
-    parts = request.stream()
-    while True:
-        async with asyncio.timeout(route.timeout):
-            part = await anext(parts, None)
-        if part is None:
-            return
-        size += len(part)
-        if size > route.max_body:
-            raise TooLarge
-        yield part
-
-
-async def _streamed(answer: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for part in answer.aiter_raw():
-            yield part
-    finally:
-        await answer.aclose()
-
-
-def _presented(asked: httpx.Request, sent: httpx.Request) -> set[str]:
-    """What the session laid over the caller's request: the values that no answer may show."""
-    before = {value for _, value in asked.headers.multi_items()}
-    values: set[str] = set()
-    for name, value in sent.headers.multi_items():
-        if value not in before or name in ("authorization", "cookie"):
-            values |= {value, value.partition(" ")[2]}
-            values |= {part.partition("=")[2].strip() for part in value.split(";")} if name == "cookie" else set()
-    known = set(asked.url.params.multi_items())
-    values |= {value for name, value in sent.url.params.multi_items() if (name, value) not in known}
-    return {value for value in values if len(value) >= 4}
+        kept = forwarding.to_caller(headers, location, vendor.shows(answer.request))
+        pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in kept]
+        return Passed(answer, pairs, taken.route)

@@ -22,6 +22,7 @@ from authflow.errors import harmless
 from authflow_gateway.app import create_app
 from authflow_gateway.callers import Callers
 from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config
+from authflow_gateway.wire import Protocol
 
 config_option = click.option(
     "--config",
@@ -66,7 +67,8 @@ def serve(file: str, check: bool) -> None:
     server = uvicorn.Config(
         "authflow_gateway:app_from_environment",
         factory=True,
-        http="h11",  # the strictest reader of the two: what is ambiguous is refused
+        http=Protocol,
+        ws="none",  # an upgrade is a request like others
         workers=config.workers,
         timeout_graceful_shutdown=config.grace,
         server_header=False,

@@ -8,11 +8,11 @@ to_caller   without that either, and without the vendor's cookies, challenges an
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
-from authflow.masking import spells
 from authflow_gateway.callers import HEADER
 from authflow_gateway.config import Route
 
@@ -21,6 +21,18 @@ Pairs = list[tuple[str, str]]
 HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
     | {"proxy-authenticate", "proxy-authorization", "proxy-authentication-info"}
+)
+#: Another method or path than the route's, or a proxy of the caller's, by a header.
+OTHERWISE: Final = frozenset(
+    {
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-original-uri",
+    }
+    | {"x-original-host", "x-host", "x-real-ip", "proxy", "cookie2", "x-accel-redirect", "x-sendfile"}
 )
 #: The caller's: they say who it is, here, or where it thinks it is.
 OURS: Final = frozenset({"host", "authorization", "cookie", HEADER, "forwarded", "via", "expect"})
@@ -61,10 +73,10 @@ def plain(path: str) -> bool:
         return False
     segments = path[1:].split("/")
     for segment in segments:
-        once = unquote(segment, errors="strict") if _decodable(segment) else None
-        if once is None or {once, unquote(once)} & {".", ".."} or re.search(r"[/\\\x00-\x1f\x7f]", unquote(once)):
+        if not _decodable(segment):
             return False
-        if once.partition(";")[0] in (".", ".."):
+        once = unicodedata.normalize("NFKC", unquote(unquote(segment)))
+        if re.search(r"[/\\\x00-\x1f\x7f]", once) or once.partition(";")[0].strip() in (".", ".."):
             return False
     return "" not in segments[:-1]
 
@@ -86,17 +98,26 @@ def _fits(pattern: list[str], segments: list[str]) -> bool:
     )
 
 
+def forwarded(client: str, host: str, scheme: str) -> str:
+    """For whom a request is sent (RFC 7239); a host that would say more than itself is left out."""
+    client = f"[{client}]" if ":" in client else client
+    named = f';host="{host}"' if re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host) else ""
+    return f'for="{client}"{named};proto={scheme}'
+
+
 def to_vendor(headers: Iterable[tuple[str, str]], forwarded: str = "") -> Pairs:
     """`forwarded`, if any, is what the vendor is told of the caller (RFC 7239)."""
-    sent = list(_onward(headers, OURS))
+    sent = list(_onward(headers, OURS | OTHERWISE))
     return [*sent, ("Via", VIA), *([("Forwarded", forwarded)] if forwarded else [])]
 
 
-def to_caller(headers: Iterable[tuple[str, str]], location: str | None, secrets: Collection[str]) -> Pairs:
-    """`location` takes the place of the vendor's; a header that shows a secret, in whatever spelling, is left out."""
-    kept = list(_onward(headers, THEIRS))
-    if spells("\n".join(value for name, value in kept if name.lower() not in NUMBERS), secrets):
-        kept = [(name, value) for name, value in kept if not spells(value, secrets)]
+def to_caller(headers: Iterable[tuple[str, str]], location: str | None, shows: Callable[[str], bool]) -> Pairs:
+    """`location` takes the place of the vendor's; a header that `shows` a secret is left out."""
+    kept = [
+        (name, value)
+        for name, value in _onward(headers, THEIRS)
+        if name.lower() in NUMBERS or not (shows(value) or shows(name))
+    ]
     if location is not None:
         kept = [(name, location if name.lower() == "location" else value) for name, value in kept]
     return [*kept, ("Via", VIA)]
