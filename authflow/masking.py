@@ -107,13 +107,17 @@ _BASE64: Final = re.compile(rb"[\w+/-]{6,}(?:\r?\n[\w+/-]+)*={0,2}", re.ASCII)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{8,}")
 _NUMBERED: Final = rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}"
 _ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", "base64 0", "base64 1", "base64 2", "base64 3")
+_BYTE: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|\d{1,2})"
 #: How text may be written, by name. Who writes one more way writes a row.
 SPELLINGS: Final[Mapping[str, _Spelling]] = {
     "URL": _Spelling(re.compile(rb"%[0-9A-Fa-f]{2}"), lambda found: bytes.fromhex(found[1:].decode()), _ESCAPES),
     "form": _Spelling(
         re.compile(rb"%[0-9A-Fa-f]{2}|\+"),
         lambda found: b" " if found == b"+" else bytes.fromhex(found[1:].decode()),
-        ("URL", "HTML", "backslash"),
+        ("URL", "HTML", "backslash", "form"),
+    ),
+    "URL of JavaScript": _Spelling(
+        re.compile(rb"(?:%u[0-9A-Fa-f]{4})+"), lambda found: _backslash(found.replace(b"%", b"\\"))
     ),
     "HTML": _Spelling(
         re.compile(rb"&(?:#\d{1,12}|#[xX][0-9A-Fa-f]{1,12}|[A-Za-z]\w{1,31});?", re.A), _entity, _ESCAPES
@@ -138,7 +142,27 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         lambda found: b" " if found == b"_" else bytes.fromhex(found[1:].decode()),
     ),
     "UTF-7": _Spelling(re.compile(rb"\+[A-Za-z0-9+/]*-?"), _of_utf7),
-    **{f"base64 {start}": _Spelling(_BASE64, _of_base64(start), ("URL", "form")) for start in range(4)},
+    "octal": _Spelling(re.compile(rb"\\[0-3][0-7]{2}"), lambda found: bytes([int(found[1:], 8)])),
+    "code points": _Spelling(
+        re.compile(rb"\\u?\{[0-9A-Fa-f]{1,6}\}|\\[0-9A-Fa-f]{2,6} ?"),
+        lambda found: chr(int(found.strip(b"\\u{} "), 16)).encode(),
+    ),
+    "numbers of bytes": _Spelling(
+        re.compile(_BYTE + rb"(?:,\s*" + _BYTE + rb"){3,}"),
+        lambda found: bytes(int(part) for part in found.split(b",")),
+    ),
+    "hex in pairs": _Spelling(
+        re.compile(rb"[0-9A-Fa-f]{2}(?:[ :-][0-9A-Fa-f]{2}){3,}"),
+        lambda found: bytes.fromhex(re.sub(rb"[:-]", b" ", found).decode()),
+    ),
+    "base32": _Spelling(
+        re.compile(rb"[A-Z2-7]{7,}={0,6}"),
+        lambda found: base64.b32decode(found.rstrip(b"=") + b"=" * (-len(found.rstrip(b"=")) % 8)),
+    ),
+    **{
+        f"base64 {start}": _Spelling(_BASE64, _of_base64(start), ("URL", "form", "HTML", "backslash", "base64 0"))
+        for start in range(4)
+    },
     **{f"hex {start}": _Spelling(_HEX, _of_hex(start)) for start in range(2)},
 }
 
@@ -201,7 +225,8 @@ def _encoded(secret: str) -> Iterator[bytes]:
             except UnicodeEncodeError:
                 continue
             yield data
-            yield data.decode("latin-1").encode()  # text that was read as Latin-1, and is not
+            for wrong in ("latin-1", "cp1252"):  # what text looks like that was read as such, and is not
+                yield data.decode(wrong, "replace").encode()
 
 
 def _readings(text: str) -> Iterator[_Reading]:
@@ -217,7 +242,12 @@ def _readings(text: str) -> Iterator[_Reading]:
         reading = _read_as(plain, spelling)
         if reading is not None:
             yield reading
-            yield from filter(None, (_read_as(reading, SPELLINGS[name]) for name in spelling.inside))
+            for inside in [SPELLINGS[name] for name in spelling.inside]:
+                inner = _read_as(reading, inside)
+                if inner is not None:
+                    yield inner
+                    if inside is spelling and (third := _read_as(inner, inside)) is not None:
+                        yield third
 
 
 def _read_as(reading: _Reading, spelling: _Spelling) -> _Reading | None:

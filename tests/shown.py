@@ -38,7 +38,16 @@ MOST: Final = 200
 SHORTEST: Final = 6
 
 #: `raise`s from which no error reaches anybody, by file, function and what is raised, and why.
-NOT_SEEN: Final[Mapping[str, str]] = {}
+NOT_SEEN: Final[Mapping[str, str]] = {
+    "accounts/claims.py::Claims._check::ValueError": "caught where a record is read, which logs its words",
+    "accounts/stored.py::StoredRecords._save::Overtaken": "caught by the renewal, which serves what another stored",
+    "clients/httpx.py::_auth_class.HttpxAuth._sent::raise": "the adapter's own, that the client gave a request up",
+    "clients/httpx_sender.py::_handing_over_to.trace::_Late": "becomes a NoAnswer, outside of its block",
+    "clients/httpx_sender.py::_handing_over_to.trace::_Used": "caught at once: another connection is opened",
+    "clients/requests_sender.py::_Handed._new_conn::TimeoutError": "becomes a NoAnswer, outside of its block",
+    "clients/starting.py::AsyncStart.__anext__::StopAsyncIteration": "the end of an iteration",
+    "stores/file.py::_unpacked::_Damaged": "caught where a record is read, which sets it aside",
+}
 
 
 # --- what reporters would show ----------------------------------------------------------------------------------------

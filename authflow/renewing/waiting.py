@@ -37,7 +37,7 @@ def asking(ask: Any) -> Ask | None:
     if ask == "terminal":
         return terminal
     if ask is not None and not callable(ask):
-        raise ConfigurationError(f"ask= is a callable or 'terminal', not {ask!r}")
+        raise ConfigurationError(f"ask= is a callable or 'terminal', not {type(ask).__name__}")
     found: Ask | None = ask
     return found
 

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from authflow.errors import ConfigurationError, StoreError
+from authflow.sealed import Sealed, sealed_value
 
 __all__ = ["Conflict", "LockTimeout", "Store", "Stored", "url_path"]
 
 
-class Stored(NamedTuple):
+@sealed_value
+class Stored(Sealed):
     """A record as it was loaded. `revision` is opaque: equal only to itself, and new with every save."""
 
     data: bytes

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from authflow.errors import ConfigurationError, StoreError
-from authflow.sealed import sealed_call
+from authflow.sealed import Held, sealed_call
 from authflow.stores.base import Conflict, Store, Stored
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class EncryptedStore:
 
     def __init__(self, inner: Store, keys: Keys | bytes | Callable[[], Keys] = keys_from_environment) -> None:
         self._inner = inner
-        self._keys = keys
+        self._keys = Held(keys)
         self._cipher: MultiFernet | None = None
 
     def load(self, key: str) -> Stored | None:
@@ -123,7 +123,7 @@ class EncryptedStore:
     @sealed_call
     def _new_cipher(self) -> MultiFernet:
         module = _fernet_module()
-        keys = self._keys() if callable(self._keys) else self._keys
+        keys = self._keys.it() if callable(self._keys.it) else self._keys.it
         if isinstance(keys, str | bytes):
             keys = [keys]
         try:

@@ -107,6 +107,7 @@ class KeyringKey:
 def plain_backend(backend: Any) -> str:
     """The name of the backend of `keyring` in which what is written now would lie as plain text, or nothing."""
     for inner in getattr(backend, "backends", None) or [backend]:  # of several, the first takes what is written
+        inner = getattr(inner, "_keyring", inner)  # one that cuts what is long for another
         kind = type(inner)
         plain = any("plaintext" in cls.__name__.lower() for cls in kind.__mro__)
         encrypt = getattr(inner, "encrypt", None)  # those of keyrings.alt, of which some encrypt nothing

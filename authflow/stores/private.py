@@ -39,7 +39,7 @@ def has_folder(folder: Path) -> bool:
         raise StoreError(f"{folder} is not a folder, and tokens are kept in one: give another path.")
     if not _POSIX:
         return True
-    if found.st_uid != os.geteuid():
+    if found.st_uid != os.geteuid() or os.lstat(folder).st_uid not in (0, os.geteuid()):  # or the link that leads there
         raise StoreError(f"The folder {folder} belongs to another user: give one of your own (store='/path').")
     if found.st_mode & stat.S_ISVTX and found.st_mode & 0o022:
         raise StoreError(f"{folder} is shared by all users: give a folder of your own in it (store='{folder}/name').")

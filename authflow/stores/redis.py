@@ -73,9 +73,7 @@ class RedisStore:
             )
         self._source = Held(source)
         self._prefix = prefix
-        self._client: Any = None
-        if isinstance(source, str):
-            self._client = _client(source)
+        self._client = Held(_client(source) if isinstance(source, str) else None)
 
     def load(self, key: str) -> Stored | None:
         """The record under `key`, or None. Raises `StoreError`."""
@@ -146,9 +144,9 @@ class RedisStore:
         return f"RedisStore({where}, prefix={self._prefix!r})"
 
     def _redis(self) -> Any:
-        if self._client is None:
-            self._client = self._source.it() if callable(self._source.it) else self._source.it
-        return self._client
+        if self._client.it is None:
+            self._client = Held(self._source.it() if callable(self._source.it) else self._source.it)
+        return self._client.it
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:

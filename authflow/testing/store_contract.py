@@ -24,7 +24,7 @@ from contextlib import ExitStack
 import pytest
 
 from authflow.errors import StoreError
-from authflow.stores import Conflict, LockTimeout, Store
+from authflow.stores import Conflict, LockTimeout, Store, Stored
 
 __all__ = ["StoreContract"]
 
@@ -53,7 +53,7 @@ class StoreContract:
     @pytest.mark.parametrize("data", [b"", b"{}", bytes(range(256)), "é\n\0€".encode(), os.urandom(1 << 20)], ids=len)
     def test_what_was_saved_is_loaded(self, store: Store, data: bytes) -> None:
         revision = store.save(KEY, data, None)
-        assert store.load(KEY) == (data, revision)
+        assert store.load(KEY) == Stored(data, revision)
 
     def test_a_save_makes_a_new_revision_even_of_the_same_data(self, store: Store) -> None:
         revisions = [store.save(KEY, b"same", None)]
@@ -72,14 +72,14 @@ class StoreContract:
         revision = store.save(KEY, b"theirs", None)
         with pytest.raises(Conflict):
             store.save(KEY, b"mine", None)
-        assert store.load(KEY) == (b"theirs", revision)
+        assert store.load(KEY) == Stored(b"theirs", revision)
 
     def test_an_old_revision_is_a_conflict(self, store: Store) -> None:
         old = store.save(KEY, b"old", None)
         new = store.save(KEY, b"new", old)
         with pytest.raises(Conflict):
             store.save(KEY, b"late", old)
-        assert store.load(KEY) == (b"new", new)
+        assert store.load(KEY) == Stored(b"new", new)
 
     def test_a_deleted_record_is_a_conflict(self, store: Store) -> None:
         revision = store.save(KEY, b"old", None)
@@ -172,7 +172,7 @@ class StoreContract:
     def test_records_are_used_under_the_lock(self, store: Store) -> None:
         with store.lock(KEY, limit=WAIT, wait=0):
             revision = store.save(KEY, b"1", None)
-            assert store.load(KEY) == (b"1", revision)
+            assert store.load(KEY) == Stored(b"1", revision)
             store.delete(KEY)
 
     def test_a_lock_is_entered_in_one_thread_and_left_in_another(self, store: Store) -> None:
@@ -205,7 +205,7 @@ class StoreContract:
                 new = store.save(KEY, b"new", old)
             with pytest.raises(Conflict):
                 store.save(KEY, b"late", old)
-        assert store.load(KEY) == (b"new", new)
+        assert store.load(KEY) == Stored(b"new", new)
 
     # Copies
 
@@ -217,7 +217,7 @@ class StoreContract:
         assert stored == store.load(KEY)
         revision = copy.save(KEY, b"2", stored.revision)
         if self.shared:
-            assert store.load(KEY) == (b"2", revision)
+            assert store.load(KEY) == Stored(b"2", revision)
         with copy.lock(KEY, limit=WAIT, wait=0):
             pass
 

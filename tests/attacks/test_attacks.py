@@ -8,8 +8,10 @@ from tests.attacks import (
     at_the_port,
     crowded_store,
     hostile_screens,
+    noisy_logs,
     planted_records,
     planted_refusals,
+    shown_objects,
     swapped_records,
 )
 
@@ -25,3 +27,14 @@ def test_an_attack_finds_nothing(module: object) -> None:
 @pytest.mark.parametrize("answer", hostile_screens.ANSWERS)
 def test_nothing_writes_to_the_screen(answer: str) -> None:
     assert list(hostile_screens.attack((answer,))) == []
+
+
+@pytest.mark.slow
+def test_no_object_shows_a_secret() -> None:
+    assert list(shown_objects.attack()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", noisy_logs.LIBRARIES)
+def test_nothing_logs_or_prints_an_exchange(library: str) -> None:
+    assert list(noisy_logs.attack([library])) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from authflow.clients import default_sender
 from authflow.clients.base import may_be_proxied
 from authflow.http import Request
 from authflow.renewing import NoAnswer
-from authflow.stores import KeyringStore, open_store
+from authflow.stores import FileStore, KeyringStore, open_store
 from authflow.stores.keyring import plain_backend
 from tests.servers import Came, Says, listening
 
@@ -45,6 +46,19 @@ def test_the_configs_temporary_file_cannot_be_guessed(tmp_path: Path, monkeypatc
         accounts.add_account(accounts.Account(name, "supplier"), tmp_path / "config.toml")
     assert len({*opened}) == 2
     assert all(len(name) == len(".config.toml..tmp") + 16 for name in opened)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_is_reached_by_nobody_elses_link(tmp_path: Path) -> None:
+    """In a folder that all may write to, somebody lays a link to where records would do harm."""
+    (own := tmp_path / "own").mkdir(mode=0o700)
+    (link := tmp_path / "link").symlink_to(own)
+    FileStore(link).save("key", b"data", None)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    for use in (lambda: FileStore(link).save("other", b"data", None), lambda: FileStore(link).load("key")):
+        with pytest.raises(authflow.StoreError, match="belongs to another user"):
+            use()
+    assert not (own / "other.json").exists()
 
 
 # --- the keyring ------------------------------------------------------------------------------------------------------
@@ -88,6 +102,14 @@ class Chainer(Memory):
         return [PlaintextKeyring(), Memory()]
 
 
+class Cutting(Memory):
+    """keyrings.alt's, which cuts what is too long for another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keyring = PlaintextKeyring()
+
+
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Memory:
     import keyring
@@ -99,7 +121,7 @@ def backend(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     return backend
 
 
-@pytest.mark.parametrize("backend", [PlaintextKeyring, OfAnotherName, Mine, Chainer], indirect=True)
+@pytest.mark.parametrize("backend", [PlaintextKeyring, OfAnotherName, Mine, Chainer, Cutting], indirect=True)
 def test_a_keyring_that_keeps_plain_text_is_refused_unless_it_is_allowed(backend: Memory, tmp_path: Path) -> None:
     name = plain_backend(backend)
     assert name

@@ -34,9 +34,9 @@ def test_keys_are_rotated(inner: MemoryStore) -> None:
     assert old != new
     revision = EncryptedStore(inner, [old]).save(KEY, b"1", None)
     both = EncryptedStore(inner, [new, old])
-    assert both.load(KEY) == (b"1", revision)
+    assert both.load(KEY) == Stored(b"1", revision)
     revision = both.save(KEY, b"2", revision)
-    assert EncryptedStore(inner, [new]).load(KEY) == (b"2", revision)
+    assert EncryptedStore(inner, [new]).load(KEY) == Stored(b"2", revision)
     with pytest.raises(StoreError, match="not among those given"):
         EncryptedStore(inner, [old]).load(KEY)
 
@@ -118,7 +118,7 @@ def test_keys_that_are_none(inner: MemoryStore, keys: list[str]) -> None:
 def test_one_key_may_stand_alone(inner: MemoryStore) -> None:
     key = new_key()
     revision = EncryptedStore(inner, key).save(KEY, b"1", None)
-    assert EncryptedStore(inner, key.encode()).load(KEY) == (b"1", revision)
+    assert EncryptedStore(inner, key.encode()).load(KEY) == Stored(b"1", revision)
 
 
 def test_a_function_is_asked_when_needed_and_again_when_keys_have_changed(inner: MemoryStore) -> None:
@@ -132,11 +132,11 @@ def test_a_function_is_asked_when_needed_and_again_when_keys_have_changed(inner:
     assert store.load(KEY) is None
     assert asked == []
     revision = store.save(KEY, b"1", None)
-    assert store.load(KEY) == (b"1", revision)
+    assert store.load(KEY) == Stored(b"1", revision)
     assert asked == [1]
     keys.insert(0, new_key())
     revision = EncryptedStore(inner, list(keys)).save(KEY, b"2", revision)  # another process has rotated already
-    assert store.load(KEY) == (b"2", revision)
+    assert store.load(KEY) == Stored(b"2", revision)
     assert asked == [1, 2]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from authflow.errors import StoreError
-from authflow.stores import Conflict, FileStore, LockTimeout, private, turns
+from authflow.stores import Conflict, FileStore, LockTimeout, Stored, private, turns
 
 KEY = "vendor-1"
 StartChild = Callable[[Callable[[Connection], None]], Any]
@@ -381,7 +381,7 @@ def test_a_save_whose_temporary_file_was_removed_writes_another(
     monkeypatch.setattr(os, "replace", removed_first)
     assert found is not None
     revision = store.save(KEY, b"new", found.revision)
-    assert store.load(KEY) == (b"new", revision)
+    assert store.load(KEY) == Stored(b"new", revision)
 
 
 # The lock

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from authflow.errors import StoreError
-from authflow.stores import FileStore, KeyringStore
+from authflow.stores import FileStore, KeyringStore, Stored
 
 KEY = "vendor-1"
 StartChild = Callable[[Callable[[Connection], None]], Any]
@@ -35,7 +35,7 @@ def test_the_key_is_in_the_keyring_and_the_record_is_not(keyring_here: Any, keyr
 def test_a_folder_is_the_same_by_any_name(keyring_store: KeyringStore, tmp_path: Path) -> None:
     revision = keyring_store.save(KEY, b"1", None)
     (tmp_path / "link").symlink_to(keyring_store.folder)
-    assert KeyringStore(tmp_path / "link").load(KEY) == (b"1", revision)
+    assert KeyringStore(tmp_path / "link").load(KEY) == Stored(b"1", revision)
 
 
 def test_folders_have_keys_of_their_own(keyring_store: KeyringStore, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_folder_that_may_only_be_read_is_read(keyring_store: KeyringStore, mon
         raise StoreError("Tokens cannot be written here")
 
     monkeypatch.setattr(FileStore, "lock", refuse)
-    assert KeyringStore(keyring_store.folder).load(KEY) == (b"1", revision)
+    assert KeyringStore(keyring_store.folder).load(KEY) == Stored(b"1", revision)
     with pytest.raises(StoreError, match="cannot be written here"):
         KeyringStore(keyring_store.folder.parent / "new").save(KEY, b"1", None)
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from authflow.stores import MemoryStore
+from authflow.stores import MemoryStore, Stored
 
 
 def test_stores_are_apart() -> None:
@@ -21,7 +21,7 @@ def test_a_copy_keeps_the_records_and_goes_its_own_way() -> None:
     revision = store.save("a", b"1", None)
     copy = pickle.loads(pickle.dumps(store))
     copy.save("a", b"2", revision)
-    assert store.load("a") == (b"1", revision)
+    assert store.load("a") == Stored(b"1", revision)
 
 
 def test_what_the_caller_does_to_his_bytes_later_changes_nothing() -> None:

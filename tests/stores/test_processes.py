@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from authflow.stores import Conflict, LockTimeout, Store
+from authflow.stores import Conflict, LockTimeout, Store, Stored
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 KEY, WAIT = "vendor-1", 60.0
@@ -56,7 +56,7 @@ def test_one_who_was_stopped_for_longer_than_his_limit_overwrites_nothing_newer(
             assert late.hear() == "conflict"
             assert late.hear() == "left"
         assert late.wait() == 0
-        assert store.load(KEY) == (b"%d" % number, revision)
+        assert store.load(KEY) == Stored(b"%d" % number, revision)
 
 
 def test_those_who_take_over_from_one_who_was_stopped_do_not_meet(

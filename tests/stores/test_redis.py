@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from authflow.errors import ConfigurationError, StoreError
-from authflow.stores import Conflict, EncryptedStore, LockTimeout, RedisStore, new_key
+from authflow.stores import Conflict, EncryptedStore, LockTimeout, RedisStore, Stored, new_key
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed")
 KEY = "vendor-1"
@@ -65,7 +65,7 @@ def test_a_ready_client(redis_server: Any, redis_client: Any, decode: bool) -> N
     with redis.Redis.from_url(redis_server.socket_url, decode_responses=decode) as client:
         store = RedisStore(client)
         revision = store.save(KEY, data := bytes(range(256)), None)
-        assert store.load(KEY) == (data, revision)
+        assert store.load(KEY) == Stored(data, revision)
         store.save(KEY, b"2", revision)
         with store.lock(KEY, limit=5, wait=0), pytest.raises(LockTimeout), store.lock(KEY, limit=5, wait=0):
             pass
@@ -77,7 +77,7 @@ def test_a_ready_client(redis_server: Any, redis_client: Any, decode: bool) -> N
 
 def test_a_socket(redis_server: Any, redis_store: RedisStore) -> None:
     revision = redis_store.save(KEY, b"1", None)
-    assert RedisStore(redis_server.socket_url).load(KEY) == (b"1", revision)
+    assert RedisStore(redis_server.socket_url).load(KEY) == Stored(b"1", revision)
 
 
 def test_a_client_for_event_loops_is_refused() -> None:
@@ -96,7 +96,7 @@ def test_a_save_whose_reply_was_lost_does_not_conflict_with_itself(redis_server:
     store = RedisStore(Repeating.from_url(redis_server.url))
     revision = store.save(KEY, b"1", None)
     revision = store.save(KEY, b"2", revision)
-    assert store.load(KEY) == (b"2", revision)
+    assert store.load(KEY) == Stored(b"2", revision)
     with pytest.raises(Conflict):
         store.save(KEY, b"3", None)
 
@@ -155,7 +155,7 @@ def test_a_redis_that_comes_back(own_redis: Any) -> None:
     revision = store.save(KEY, b"1", None)
     with redis.Redis.from_url(own_redis.url) as client:
         client.client_kill_filter(_type="normal", skipme=True)
-    assert store.load(KEY) == (b"1", revision)
+    assert store.load(KEY) == Stored(b"1", revision)
 
 
 def test_a_connection_that_breaks_is_replaced(redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_connection_that_breaks_is_replaced(redis_store: RedisStore, monkeypat
     [connection] = redis_store._redis().connection_pool._available_connections
     monkeypatch.setattr(redis.Connection, "can_read", lambda *_, **__: False)  # nobody notices before it is used
     connection._sock.shutdown(socket.SHUT_RDWR)
-    assert redis_store.load(KEY) == (b"1", revision)
+    assert redis_store.load(KEY) == Stored(b"1", revision)
 
 
 def test_a_redis_that_refuses_the_password(own_redis: Any) -> None:
