@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import authflow
 from authflow.cli.exits import Failed
 from authflow.cli.fetching import LIBRARIES, Order
 from tests.cli.conftest import AUTHFLOW, Shell
-from tests.servers import PASSWORD, Came, Listener, Says, Supplier, listening
+from tests.servers import PASSWORD, Came, Listener, Says, Supplier, closed_port, listening
 
 TOKEN = "tok-" + "4711" * 6
 
@@ -306,3 +307,19 @@ def test_the_answer_is_printed_as_it_comes(shell: Shell, tmp_path: Path) -> None
             printed.set()
             assert process.stdout.read() == b"irst and rest"
     assert (process.returncode, late) == (0, [False])
+
+
+@pytest.mark.parametrize("library", [name for name in LIBRARIES if importlib.util.find_spec(name)])
+def test_where_no_answer_comes_no_url_with_the_token_is_shown(library: str) -> None:
+    """requests says "Max retries exceeded with url: /x?key=…"."""
+    states = {"signed_in": {"present": {"query": {"key": "{token}"}}}}
+    with closed_port() as url:
+        file = {"name": "acme", "extends": "bearer", "base_url": f"{url}/", "insecure_url": True, "states": states}
+        session = authflow.AuthSession(file, token=TOKEN)
+        try:  # the library's own error, of which this one comes, is its user's
+            with LIBRARIES[library](library, session, Order("GET", f"{url}/x")):
+                said = ""
+        except Failed as failed:
+            said = failed.message
+    assert "no answer (" in said
+    assert TOKEN not in said

@@ -2157,8 +2157,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "leak: no encodings inside of encodings",
         "masking.py",
-        "for name in spelling.inside))",
-        "for name in ()))",
+        "for inside in [SPELLINGS[name] for name in spelling.inside]:",
+        "for inside in ():",
         vendors=(),
         tests=("tests/test_masking.py",),
     ),
@@ -2276,5 +2276,47 @@ MUTANTS: tuple[Mutant, ...] = (
         '    return "".join(f"{harmless(line, chr(10))}\\n" for line in lines)\n',
         vendors=(),
         tests=("tests/attacks/test_terminal.py",),
+    ),
+    Mutant(
+        "what a client says of a URL is shown",
+        "cli/fetching.py",
+        "said = no_answer(error, sent=True)  # the",
+        "said = error  # the",
+        vendors=(),
+        tests=("tests/cli/test_request.py::test_where_no_answer_comes_no_url_with_the_token_is_shown",),
+    ),
+    Mutant(
+        "an encrypted store shows its keys",
+        "stores/encrypted.py",
+        "        self._keys = Held(keys)\n",
+        "        self._keys = type('Open', (dict,), {'it': property(lambda own: own['it'])})(it=keys)\n",
+        vendors=(),
+        tests=("tests/attacks/test_attacks.py::test_no_object_shows_a_secret",),
+    ),
+    Mutant(
+        "somebody else's link leads to the store's folder",
+        "stores/private.py",
+        " or os.lstat(folder).st_uid not in (0, os.geteuid())",
+        "",
+        vendors=(),
+        tests=("tests/attacks/test_disk_and_wire.py::test_a_folder_is_reached_by_nobody_elses_link",),
+    ),
+    Mutant(
+        "a plugin's dict of vendors harms everybody",
+        "plugins/discovery.py",
+        "        except Exception as error:  # of any class: it is somebody's program\n"
+        '            _pass_over(f"{one.plugin_name} {hook}",',
+        "        except ZeroDivisionError as error:  # of any class: it is somebody's program\n"
+        '            _pass_over(f"{one.plugin_name} {hook}",',
+        vendors=(),
+        tests=("tests/plugins/test_discovery.py::test_a_plugin_that_is_not_right_is_named_and_harms_nobody_else",),
+    ),
+    Mutant(
+        "what is escaped three times is shown",
+        "masking.py",
+        "if inside is spelling and (third := _read_as(inner, inside)) is not None:",
+        "if False and (third := _read_as(inner, inside)) is not None:",
+        vendors=(),
+        tests=("tests/test_masking.py::test_a_secret_is_masked_however_others_spell_it[json, three times]",),
     ),
 )
