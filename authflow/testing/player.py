@@ -68,6 +68,8 @@ class WatchedSender:
             player.stage.pause(process)
             if exchange is not None and broken.connected:
                 watcher.answered(process, key, exchange, values, None)
+            else:
+                watcher.is_no_cure(process, key)
             raise NoAnswer(broken.kind, sent=broken.connected) from None
         finally:
             if not process.dead:
@@ -80,6 +82,8 @@ class WatchedSender:
                 watcher.answered(process, key, exchange, values, outcome, plain=plain)
             elif answer.status == 500:
                 watcher.told_500(process, key)
+            else:
+                watcher.is_no_cure(process, key)
         return answer
 
     def _published(self, request: Request) -> Answer:

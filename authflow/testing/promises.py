@@ -265,7 +265,7 @@ class Watcher:
         plainly granted nothing.
         """
         if outcome is None or ACCESS not in outcome.captured:
-            self._is_no_cure(process, key)
+            self.is_no_cure(process, key)
         refresh = values.get(REFRESH)
         refresh = None if refresh in self._given else refresh  # its user has it still
         name = outcome.name if outcome is not None else "nothing that fits"
@@ -308,7 +308,8 @@ class Watcher:
         if self._cures[key][-1:] == [self.clock()]:
             self._cures[key].pop()
 
-    def _is_no_cure(self, process: Process, key: str) -> None:
+    def is_no_cure(self, process: Process, key: str) -> None:
+        """A renewal has brought nothing: that the vendor is away says nothing of a path's being forbidden."""
         when = self._curing.pop(process, None)
         if when in self._cures[key]:
             self._cures[key].remove(when)
@@ -374,7 +375,7 @@ class Watcher:
         if kind == "save":
             if process in self._forced:
                 self._last.pop(self._key(process), None)
-            self._is_no_cure(process, self._key(process))
+            self.is_no_cure(process, self._key(process))
             for table in (self._granted, self._omitted, self._failed):
                 table.pop(process, None)
 

@@ -100,7 +100,8 @@ def test_another_key_or_none_is_refused(plugin: ModuleType) -> None:
     with pytest.raises(CredentialsRefused):
         AuthSession(simulator.vendor, client=SimulatedSender(simulator), clock=simulator.clock, **wrong).token()
     assert simulator.account.wrong == 1
-    headers = session.headers(simulator.base_url + "x")
+    headers = dict(requests.Request("GET", simulator.base_url + "x", auth=session.requests).prepare().headers)
+    assert simulator.handle(Request("GET", simulator.base_url + "x", tuple(headers.items()))).status == 200
     sign = {**headers, "X-Signature": "0" * 64}
     request = Request("GET", simulator.base_url + "x", tuple(sign.items()))
     assert simulator.handle(request).status == 401

@@ -91,9 +91,3 @@ def test_another_key_is_refused_and_never_shown(url: str, vendor: Vendor) -> Non
         session(url, key="another key").token()
     assert "another key" not in str(refused.value)
     assert vendor.seen == ["POST /session"]
-
-
-def test_other_vendors_are_left_alone(url: str) -> None:
-    request = authflow.http.Request("GET", "https://other.example/")
-    other = authflow.vendors.load({"name": "other", "extends": "api-key", "base_url": "https://other.example/"})
-    assert signed.authflow_sign(other, request, {}) is None

@@ -100,7 +100,7 @@ def test_another_secret_is_refused() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["digest", "oauth1", "sigv4"])
+@pytest.mark.parametrize("name", VENDORS)
 def test_explored(name: str) -> None:
     found = explore(VENDORS[name], examples=20, steps=30, shrink=False, seed=11)
     assert found.failure is None, found
