@@ -71,7 +71,13 @@ class Admission(Answering):
         for name, known in self._settings.items():
             if name in values and str(values[name]) != str(known):
                 raise Refused("unknown")
-        family = self._family(exchange, values)
+        try:
+            family = self._family(exchange, values)
+        except Refused:
+            if (sign := exchange.request.sign) is not None:  # a proof is judged first: what it lacks is no refusal
+                known = {**self._settings, **self.ledger.accounts[0].values, **values}
+                self.proving.proves(sign, request, known, {}, self.now())
+            raise
         if "code_verifier" in values and not _proves(values, family):
             raise Refused("unknown")
         account = family.account if family is not None else None

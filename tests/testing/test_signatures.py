@@ -119,7 +119,6 @@ def test_over_http_it_is_signed_and_checked(plugin: ModuleType) -> None:
             assert answer.status_code == 200
 
 
-@pytest.mark.xfail(reason="open: promise 3, with the clocks that differ and the new schedule of refusals", run=False)
 @pytest.mark.parametrize("plugin", [signed], indirect=True)
 def test_a_signed_vendor_keeps_the_promises(plugin: ModuleType) -> None:
     found = explore(file_of(plugin), examples=60, seed=1)
