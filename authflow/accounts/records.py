@@ -125,10 +125,13 @@ class Refusals(Sealed):
         self, secrets: Mapping[str, str], user: str, now: float, *, exception: bool = False, longer: float = 0.0
     ) -> Refusals:
         """One more. `exception`: it was sent while all others waited; `longer`: the vendor asks for so many seconds."""
+        # Of what was accepted last, it is enough that the part is refused which was sent first.
+        both = self.accepted.keys() & secrets.keys()
+        stays = not both or any(self.accepted[name] != secrets[name] for name in both)
         count = 1 if self.forgotten(now) else min(self.count + 1, len(WAITS))
         return self.replace(
             refused=(*(other for other in self.refused if other != secrets), secrets)[-MOST_REFUSALS:],
-            accepted={} if self.accepted.items() <= secrets.items() else self.accepted,
+            accepted=self.accepted if stays else {},
             users=(*(other for other in self.users if other != user), user)[-MOST_SLOTS:],
             changed=now if exception else self.changed,
             count=count,

@@ -325,6 +325,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/manager/test_single_flight.py",),
     ),
     Mutant(
+        "what one of two steps refuses counts as accepted",
+        "accounts/records.py",
+        "        stays = not both or any(self.accepted[name] != secrets[name] for name in both)\n",
+        "        stays = not self.accepted.items() <= secrets.items()\n",
+        vendors=(),
+        tests=("tests/renewing/test_refusals.py",),
+    ),
+    Mutant(
         "a login without credentials is sent again at once",
         "renewing/refusals.py",
         "        return {ALONE}\n",

@@ -117,6 +117,23 @@ def test_a_good_login_shortens_nothing(bank: Bank, store: Store) -> None:
     assert bank.tries("right", store) == 0
 
 
+@pytest.mark.parametrize(
+    ("refused", "stays"),
+    [
+        ({"password": "p", "pin": "1"}, False),
+        ({"password": "p"}, False),  # by the first of two steps
+        ({"pin": "1"}, False),
+        ({"password": "other"}, True),
+        ({"password": "p", "pin": "2"}, True),
+        ({"password": "p", "more": "x"}, False),
+        ({}, True),
+    ],
+)
+def test_what_was_accepted_last_is_refused_with_a_part_of_it(refused: dict[str, str], stays: bool) -> None:
+    known = Refusals(accepted={"password": "p", "pin": "1"}).with_refused(refused, "", START)
+    assert bool(known.accepted) is stays
+
+
 def test_a_day_without_a_refusal_ends_the_count(bank: Bank, store: Store) -> None:
     for wait in (60, 600, 3600):
         assert bank.tries("wrong", store) == wait
