@@ -4,9 +4,11 @@
 
 One session serves requests and httpx at once. Meanwhile tokens expire and are revoked, exchanges and data answer 503,
 break off, hang or lose their answers after the work is done, answers become slow, and the supplier is ended and started
-again. Afterwards another 50 threads try a wrong password for a while. It prints what happened, and fails when
+again. Afterwards 60 forbidden paths are asked for, another 50 threads try a wrong password for a while, and for an hour
+of the session's clock three wrong passwords take turns. It prints what happened, and fails when
 
     a refresh token was sent twice          the wrong password was sent more than once
+    forbidden paths cost many exchanges     an account meets more than four refusals in an hour
     two exchanges ran at once               a caller, thread or lock is left behind, or memory grows
     nobody is served for long               the session does not recover
 """
@@ -59,6 +61,8 @@ ORDERS: Final[tuple[tuple[int, dict[str, Any] | None], ...]] = (
 )
 #: A quarter of the threads that serve tasks, and one for the deadlines.
 MOST_THREADS: Final = 17
+#: Paths that reject a good token.
+FORBIDDEN: Final = 60
 #: Seconds of a run whose figures are kept.
 WHOLE: Final = 600.0
 RESTART_EVERY: Final = 12.0
@@ -127,7 +131,9 @@ def main() -> int:
     supplier = Supplier()
     try:
         found = _soak(supplier, options.seconds, dice)
+        found["forbidden"] = _forbidden_paths(supplier)
         found["attempts"] = _wrong_password(supplier, min(5.0, options.seconds / 4))
+        found["an hour"] = _several_passwords(supplier)
     finally:
         supplier.stop()
     report = _report(found, supplier, options)
@@ -304,6 +310,40 @@ def _wrong_password(supplier: Supplier, seconds: float) -> int:
     return supplier.total["login_refused"] - before
 
 
+def _forbidden_paths(supplier: Supplier) -> int:
+    """How many exchanges it costs that a good token is rejected on one path after another, within a minute."""
+    import requests
+
+    session = _session(supplier)
+    supplier.collect()
+    before = supplier.total["login"] + supplier.total["refresh"]
+    supplier.order({"fault": {"path": "data", "status": 401, "times": 10_000}})
+    for number in range(FORBIDDEN):
+        requests.get(f"{supplier.base_url}deliveries/{number}", auth=session.requests, timeout=10)
+    supplier.order({"fault": {"path": "data", "times": 0}})
+    supplier.collect()
+    return supplier.total["login"] + supplier.total["refresh"] - before
+
+
+def _several_passwords(supplier: Supplier) -> int:
+    """How often an account is refused within an hour, three wrong passwords in turn."""
+    from authflow.errors import CredentialsRefused
+    from authflow.stores import MemoryStore
+
+    store, ahead = MemoryStore(), [0.0]
+    more = {"store": store, "clock": lambda: time.time() + ahead[0]}
+    sessions = [_session(supplier, password=f"wrong-{number}", **more) for number in range(3)]
+    supplier.collect()
+    before = supplier.total["login_refused"]
+    while ahead[0] < 3600:
+        for session in sessions:
+            with contextlib.suppress(CredentialsRefused):
+                session.token()
+        ahead[0] += 45
+    supplier.collect()
+    return supplier.total["login_refused"] - before
+
+
 # --- what came of it --------------------------------------------------------------------------------------------------
 
 
@@ -326,6 +366,8 @@ def _report(found: dict[str, Any], supplier: Supplier, options: argparse.Namespa
     report.goal("refresh tokens sent twice", 0, total["refresh_reused"])
     report.goal("exchanges at once", 1, supplier.at_once)
     report.goal("times that a wrong password was sent", 1, found["attempts"])
+    report.goal("refusals of an account within an hour", 4, found["an hour"])
+    report.goal(f"exchanges for {FORBIDDEN} forbidden paths", 7, found["forbidden"])
     report.goal("longest time in which nobody was served", RECOVERS_WITHIN, found["longest"], " s")
     report.goal("callers that never came back", 0, found["stuck"])
     report.goal("threads of ours at once", MOST_THREADS, found["ours"])
