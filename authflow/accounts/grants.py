@@ -21,8 +21,8 @@ from authflow.sealed import Sealed, sealed_value
 from authflow.templates import Sign, Unbound, Unfit, token_exp
 from authflow.vendors import Given, Presenting, Values, Vendor, closure, seconds
 
-#: Scheme, host, port as far as a URL must say it, and user information.
-Place = tuple[str, bytes, int | None, bytes]
+#: Scheme, user information, host, and port as far as a URL must say it; or scheme and authority.
+Place = tuple[str, str, str, int | None] | tuple[str, str]
 
 EMPTY: Final = Presentation()
 NOTHING_GIVEN: Final = Given({})
@@ -247,8 +247,12 @@ def _prefixes(origins: Origins) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def _places(origins: Origins) -> frozenset[Place]:
-    """The same for a URL that is taken apart already, without user information: httpx would have to write it out."""
-    return frozenset((at.scheme, at.host.encode("ascii"), at.written_port, b"") for at in origins)
+    """The same for a URL that its client has taken apart already, in the two ways that clients do it."""
+    whole = [at for at in origins if "*" not in at.host]
+    return frozenset(
+        [(at.scheme, "", at.host, at.written_port) for at in whole]
+        + [(at.scheme, str(at).partition("://")[2]) for at in whole]
+    )
 
 
 def _travels(origins: Origins, presentation: Presentation) -> bool:

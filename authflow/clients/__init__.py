@@ -4,7 +4,7 @@
                                                      shows the manager their answers
     requests_wire, httpx_wire, aiohttp_wire          the request and the response of each library, taken apart
     requests_sender, httpx_sender, aiohttp_sender    exchanges through each library
-    starting                                         the start of a body that the caller streams
+    starting, httpx_start                            the start of a body that the caller streams
     base, deadline, quiet                            what all senders have in common
 
 They know their library and nothing of states; the session manager knows nothing of libraries. Each module is imported

@@ -22,6 +22,7 @@ from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.aiohttp_sender import AiohttpSender
 from authflow.clients.aiohttp_wire import Laid, pairs, peek, replayable, view
 from authflow.clients.base import kind_of, without, wrong_adapter
+from authflow.clock import timer
 from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer
 from authflow.renewing import MOST_SENDS, Sender
@@ -43,7 +44,7 @@ class AiohttpAuth:
 
     def __init__(self, manager: SessionManager, owner: Any) -> None:
         self.manager, self._owner = manager, owner
-        self._grants, self._clock = manager.grants, manager.clock
+        self._grants, self._timer, self._noteworthy = manager.grants, timer(manager.clock), manager.noteworthy
         #: Where an answer that redirects notes what its request carried, and whether it was sent twice.
         self._note = f"_carried_by_{id(manager):x}"
 
@@ -54,16 +55,19 @@ class AiohttpAuth:
         return getattr, (self._owner, "aiohttp")
 
     def __call__(self, request: Any, handler: Any = None) -> Any:
-        if handler is None or not isinstance(request, aiohttp.ClientRequest):
+        if handler is None:
             raise wrong_adapter("aiohttp", request)
         return self._answered(request, handler)
 
     async def _answered(self, request: Any, handler: Any) -> Any:
-        grant = self._grants.current
-        if self._clock() < grant.fresh_until and str(request.url).startswith(grant.prefixes):
-            request.headers.update(grant.presentation.headers)
+        grant, url = self._grants.current, request.url
+        if self._timer.time() < grant.fresh_until and (url.scheme, url.raw_authority) in grant.places:
+            if (bearer := grant.bearer) is not None:
+                request.headers[hdrs.AUTHORIZATION] = bearer
+            else:
+                request.headers.update(grant.presentation.headers)
             response = await handler(request)
-            if response.status not in self.manager.noteworthy:
+            if response.status not in self._noteworthy:
                 return response
             laid, again = Laid.as_it_is(request, grant, self.manager), self._before(_asking())[1]
         else:
@@ -84,6 +88,8 @@ class AiohttpAuth:
 
     async def _authorized(self, request: Any) -> tuple[Laid, bool]:
         """What a request carries that needs thought: it is the first one, or a hop, which is judged by its URL."""
+        if not isinstance(request, aiohttp.ClientRequest):
+            raise wrong_adapter("aiohttp", request)
         manager = self.manager
         laid = Laid(request, manager)
         before, again = self._before(_asking())

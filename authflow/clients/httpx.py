@@ -1,7 +1,7 @@
 """httpx and httpx2: the token as an `Auth`, exchanges through a `Client`.
 
-What happens to a request is one generator for both worlds: it yields requests to send, flights to wait for and bodies
-to look into; the synchronous and the asynchronous flow differ only in how they do that.
+What happens to a request is one generator for both worlds: it yields requests to send, and flights and bodies to wait
+for; the synchronous and the asynchronous flow differ only in how they do that.
 
 httpx follows redirects below `auth`; `httpx_wire` judges each hop as it is made. What a hook of the user's raises
 closes our generator: then the response is looked for among what the client had in hand, so that a rejected token is
@@ -22,22 +22,21 @@ from typing import TYPE_CHECKING, Any, Final
 from authflow.accounts import ANONYMOUS, Grant
 from authflow.clients.base import kind_of, wrong_adapter
 from authflow.clients.httpx_sender import HttpxSender
+from authflow.clients.httpx_start import Start
 from authflow.clients.httpx_wire import (
     Laid,
     follow,
     keep_cookies,
     laid_by,
     pairs,
-    peek,
-    peek_async,
     plain_copy,
     replayable,
     unburden,
     view,
 )
+from authflow.clock import timer
 from authflow.errors import AuthFlowError, ConfigurationError, as_also, forget_locals
 from authflow.http import Answer
-from authflow.manager import Flight
 from authflow.renewing import MOST_SENDS, Sender
 
 if TYPE_CHECKING:
@@ -49,16 +48,6 @@ class _TornAway(Exception):
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
-
-
-class _Peek:
-    """Asks for the start of a response's body."""
-
-    def __init__(self, response: Any) -> None:
-        self.response = response
-        send = _frame("send")
-        #: Does the caller stream it? Who drives the flow by hand may.
-        self.streamed = send is None or bool(send.f_locals.get("stream", True))
 
 
 def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
@@ -82,7 +71,7 @@ def _auth_class(library: str) -> type[Any]:
 
         def __init__(self, manager: SessionManager, owner: Any) -> None:
             self.manager, self._owner = manager, owner
-            self._grants, self._clock, self._noteworthy = manager.grants, manager.clock, manager.noteworthy
+            self._grants, self._timer, self._noteworthy = manager.grants, timer(manager.clock), manager.noteworthy
             #: What a request notes of the last session that laid a bearer over it. It may be pickled.
             self._note = id(manager)
 
@@ -97,14 +86,15 @@ def _auth_class(library: str) -> type[Any]:
 
         def _fresh(self, request: Any) -> Grant | None:
             """The hot path: a fresh bearer, laid over a request to a declared origin. None where that needs thought."""
-            grant, clock, url = self._grants.current, self._clock, request.url
+            grant = self._grants.current
+            bearer = grant.bearer
             if (
-                grant.bearer is None
-                or clock() >= grant.fresh_until
-                or (url.scheme, url.raw_host, url.port, url.userinfo) not in grant.places
+                bearer is None
+                or self._timer.time() >= grant.fresh_until
+                or getattr(request.url, "_uri_reference", ())[:4] not in grant.places
             ):
                 return None
-            request.headers["Authorization"] = grant.bearer
+            request.headers["Authorization"] = bearer
             request._bearer_by = self._note  # a plain attribute: `__dict__` would be made for it
             if grant.travels:
                 laid = Laid(lib, request, self.manager)
@@ -121,9 +111,7 @@ def _auth_class(library: str) -> type[Any]:
             try:
                 grant = self._authorized(request)
             except AuthFlowError as error:
-                raise as_also(
-                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
-                ) from error.__cause__
+                raise self._theirs(error, request) from error.__cause__
             response = yield request
             if response is not None and self.manager.tells(grant, response.status_code, response.headers):
                 self._heard(grant, response)
@@ -150,9 +138,7 @@ def _auth_class(library: str) -> type[Any]:
             return grant
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-            response: Any = None
-            torn = False
-            grant = self._fresh(request)
+            grant, response, torn = self._fresh(request), None, False
             if grant is not None:
                 try:
                     response = yield request
@@ -162,36 +148,27 @@ def _auth_class(library: str) -> type[Any]:
                     return self._torn_away(grant, sys.exc_info()[1])
                 if response.status_code not in self._noteworthy and not response.history:
                     return  # surely no event, and nothing to be judged on its way
-            steps = self._steps(request, grant, response)
-            answer: Any = None
+            walk, answer = self._walk(request, grant, response), None
             try:
                 while True:
-                    step = steps.send(answer)
-                    if isinstance(step, Flight):
-                        answer = step.wait(_patience(request))
-                    elif isinstance(step, _Peek):
-                        answer = peek(lib, step.response, step.streamed)
-                    else:
+                    step = walk.send(answer)
+                    if isinstance(step, lib.Request):
                         try:
                             answer = yield step
                         except GeneratorExit:
                             torn = True
                         if torn:
-                            steps.throw(_TornAway(sys.exc_info()[1]))
+                            walk.throw(_TornAway(sys.exc_info()[1]))
+                    else:
+                        try:
+                            answer = step.wait(_patience(request))
+                        except BaseException as error:
+                            walk.throw(error)
             except (StopIteration, _TornAway):
                 return
-            except AuthFlowError as error:
-                raise as_also(
-                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
-                ) from error.__cause__
-            except BaseException as error:
-                forget_locals(error)
-                raise
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-            response: Any = None
-            torn = False
-            grant = self._fresh(request)
+            grant, response, torn = self._fresh(request), None, False
             if grant is not None:
                 try:
                     response = yield request
@@ -202,31 +179,40 @@ def _auth_class(library: str) -> type[Any]:
                     return
                 if response.status_code not in self._noteworthy and not response.history:
                     return  # surely no event, and nothing to be judged on its way
-            steps = self._steps(request, grant, response)
-            answer: Any = None
+            walk, answer = self._walk(request, grant, response), None
             try:
                 while True:
-                    step = steps.send(answer)
-                    if isinstance(step, Flight):
-                        answer = await step.wait_async(_patience(request))
-                    elif isinstance(step, _Peek):
-                        answer = await peek_async(lib, step.response, step.streamed)
-                    else:
+                    step = walk.send(answer)
+                    if isinstance(step, lib.Request):
                         try:
                             answer = yield step
                         except GeneratorExit:
                             torn = True
                         if torn:
-                            steps.throw(_TornAway(sys.exc_info()[1]))
+                            walk.throw(_TornAway(sys.exc_info()[1]))
+                    else:
+                        try:
+                            answer = await step.wait_async(_patience(request))
+                        except BaseException as error:
+                            walk.throw(error)
             except (StopIteration, _TornAway):
                 return
+
+        def _walk(self, request: Any, grant: Grant | None, response: Any) -> Generator[Any, Any, None]:
+            """The slow path, for both worlds: it yields requests to send, and what is to be waited for."""
+            try:
+                yield from self._steps(request, grant, response)
             except AuthFlowError as error:
-                raise as_also(
-                    error, kind_of(error, lib.RequestError, lib.TransportError), _request=request
-                ) from error.__cause__
+                raise self._theirs(error, request) from error.__cause__
+            except (GeneratorExit, _TornAway):
+                raise
             except BaseException as error:
                 forget_locals(error)
                 raise
+
+        def _theirs(self, error: AuthFlowError, request: Any) -> AuthFlowError:
+            """An error of ours that is the client's too."""
+            return as_also(error, kind_of(error, lib.RequestError, lib.TransportError), _request=request)
 
         def _torn_away(self, grant: Grant, error: BaseException | None) -> None:
             """A hook that raises on a 401 keeps no revoked token alive: the next request renews it."""
@@ -307,7 +293,9 @@ def _auth_class(library: str) -> type[Any]:
                     break
                 body = b""
                 if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
-                    body = yield _Peek(response)
+                    send = _frame("send")
+                    # Does the caller stream it? Who drives the flow by hand may.
+                    body = yield Start(lib, response, send is None or bool(send.f_locals.get("stream", True)))
                 answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
                 url, more = laid.plain_url, sends < MOST_SENDS and replayable(lib, request)
                 if manager.heard(grant, functools.partial(view, request), answer):

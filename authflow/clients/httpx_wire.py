@@ -1,9 +1,8 @@
-"""What a session lays over an httpx request, takes back, and sees of a response.
+"""What a session lays over an httpx request, and takes back.
 
 Laid      the request: the token put on, and taken off again before it is sent once more
 Carrier   headers that everybody sees, and that are not copied into a redirect's next hop
 follow    the hop: judged as it is made, it gets the token at a declared origin
-peek      the response: the start of its body, which the caller still gets whole
 
 httpx makes the request of a redirect's next hop by itself, and asks no auth. It copies two things of ours on the way:
 `Headers(request.headers)`, which shows all but the token to the module that makes hops, and `dict(request.extensions)`
@@ -15,13 +14,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from authflow.accounts import ANONYMOUS, Grant
-from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
-from authflow.clients.starting import start_of, start_of_async
+from authflow.clients.base import cookie_header, merged, read_cookies, without
 from authflow.http import Pairs, Presentation, Request
 from authflow.merging import merge_query
 
@@ -344,64 +341,3 @@ def replayable(lib: Any, request: Any) -> bool:
         return False
     files = [getattr(item, "file", b"") for item in fields]
     return all(isinstance(item, str | bytes) or (hasattr(item, "seekable") and item.seekable()) for item in files)
-
-
-# --- looking into a body ----------------------------------------------------------------------------------------------
-
-
-def peek(lib: Any, response: Any, streamed: bool) -> bytes:
-    """The start of the body, decoded; the caller still gets it whole. Unless that streams, httpx reads it all next."""
-    with suppress(lib.ResponseNotRead):
-        return bytes(response.content if streamed else response.read())[:MAX_PEEK]
-    stream, pieces = response.stream, iter(response.stream)
-    seen, taken = start_of(pieces)
-    response.stream = _replayed_class(lib)(taken, pieces, stream)
-    return _decoded(lib, response, seen)
-
-
-async def peek_async(lib: Any, response: Any, streamed: bool) -> bytes:
-    with suppress(lib.ResponseNotRead):
-        return bytes(response.content if streamed else await response.aread())[:MAX_PEEK]
-    stream, pieces = response.stream, aiter(response.stream)
-    start = await start_of_async(pieces)
-    response.stream = _replayed_class(lib)(start, pieces, stream, start.end)
-    return _decoded(lib, response, start.seen)
-
-
-def _decoded(lib: Any, response: Any, raw: bytes) -> bytes:
-    try:
-        return bytes(lib.Response(response.status_code, headers=response.headers, content=raw).content)[:MAX_PEEK]
-    except lib.DecodingError:
-        return b""
-
-
-@functools.cache
-def _replayed_class(lib: Any) -> Any:
-    class ReplayedStream(lib.SyncByteStream, lib.AsyncByteStream):  # type: ignore[misc]
-        """A response's stream whose start was read already."""
-
-        def __init__(self, taken: Any, rest: Any, stream: Any, end: Callable[[], Any] | None = None) -> None:
-            self._taken, self._rest, self._stream, self._end = taken, rest, stream, end
-
-        def __iter__(self) -> Iterator[bytes]:
-            yield from self._taken
-            yield from self._rest
-
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            return self
-
-        async def __anext__(self) -> bytes:
-            try:
-                return bytes(await anext(self._taken))
-            except StopAsyncIteration:
-                return bytes(await anext(self._rest))
-
-        def close(self) -> None:
-            self._stream.close()
-
-        async def aclose(self) -> None:
-            if self._end is not None:
-                self._end()
-            await self._stream.aclose()
-
-    return ReplayedStream

@@ -17,7 +17,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import niquests
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from authflow.manager import SessionManager
 
 C = TypeVar("C", bound=type)
+_as_it_is: Final = object.__getattribute__
 
 
 def adapter(library: str, manager: SessionManager, owner: Any) -> Any:
@@ -94,7 +95,7 @@ class NiquestsFreshHook(FreshHook):
 
     def __call__(self, response: Any, **kwargs: Any) -> None:
         # A response asks, whenever it is read, whether it has come yet. When it is shown to a listener, it has.
-        if object.__getattribute__(response, "status_code") in self.noteworthy:
+        if _as_it_is(response, "status_code") in self.noteworthy:
             self.hook(response.request)
 
 

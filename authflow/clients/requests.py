@@ -38,6 +38,7 @@ from authflow.clients.requests_wire import (
     take_back,
     view,
 )
+from authflow.clock import timer
 from authflow.errors import AuthFlowError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer, Pairs
 from authflow.manager import Flight
@@ -310,7 +311,7 @@ class Auth:
     def __init__(self, library: str, manager: SessionManager, owner: Any) -> None:
         self._library = library
         self.manager, self._owner = manager, owner
-        self._grants, self._clock = manager.grants, manager.clock
+        self._grants, self._timer = manager.grants, timer(manager.clock)
         self._fresh = self.fresh(self, ANONYMOUS)
         self._kind = importlib.import_module(library).PreparedRequest
         self._following = following(self._kind) if self.follows else None
@@ -329,12 +330,12 @@ class Auth:
         return kind_of(error, self.error, self._no_connection)
 
     def __call__(self, request: Any, handler: Any = None) -> Any:  # aiohttp gives its middlewares a handler too
-        fresh, clock = self._fresh, self._clock
+        fresh = self._fresh
         grant = fresh.grant
         if (
             grant is self._grants.current
-            and type(request) is self._kind
-            and clock() < grant.fresh_until
+            and request.__class__ is self._kind
+            and self._timer.time() < grant.fresh_until
             and request.url.startswith(grant.prefixes)
         ):
             if grant.bearer is not None:
@@ -353,7 +354,7 @@ class Auth:
         if not isinstance(request, self._kind):
             raise wrong_adapter(self._library, request)
         grant = self._grants.current
-        if self._fresh.grant is not grant and not self.manager.simple and self._clock() < grant.fresh_until:
+        if self._fresh.grant is not grant and not self.manager.simple and self._timer.time() < grant.fresh_until:
             self._fresh = self.fresh(self, grant)
             return self(request)
         self.retire(request.hooks["response"], request=request)
