@@ -192,7 +192,7 @@ def test_a_redirect_to_an_undeclared_origin_is_told_once(
             client.call(session, f"{home.url}/go")
     ends = [asked.end for asked in seen.asked if asked.method == seen.hop and asked.error]
     assert ends == [f"without the token: {foreign.url} is not declared"] * 2
-    assert re.search(rf'class="own bad[^>]*>.*landed <b>{re.escape(ends[0])}', seen.html())
+    assert re.search(rf'class="own (?:stopped|told) bad[^>]*>.*landed <b>{re.escape(ends[0])}', seen.html())
 
 
 # --- two sessions on one request, and one request used twice ----------------------------------------------------------
