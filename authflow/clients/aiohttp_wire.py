@@ -146,11 +146,16 @@ def exactly(url: str) -> URL:
 
 def view(laid: Laid) -> Request:
     request = laid.request
-    return Request(request.method, str(request.url), tuple(request.headers.items()), laid._content)
+    return Request(request.method, str(request.url), _plain(request.headers), laid._content)
 
 
 def pairs(response: Any) -> Pairs:
-    return tuple(response.headers.items())
+    return _plain(response.headers)
+
+
+def _plain(headers: Any) -> Pairs:
+    """Names as plain strings: aiohttp's are of a kind of their own, which others do not know."""
+    return tuple((str(name), value) for name, value in headers.items())
 
 
 def replayable(request: Any) -> bool:
