@@ -138,7 +138,8 @@ def _auth_class(library: str) -> type[Any]:
             return grant
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
-            grant, response, torn = self._fresh(request), None, False
+            grant, torn = self._fresh(request), False
+            response: Any = None
             if grant is not None:
                 try:
                     response = yield request
@@ -148,7 +149,8 @@ def _auth_class(library: str) -> type[Any]:
                     return self._torn_away(grant, sys.exc_info()[1])
                 if response.status_code not in self._noteworthy and not response.history:
                     return  # surely no event, and nothing to be judged on its way
-            walk, answer = self._walk(request, grant, response), None
+            walk = self._walk(request, grant, response)
+            answer: Any = None
             try:
                 while True:
                     step = walk.send(answer)
@@ -168,7 +170,8 @@ def _auth_class(library: str) -> type[Any]:
                 return
 
         async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
-            grant, response, torn = self._fresh(request), None, False
+            grant, torn = self._fresh(request), False
+            response: Any = None
             if grant is not None:
                 try:
                     response = yield request
@@ -179,7 +182,8 @@ def _auth_class(library: str) -> type[Any]:
                     return
                 if response.status_code not in self._noteworthy and not response.history:
                     return  # surely no event, and nothing to be judged on its way
-            walk, answer = self._walk(request, grant, response), None
+            walk = self._walk(request, grant, response)
+            answer: Any = None
             try:
                 while True:
                     step = walk.send(answer)
