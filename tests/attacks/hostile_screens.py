@@ -92,11 +92,16 @@ def authflow_vendors():
 
 
 def plugins(folder: Path) -> None:
-    """Two that are installed: one says who it is, and one cannot be imported and says why."""
+    """Three that are installed: one says who it is, one gives nothing of use, one cannot be imported and says why."""
     (folder / "evil_plugin.py").write_text(PLUGIN.format(evil=EVIL), "utf-8")
+    (folder / "useless_plugin.py").write_text(
+        f"import authflow\nauthflow_vendors = authflow.hookimpl(lambda: {{{EVIL!r}: {{}}}})\n"
+        f"@authflow.hookimpl\ndef authflow_stores(): raise LookupError({EVIL!r})\n",
+        "utf-8",
+    )
     (folder / "broken_plugin.py").write_text(f"raise RuntimeError({EVIL!r})", "utf-8")
     shown = "".join(char for char in EVIL if char not in "\n\r=[]:" and len(f"{char}.".splitlines()) < 2)
-    for name, module in (("evil", "evil_plugin"), (shown, "broken_plugin")):
+    for name, module in (("evil", "evil_plugin"), ("useless", "useless_plugin"), (shown, "broken_plugin")):
         info = folder / f"{module}-1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1{shown}\n", "utf-8")
@@ -168,7 +173,7 @@ def wrong(said: str, verb: list[str]) -> Iterator[str]:
         line.lstrip().startswith("FORGED") for line in OURS.sub("\n", said).splitlines()
     ):
         yield f"a line of somebody else's in {said[-300:]!r}"
-    if "mistake in authflow" in said or "Traceback" in said:
+    if "authflow: a mistake in" in said or "Traceback" in said:
         yield f"a mistake in authflow: {said[-600:]!r}"
 
 
