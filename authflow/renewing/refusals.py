@@ -175,7 +175,13 @@ class Guard:
         names = tuple(sorted(self._presented(values, presenting)))
         told, now = self.fingerprints(set(names).intersection(secrets(self.vendor)), values), self.clock()
         user, exception = self.stored.claims.identity.user, self._exception
-        known = self._change(lambda known: known.with_refused(told, user, now, exception=exception, longer=longer))
+
+        def change(known: Refusals) -> Refusals:
+            again = {name: entry for name, entry in known.accepted.items() if name in told}
+            known = known.replace(accepted={}) if again and self._fits(again, values) else known
+            return known.with_refused(told, user, now, exception=exception, longer=longer)
+
+        known = self._change(change)
         self._claimed = None
         self.stored.memory.update(refused=True, looked=now, since=(now, now))
         return names, known.wait

@@ -22,7 +22,18 @@ from authflow.renewing.exchanges import AnswerLost
 from authflow.renewing.watchdog import HeldCtrlC
 from authflow.sealed import Held
 from authflow.templates import Outcome
-from authflow.vendors import LOST, Failing, Sending, Step, Values, needs, next_step, refusals
+from authflow.vendors import (
+    INTO_BROWSER,
+    LOST,
+    Failing,
+    Sending,
+    Step,
+    Values,
+    needs,
+    needs_a_person,
+    next_step,
+    refusals,
+)
 
 log: Final = logging.getLogger("authflow")
 
@@ -31,7 +42,7 @@ class Rotation:
     """What is known of the refresh token during one renewal.
 
     `good_for`: so many seconds the access token lives that is renewed ahead. `insists`: somebody said `login()`, and a
-    grant that lives is left alone.
+    grant that lives is left alone. `asks`: a person can be asked, if not now, then at the token's end.
     """
 
     def __init__(
@@ -43,11 +54,12 @@ class Rotation:
         forget: Callable[[], object],
         *,
         insists: bool,
+        asks: bool,
         good_for: float,
     ) -> None:
         self.kept, self.shared, self._store, self._share = kept, shared, store, share
         self._forget = forget
-        self.insists, self.good_for = insists, good_for
+        self.insists, self.asks, self.good_for = insists, asks, good_for
         self.mark = kept.record.mark or shared.record.mark
         self.spent = kept.record.spent or shared.record.spent
         self.refused_ahead = kept.record.refused_ahead
@@ -70,7 +82,7 @@ class Rotation:
             return send()
         given, token = step.captured.get("refresh") is None, spent_fingerprint(refresh.it)
         passes = state.missing is not None or bool(refusals(step.exchange))
-        another = passes and leads_on(next_step(state, step.exchange), values)
+        another = passes and leads_on(next_step(state, step.exchange), values, asks=self.asks)
         if given and token == self.spent:
             if not passes:
                 message = f"{values.vendor.title}: {step.exchange.name} needs a refresh token that is not used up"
@@ -175,14 +187,17 @@ class Rotation:
             self._share(self.shared.record.replace(mark=self.mark, spent=self.spent))
 
 
-def leads_on(name: str, values: Values) -> bool:
-    """Is there a way in from this state, without a refresh token, with what the user gave?"""
+def leads_on(name: str, values: Values, *, asks: bool) -> bool:
+    """Is there a way in from this state without a refresh token: with what the user gave, or (`asks`) with a person?"""
     flow, bound = values.vendor.flow, values.bound
+    if not asks and needs_a_person(flow, name):
+        return False
     for _ in flow.states:
         state = flow.states[name]
         if not isinstance(state, Sending):
             return not isinstance(state, Failing)
-        wanted = needs(flow.exchanges[state.send].request.placeholders())
+        exchange = flow.exchanges[state.send]
+        wanted = {*needs(exchange.request.placeholders())} - (INTO_BROWSER if exchange.by else set())
         if all(one != "refresh" and (values.captured.get(one) is not None or one in bound) for one in wanted):
             return True
         if state.missing is None:

@@ -113,6 +113,7 @@ class Run:
             self._share,
             lambda: self.stored.unsaved.pop(key, None),
             insists=restart,
+            asks=self.sender.environment.ask is not None,
             good_for=good_for,
         )
         self.grant, self.granted = kept.record.grant, kept.record.settings
@@ -240,7 +241,10 @@ class Run:
         here = flow.states[record.state]
         if isinstance(here, Failing):
             if not self.insists:
-                self.guard.check(self.vendor.credentials, self.values, record)
+                start = flow.states[flow.start]  # where that sends, or waits to be challenged, nothing is shown yet
+                shown = start.present.placeholders() if isinstance(start, Presenting) else ()
+                shows = not closure(self.vendor, [place.name for place in shown]).isdisjoint(self.vendor.credentials)
+                self.guard.check(self.vendor.credentials, self.values, record, sends=shows)
             return flow.start, record.captured
         if not isinstance(here, Presenting):
             since = record.waits_since

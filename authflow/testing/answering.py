@@ -16,7 +16,7 @@ from authflow.templates import AnswerPattern, Exchange, Placeholder, judge
 from authflow.testing import samples
 from authflow.testing.keys import Keys
 from authflow.testing.ledger import ACCESS, REFRESH, Account, Family, Ledger
-from authflow.vendors import UNAVAILABLE, Failing, Sending, Vendor, refusals, spends_refresh
+from authflow.vendors import UNAVAILABLE, Failing, Sending, Vendor, needs, refusals, spends_refresh
 
 #: The status that says why, where the pattern leaves a choice.
 STATUS: Final = {"malformed": 400, "locked": 403, "forbidden": 403}
@@ -31,6 +31,8 @@ class Answering:
     ledger: Ledger
     keys: Keys
     rotate: bool
+    #: Does it leave out what its file can do without? (`missing` says where the flow goes then.)
+    spare: bool
     lifetime: float
     base_url: str
     _settings: dict[str, Any]
@@ -54,6 +56,12 @@ class Answering:
 
         outcomes = [name for name in exchange.outcomes if name != UNAVAILABLE and not exchange.waits(name)]
         return min(outcomes, key=rank) if outcomes else UNAVAILABLE
+
+    @property
+    def _dispensable(self) -> set[str]:
+        states = [state for state in self.vendor.flow.states.values() if isinstance(state, Sending)]
+        sends = [self.vendor.flow.exchanges[state.send] for state in states if state.missing is not None]
+        return {name for exchange in sends for name in needs(exchange.request.placeholders())} - {REFRESH}
 
     def _render(
         self,
@@ -98,7 +106,7 @@ class Answering:
         filled = {name: known[name] for name in placeholders if name in known}
         now = self.now()
         for name, placeholder in placeholders.items():
-            if name in filled:
+            if name in filled or (self.spare and placeholder.optional and name in self._dispensable):
                 continue
             told = {"expires_in": self.lifetime, "refresh_in": self.lifetime / 2, "retry_after": 1}
             told |= dict.fromkeys(samples.durations(self.vendor), self.lifetime)

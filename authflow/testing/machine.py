@@ -276,17 +276,23 @@ class FlowMachine(RuleBasedStateMachine):
             where = "exchange"
         self._order(f"{name}@{where}:x{times}")
 
-    @rule(pick=st.integers(0, 30), rotates=st.booleans())
-    def the_vendor_says(self, pick: int, rotates: bool) -> None:
-        """The vendor gives one of the answers that its file foresees, deserved or not; refresh tokens are replaced or
-        not, where the file leaves that open.
+    @rule(pick=st.integers(0, 30), rotates=st.booleans(), who=WHO, anew=st.booleans())
+    def the_vendor_says(self, pick: int, rotates: bool, who: int, anew: bool) -> None:
+        """The vendor gives one of the answers that its file foresees, deserved or not, perhaps to who logs in `anew`;
+        refresh tokens are replaced, and what a `missing` can do without is given, or not, where it may choose.
         """
-        self.simulator.rotate = rotates
+        self.simulator.rotate, self.simulator.spare = rotates, not rotates
         choices = _scripted(self.vendor, self.simulator.cannot)
         if choices:
             what, outcome = choices[pick % len(choices)]
             self.watcher.tell(f"the next answer to {what} will be {outcome}")
             self.simulator.script[what] = deque([outcome])
+        if anew:
+            self.simulator.person.does = "agrees"
+            self._forget(corrupt=False)
+            self.players[who].process.kill()
+            self._begin(who, "get")
+            self._settle([])
 
     @rule(does=st.sampled_from(DEEDS))
     def a_person(self, does: str) -> None:
@@ -387,7 +393,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.watcher.tell("all faults are over")
         self.simulator.faults.clear()
         self.simulator.script.clear()
-        self.simulator.skew = 0.0
+        self.simulator.skew, self.simulator.spare = 0.0, False
         self.simulator.person.does = "agrees"
         self.simulator.faults.add("unlock")
         self.store.failing = 0
@@ -399,7 +405,7 @@ class FlowMachine(RuleBasedStateMachine):
             told = self.players[who].inputs
             if any(not callable(told[name]) and told[name] != self.passwords[name] for name in self.passwords):
                 self.players[who].process.kill()  # its user has to start it anew, with the new password
-            for _ in range(2):
+            for _ in range(3):  # a new password, then what only that one can bring
                 player = self._alive(who)
                 self.count += 1
                 errand = Errand(self.count, player.process, "get")

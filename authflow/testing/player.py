@@ -69,7 +69,7 @@ class WatchedSender:
             if exchange is not None and broken.connected:
                 watcher.answered(process, key, exchange, values, None)
             else:
-                watcher.is_no_cure(process, key)
+                watcher.is_no_cure(process)
             raise NoAnswer(broken.kind, sent=broken.connected) from None
         finally:
             if not process.dead:
@@ -80,10 +80,8 @@ class WatchedSender:
             if outcome is not None or not unavailable:
                 plain = answer.status >= 300 or b"<!doctype html" in answer.content
                 watcher.answered(process, key, exchange, values, outcome, plain=plain)
-            elif answer.status == 500:
-                watcher.told_500(process, key)
             else:
-                watcher.is_no_cure(process, key)
+                watcher.told_later(process, answer.status)
         return answer
 
     def _published(self, request: Request) -> Answer:

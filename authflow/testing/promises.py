@@ -103,8 +103,8 @@ class _Refusals:
         return self.times[-1] + WAITS[self.count - 1] if self.times else 0.0
 
     def excepted(self, credentials: dict[str, Any], now: float) -> bool:
-        new = credentials not in self.credentials and now - self.changed >= HOUR
-        return credentials == self.accepted or new
+        new = not any(_agree(refused, credentials) for refused in self.credentials) and now - self.changed >= HOUR
+        return _agree(self.accepted, credentials) or new
 
     def note(self, credentials: dict[str, Any], now: float, *, forced: bool) -> None:
         if now < self.until and not forced:
@@ -112,7 +112,12 @@ class _Refusals:
         self.count = 1 if not self.times or now - self.times[-1] >= DAY else min(self.count + 1, len(WAITS))
         self.times.append(now)
         self.credentials.append(credentials)
-        self.accepted = {} if credentials == self.accepted else self.accepted
+        self.accepted = {} if _agree(self.accepted, credentials) else self.accepted
+
+
+def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Are those secrets the same that both have? A login of several steps proves one after the other."""
+    return not one.keys().isdisjoint(other) and all(other.get(name, value) == value for name, value in one.items())
 
 
 class Watcher:
@@ -190,7 +195,7 @@ class Watcher:
         if refresh is not None and sent is not None and rotates(sent) and self._another:
             self._sent[process] = str(refresh)
         if secret:
-            self._sent_credentials[process] = secret
+            secret = self._sent_credentials[process] = {**self._sent_credentials.get(process, {}), **secret}
             before, now = self.refusals[key], self.clock()
             excused = process in self._forced or refresh is not None or before.excepted(secret, now)
             if now < before.until - SKEW_MOST and not excused:
@@ -265,7 +270,7 @@ class Watcher:
         plainly granted nothing.
         """
         if outcome is None or ACCESS not in outcome.captured:
-            self.is_no_cure(process, key)
+            self.is_no_cure(process)
         refresh = values.get(REFRESH)
         refresh = None if refresh in self._given else refresh  # its user has it still
         name = outcome.name if outcome is not None else "nothing that fits"
@@ -296,23 +301,25 @@ class Watcher:
             if process in self._sent_credentials:
                 sent = self._owner[key] = self._sent_credentials[process]
                 known = self.refusals[key]
-                known.accepted, known.credentials = sent, [other for other in known.credentials if other != sent]
+                known.credentials = [other for other in known.credentials if not _agree(other, sent)]
+                known.accepted = sent
             if outcome.captured[ACCESS] not in self.simulator.keys.forged:
                 self._granted[process] = str(outcome.captured[ACCESS])
             if outcome.captured.get(REFRESH) is not None:
                 self._omitted.pop(process, None)
 
-    def told_500(self, process: Process, key: str) -> None:
-        """What a 500 answers may be sent once more, and both count as one."""
-        self._renewal_sends[process] -= 1
-        if self._cures[key][-1:] == [self.clock()]:
-            self._cures[key].pop()
+    def told_later(self, process: Process, status: int) -> None:
+        """The vendor cannot answer now. What a 500 answers may be sent once more, and both count as one."""
+        self._renewal_sends[process] -= status == 500
+        self.is_no_cure(process)
 
-    def is_no_cure(self, process: Process, key: str) -> None:
+    def is_no_cure(self, process: Process) -> None:
         """A renewal has brought nothing: that the vendor is away says nothing of a path's being forbidden."""
         when = self._curing.pop(process, None)
-        if when in self._cures[key]:
-            self._cures[key].remove(when)
+        for times in self._cures.values():
+            if when in times:
+                times.remove(when)
+                return
 
     def unproved(self, process: Process) -> None:
         """What `process` was granted can be used by nobody: the keys that would prove it cannot be had."""
@@ -375,7 +382,7 @@ class Watcher:
         if kind == "save":
             if process in self._forced:
                 self._last.pop(self._key(process), None)
-            self.is_no_cure(process, self._key(process))
+            self.is_no_cure(process)
             for table in (self._granted, self._omitted, self._failed):
                 table.pop(process, None)
 
@@ -386,8 +393,8 @@ class Watcher:
 
     def store_lost(self) -> None:
         """Somebody took the records away: what was remembered in them nobody can know."""
-        self.refusals.clear()
-        self._last.clear()
+        for table in (self.refusals, self._last, self._cures):
+            table.clear()
 
     # --- renewals -----------------------------------------------------------------------------------------------------
 
@@ -413,6 +420,7 @@ class Watcher:
         """A process was killed: what it alone knew is gone."""
         self.tell(f"{process} is killed")
         self.spent |= self.unsaved.get(process, set()) | {self._sent.pop(process, "")} - {""}
+        self.is_no_cure(process)
         tables: tuple[dict[Process, Any], ...] = (
             self.unsaved,
             self._granted,

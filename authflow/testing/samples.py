@@ -254,7 +254,7 @@ def waits(vendor: Vendor) -> dict[str, int]:
     for exchange in vendor.flow.exchanges.values():
         for pattern in (pattern for _, pattern in exchange.answers if pattern.wait is not None):
             assert pattern.wait is not None
-            for template, value in ((pattern.wait.again, 1), (pattern.wait.patience, 600)):
+            for template, value in ((pattern.wait.again, 1), (pattern.wait.patience, 30)):
                 found |= {placeholder.name: value for placeholder in (template.placeholders() if template else ())}
     return found
 

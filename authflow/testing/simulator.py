@@ -114,7 +114,7 @@ class Simulator(Admission):
         self.inputs: dict[str, Any] = dict(given.items())
         self.clock = clock
         self.skew = 0.0
-        self.rotate = rotate
+        self.rotate, self.spare = rotate, False
         self.parts = dict(parts or {})
         for name in self.parts:
             if not name.startswith("/") and name not in self.vendor.flow.exchanges:

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from authflow.accounts.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Refusals
 from authflow.http import Answer, Request
 from authflow.stores import FileStore, MemoryStore
 from authflow.stores.base import Store
+from authflow.testing import SimulatedSender, Simulator, httpx_transport
 from tests.scripted import URL, Clock, answered, body_of, served
+from tests.testing.shapes import shapes
 
 START = 1_800_000_000.0
 LOGIN: dict[str, Any] = {
@@ -186,6 +189,67 @@ def test_accepted_and_then_refused_it_is_the_hours_change(bank: Bank, store: Sto
     assert bank.tries("right", store) == 600  # it is accepted no more
     assert bank.tries("newest", store) == 600  # nor is there another change
     assert len(bank.sent) == 3
+
+
+def test_accepted_and_then_refused_is_known_beside_a_code_that_differs_each_time(bank: Bank, store: Store) -> None:
+    codes = itertools.count(100)
+    again: dict[str, Any] = {"file": WITH_CODE, "otp": lambda: str(next(codes))}
+    assert bank.tries("wrong", store, **again) == 60
+    assert bank.tries("right", store, **again) == 0
+    bank.clock.now += 2
+    bank.right = "newer"
+    assert [bank.tries("right", store, **again) for _ in range(3)] == [600] * 3
+    assert len(bank.sent) == 3
+
+
+TWO_STEPS: dict[str, Any] = {
+    "name": "acme",
+    "base_url": "https://vendor.example/",
+    "start": "signed_out",
+    "credentials": {"username": {}, "password": {"secret": True}, "otp": {"secret": True}},
+    "exchanges": {
+        "begin": {
+            "request": {"url": "begin", "json": {"u": "{username}", "p": "{password}"}},
+            "answers": {"asked": {"status": 202, "json": {"step": "{step}"}}, "denied": {"status": 401}},
+        },
+        "finish": {
+            "request": {"url": "finish", "json": {"step": "{step}", "p": "", "otp": "{otp}"}},
+            "answers": {"granted": {"status": 200, "json": {"token": "{access}", "in": "{expires_in:int}"}}},
+        },
+    },
+    "states": {
+        "signed_out": {"send": "begin", "asked": "half_way", "denied": "refused"},
+        "half_way": {"send": "finish", "granted": "signed_in"},
+        "signed_in": {"present": {"headers": {"X-Token": "{access}"}}, "expired": "signed_out"},
+        "refused": {"fail": "No."},
+    },
+}
+
+
+def test_accepted_by_a_login_of_two_steps_it_may_be_refused_by_the_first(bank: Bank, store: Store) -> None:
+    """Who is asked for the code has not been asked yet."""
+    again: dict[str, Any] = {"file": TWO_STEPS, "otp": lambda: "code"}
+    steps = iter([answered(401, {}), answered(202, {"step": "s"}), answered(200, {"token": "t", "in": 1})])
+    bank.says = lambda: next(steps, answered(401, {}))
+    assert [bank.tries(password, store, **again) for password in ("wrong", "right")] == [60, 0]
+    bank.clock.now += 2
+    assert [bank.tries("right", store, **again) for _ in range(4)] == [600] * 4
+    assert len(bank.sent) == 4
+
+
+@pytest.mark.parametrize("name", ["preset-challenge", "preset-basic", "parcels"])
+def test_after_its_wait_it_is_sent_whatever_a_login_begins_with(name: str) -> None:
+    """Who only waits to be challenged has sent nothing, and waits for nobody's answer."""
+    simulator = Simulator(shapes()[name], clock=Clock(START))
+    own = {"client": SimulatedSender(simulator), "clock": simulator.clock, **simulator.inputs}
+    session = authflow.AuthSession(simulator.vendor, store=MemoryStore(), **own)
+    with httpx.Client(auth=session.httpx, transport=httpx_transport(simulator)) as client:
+        simulator.account.refused = True
+        with pytest.raises(authflow.CredentialsRefused):
+            client.get(simulator.base_url + "data/1")
+        simulator.account.refused = False
+        simulator.clock.now += 61
+        assert client.get(simulator.base_url + "data/1").status_code == 200
 
 
 def test_a_new_secret_is_sent_at_once_and_one_an_hour(bank: Bank, store: Store) -> None:

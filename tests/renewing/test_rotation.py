@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from authflow.accounts import Record
 from authflow.http import Answer, Request
 from authflow.renewing import NoAnswer
 from authflow.stores.memory import MemoryStore
+from authflow.testing import Clock, SimulatedSender, Simulator
 from tests.scripted import LADDER, LIFETIME, ScriptedVendor, answered, body_of, finished, name_of
 
 #: The same without a login: who has no refresh token any more has to bring another.
@@ -95,6 +97,25 @@ def test_whoever_finds_the_mark_takes_another_way_in(vendor: ScriptedVendor, sto
         session.token()
     assert vendor.session(store=store).token().access == "access-2"
     assert vendor.names == ["login", "refresh", "login"]
+
+
+@pytest.mark.parametrize(("asks", "sent"), [(True, 1), (False, 2)])
+def test_a_person_is_another_way_in_where_one_can_be_asked(asks: bool, sent: int, store: MemoryStore) -> None:
+    file = {"name": "acme", "extends": "oauth2-code", "base_url": "https://acme.example/"}
+    simulator = Simulator(file, clock=Clock())
+
+    def token(ask: Any) -> None:
+        own = {"client": SimulatedSender(simulator), "clock": simulator.clock, "store": store, "identity": "alice"}
+        authflow.AuthSession(file, ask=ask, **own, **simulator.inputs).token()
+
+    token(simulator.person)
+    simulator.clock.advance(simulator.lifetime + 1)
+    simulator.faults.add("timeout-after@exchange")
+    for _ in range(sent):
+        with nullcontext() if asks else pytest.raises(authflow.AuthFlowError):
+            token(simulator.person if asks else None)
+    assert simulator.counts["refresh"] == sent
+    assert len(simulator.person.asked) == (2 if asks else 1)
 
 
 def test_where_there_is_no_other_way_in_it_is_sent_once_more(vendor: ScriptedVendor, store: MemoryStore) -> None:

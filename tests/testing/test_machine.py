@@ -27,21 +27,7 @@ VENDORS: dict[str, Any] = {**shapes(), **{name: name for name in sorted(plugins.
 TestSupplier = flow_machine("supplier").TestCase
 
 
-#: Open: what the machine finds, and of which nobody knows yet whether the machine or the code is wrong.
-OPEN = {
-    "code-bank": "promise 3: a login after a refusal that came while it waited for the lock",
-    "preset-oauth2-code": "promise 2: a lost refresh token is sent once more where the other way in needs a person",
-    "browser": "as preset-oauth2-code; and no story comes to a server that gives no client ids",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=OPEN[name], run=False) if name in OPEN else ())
-        for name in VENDORS
-    ],
-)
+@pytest.mark.parametrize("name", VENDORS)
 def test_every_shape_keeps_the_promises_and_every_cell_is_visited(name: str) -> None:
     vendor = plugins.find_vendor(VENDORS[name])
     visits: Counter[tuple[str, str]] = Counter()

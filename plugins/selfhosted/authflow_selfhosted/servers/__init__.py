@@ -15,10 +15,11 @@ from __future__ import annotations
 from authflow_selfhosted.servers.flask_jwt_extended import FLASK_JWT_EXTENDED
 from authflow_selfhosted.servers.glewlwyd import GLEWLWYD
 from authflow_selfhosted.servers.keystone import KEYSTONE
+from authflow_selfhosted.servers.node_red import NODE_RED
 from authflow_selfhosted.servers.product import Product, Running, Unavailable, running
 from authflow_selfhosted.servers.simplejwt import SIMPLEJWT
 from authflow_selfhosted.servers.synapse import SYNAPSE
 
 __all__ = ["PRODUCTS", "Product", "Running", "Unavailable", "running"]
 
-PRODUCTS = {product.name: product for product in (SIMPLEJWT, KEYSTONE, SYNAPSE, FLASK_JWT_EXTENDED, GLEWLWYD)}
+PRODUCTS = {product.name: product for product in (SIMPLEJWT, KEYSTONE, SYNAPSE, FLASK_JWT_EXTENDED, GLEWLWYD, NODE_RED)}
