@@ -95,7 +95,8 @@ class Renewal:
                     if self._serves(kept, presented, deadline):
                         return kept.record
                     if event is not None and presented is not None and not _same(kept.record, presented):
-                        if not presented.grant and isinstance(self.vendor.flow.states.get(kept.record.state), Failing):
+                        failed = isinstance(self.vendor.flow.states.get(kept.record.state), Failing)
+                        if failed and not presented.grant:
                             kept.record = presented  # what was given was presented once more: nobody renews that
                         elif key != account and (kept.revision is None or kept.foreign):
                             # The event asks for a grant that the account has not had yet: it leads on from this one.

@@ -110,7 +110,7 @@ class FlowMachine(RuleBasedStateMachine):
         presenting = [state for state in states.values() if isinstance(state, Presenting)]
         #: Does a rejection never fail at once, as that of a key does?
         self.can_forbid = not any(isinstance(states[to], Failing) for state in presenting for to in state.next.values())
-        self.count = self.changes = 0
+        self.count = self.changes = self.codes = 0
         self.players = [self._player(index, 1) for index in range(PROCESSES)]
         type(self).steps["examples"] += 1
         type(self).progress(self.steps["examples"], self.steps["broken"] > 0)
@@ -123,12 +123,20 @@ class FlowMachine(RuleBasedStateMachine):
             # But for a refresh token: asked for, it tells no users apart, and one would be spent for two records.
             asked = [secret for secret in self.passwords if secret != REFRESH]
             inputs |= {secret: lambda secret=secret: self.passwords[secret] for secret in asked}
+        codes = [name for name, entry in self.vendor.credentials.items() if entry.once and name in inputs]
+        inputs |= {name: lambda name=name: self._code(name) for name in codes}
 
         def clock() -> float:
             return self.clock() + SKEWS[index]
 
         vars(clock)["advance"] = self.clock.advance  # what a session waits by
         return Player(name, self.stage, self.simulator, self.store, self.watcher, clock, inputs, self.coverage.note)
+
+    def _code(self, name: str) -> str:
+        """The code that is shown now, and serves once."""
+        self.codes += 1
+        code = self.simulator.account.values[name] = f"shown-{self.codes}-now"
+        return code
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -256,13 +264,28 @@ class FlowMachine(RuleBasedStateMachine):
 
     @rule(waits=st.lists(st.sampled_from([1.0, 16.0, 40.0, 61.0, 100.0]), max_size=4), who=WHO, again=WHO)
     def a_password_is_refused(self, waits: list[float], who: int, again: int) -> None:
-        """Nobody is let in any more; some try again, sooner or later."""
+        """Nobody is let in any more; some try again, sooner or later, or guess: several passwords in turn."""
         self._order("revoke-family")
         self._order("refuse-password")
         for index, seconds in enumerate([0.0, *waits]):
             self._pass(seconds)
-            self._begin(again if index % 2 else who, "get")
+            if len(waits) > 2:
+                self._guess(who % (PROCESSES - 1), index % 3)
+            self._begin(again if index % 2 else who % (PROCESSES - 1 if len(waits) > 2 else PROCESSES), "get")
             self._settle([])
+        if len(waits) > 2:
+            self.players[who % (PROCESSES - 1)].process.kill()  # who guessed has seen that it leads nowhere
+
+    def _guess(self, who: int, number: int) -> None:
+        """Another process, whose user gives another password."""
+        known = [name for name in self.passwords if name != REFRESH and not samples.is_key(self.vendor, name)]
+        wrong = {name: samples.another(self.vendor, name, 900 + number) for name in known}
+        self.players[who].process.kill()
+        right, self.passwords = self.passwords, {**self.passwords, **wrong}
+        try:
+            self._alive(who)
+        finally:
+            self.passwords = right
 
     @rule(name=st.sampled_from(ORDERS))
     def at_the_vendor(self, name: str) -> None:

@@ -158,7 +158,9 @@ class Player:
         return child
 
     def secrets(self, exchange: Exchange | None) -> dict[str, Any]:
-        """The secrets that an exchange proves: those in it, those in what is derived in it, those that sign it."""
+        """The secrets that an exchange proves: those in it, those in what is derived in it, those that sign it; but
+        for codes that serve once.
+        """
         vendor = self.simulator.vendor
         names = (
             set(closure(vendor, [placeholder.name for placeholder in exchange.request.placeholders()]))
@@ -166,7 +168,8 @@ class Player:
             else set()
         )
         signs = self.simulator.signatures.wanted
-        secret = [name for name, entry in vendor.inputs.items() if entry.secret and (signs or name in names)]
+        entries = vendor.inputs.items()
+        secret = [name for name, entry in entries if entry.secret and not entry.once and (signs or name in names)]
         given = {name: self.inputs.get(name) for name in secret}
         return {name: value() if callable(value) else value for name, value in given.items() if value is not None}
 

@@ -107,7 +107,7 @@ class _Refusals:
         return _agree(self.accepted, credentials) or new
 
     def note(self, credentials: dict[str, Any], now: float, *, forced: bool) -> None:
-        if now < self.until and not forced:
+        if now < self.until - SKEW_MOST and not forced:  # else it was over by somebody's clock
             self.changed = now
         self.count = 1 if not self.times or now - self.times[-1] >= DAY else min(self.count + 1, len(WAITS))
         self.times.append(now)

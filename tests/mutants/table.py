@@ -1532,10 +1532,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a password that is presented and refused again is not counted",
         "renewing/renewal.py",
-        "if not presented.grant and isinstance(self.vendor.flow.states.get(kept.record.state), Failing):",
+        "if failed and not presented.grant:",
         "if False:",
         vendors=(),
         tests=("tests/renewing/test_presented.py",),
+    ),
+    Mutant(
+        "the machine: several passwords in turn go at once",
+        "accounts/records.py",
+        "        free = self.changed is None or now - self.changed >= WAITS[-1]\n",
+        "        free = True\n",
+    ),
+    Mutant(
+        "the machine: another one-time code is another password",
+        "accounts/identity.py",
+        "if entry.secret and not entry.once]",
+        "if entry.secret]",
+        vendors=("one-time-code",),
     ),
     # --- secrets stay home --------------------------------------------------------------------------------------------
     Mutant(

@@ -110,3 +110,12 @@ def test_a_key_that_is_its_own_account_is_not_noted() -> None:
     plain = Plain(LIBRARIES[0], MemoryStore(), {**FILE, "extends": "api-key"})
     assert plain.ask() == (200, 1)
     assert not plain.store._records  # type: ignore[attr-defined]
+
+
+def test_who_is_only_challenged_later_is_not_refused_for_ever(store: Store) -> None:
+    """Nothing is sent where a login begins with a bare request, so that this uses no turn up."""
+    plain = Plain(LIBRARIES[0], store, {**FILE, "extends": "challenge"})
+    assert plain.ask(password="new")[0] == "refused"
+    plain.simulator.account.values["password"] = "new"
+    plain.clock.advance(61.0)
+    assert plain.ask(password="new")[0] == 200

@@ -15,6 +15,7 @@ from authflow.testing import Simulator, samples
 from authflow.testing.clock import Clock
 from authflow.testing.suite import CLIENTS
 from authflow.testing.transports import SimulatedSender
+from tests.attacks import every_store
 from tests.testing.shapes import shapes
 
 STORES = ["memory", "file_store", "encrypted", "redis_store", "keyring_store"]
@@ -153,3 +154,11 @@ def test_who_differs_in_a_password_only_has_a_grant_once_that_was_accepted(
     assert accepted not in ("", token)
     assert (logins.token(**{name: new}), logins.sent()) == (accepted, sent)
     assert logins.token() != accepted
+
+
+def test_whoever_writes_to_a_store_moves_nobodys_token(store: Store) -> None:
+    assert list(every_store.attack_on(store)) == []
+
+
+def test_a_logout_ends_all_of_ones_own_grants_and_nobody_elses(store: Store) -> None:
+    assert list(every_store.slots_on(store)) == []

@@ -77,6 +77,17 @@ OTHERS: dict[str, dict[str, Any]] = {
         },
         "answers": {"rejected": {"status": [401, 419]}},
     },
+    # a code that serves once stands beside the password: whoever is asked gives another each time
+    "one-time-code": {
+        "extends": "relogin",
+        "credentials": {"otp": {"secret": True, "once": True}},
+        "exchanges": {
+            "login": {
+                "request": {"url": "login", "json": {"u": "{username}", "p": "{password}", "code": "{otp}"}},
+                "answers": {"granted": {"status": 200, "json": {"token": "{access}", "in": "{expires_in:int}"}}},
+            }
+        },
+    },
     # a 409 brings the session's id, and every request carries it
     "conflict": {
         "credentials": {"username": {}, "password": {"secret": True}},
