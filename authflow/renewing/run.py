@@ -15,7 +15,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from authflow.accounts import MOST_SLOTS, Claims, Kept, Record, StoredRecords, expiry, presented, secrets, with_cure
+from authflow.accounts import (
+    MOST_SLOTS,
+    Claims,
+    Kept,
+    Record,
+    StoredRecords,
+    expiry,
+    presented,
+    proved_by_use,
+    secrets,
+    with_cure,
+)
 from authflow.clock import monotonic
 from authflow.errors import (
     AuthFlowError,
@@ -144,7 +155,8 @@ class Run:
             self.issued_at = self.clock()
             lifetime = duration(self.vendor.lifetime, self.values.with_captured(rest.captured))
             self.expires_at = None if lifetime is None else self.issued_at + lifetime
-        if self.last is None and isinstance(self.vendor.flow.states[self.kept.record.state], Failing):
+        failed = isinstance(self.vendor.flow.states[self.kept.record.state], Failing)
+        if failed and self.last is None and proved_by_use(self.vendor):
             # It presents what was given: whether that is right, its first good answer says.
             return self.kept.record.replace(
                 state=rest.state.name, captured=rest.captured, issued_at=self.issued_at, expires_at=self.expires_at

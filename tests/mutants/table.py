@@ -1524,7 +1524,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a refused password is presented once another was accepted",
         "renewing/run.py",
-        "        if self.last is None and isinstance(self.vendor.flow.states[self.kept.record.state], Failing):\n",
+        "        if failed and self.last is None and proved_by_use(self.vendor):\n",
         "        if False:\n",
         vendors=(),
         tests=("tests/renewing/test_presented.py",),
