@@ -79,6 +79,12 @@ async def vendor() -> None:
                 body = json.dumps({"token": f"token-number-{known['token']}"}).encode()
             elif path == "/revoke":
                 known["token"] = -1
+            elif path == "/api/items/stream":
+                writer.write(b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+                writer.write(b"4\r\nopen\r\n")
+                await writer.drain()
+                await asyncio.sleep(50)
+                break
             elif path == "/counts":
                 body = json.dumps(known).encode()
             elif path.startswith("/api/") and fields.get("authorization") != f"Bearer token-number-{known['token']}":
@@ -213,13 +219,30 @@ def main() -> int:
         bare, bare_pid = stack.enter_context(
             process(python, "-m", "benchmarks.gateway", "--child", "floor", str(folder))
         )
-        report = measured(ours["listens"], bare["listens"], here["url"], key, requests, rounds, (pid, bare_pid))
+        limit = stack.enter_context(nginx(folder, here["url"]))
+        urls = (ours["listens"], bare["listens"], limit, here["url"])
+        report = measured(*urls, key, requests, rounds, (pid, bare_pid))
     report.publish(keep=is_whole())
     return 0
 
 
+async def across_a_renewal(url: str, vendor_url: str, key: str) -> tuple[list[float], int]:
+    """Seconds that each request took, while the token is revoked in the middle; and how many failed."""
+    loading = asyncio.ensure_future(load(url, key, 1600, CONNECTIONS))
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(order, vendor_url, "/revoke")
+    return await loading
+
+
 def measured(
-    ours: str, bare: str, vendor_url: str, key: str, requests: int, rounds: int, pids: tuple[int, int]
+    ours: str,
+    bare: str,
+    limit: str | None,
+    vendor_url: str,
+    key: str,
+    requests: int,
+    rounds: int,
+    pids: tuple[int, int],
 ) -> Report:
     report = Report(
         "gateway",
@@ -227,18 +250,23 @@ def measured(
         "Keep-alive callers, each with one request under way; floor and gateway take turns, in processes of their own. "
         "*× floor*: the median of the rounds' ratios.",
     )
-    for url in (ours, bare):
+    contenders = [bare, ours, *([limit] if limit is not None else [])]
+    for url in contenders:
         per_second(url, key, 200)
+    if resident(pids[0]):
+        count = 100 if is_short() else 1000
+        each_stream = asyncio.run(streams(ours, key, count, pids[0]))
+        report.notes.append(f"memory for each of {count} open streams: {each_stream:.0f} KiB")
     before_all = [processor(pid) for pid in pids]
-    pairs = [(per_second(bare, key, requests), per_second(ours, key, requests)) for _ in range(rounds)]
+    pairs = [tuple(per_second(url, key, requests) for url in contenders) for _ in range(rounds)]
     spent = [processor(pid) - before for pid, before in zip(pids, before_all, strict=True)]
-    ratio = statistics.median(one[0] / other[0] for other, one in pairs)
+    ratio = statistics.median(pair[1][0] / pair[0][0] for pair in pairs)
     rows = [
         {
             "who": name,
             **dict(zip(("rps", "p50", "p99"), map(statistics.median, zip(*figures, strict=True)), strict=True)),
         }
-        for name, figures in (("floor", [pair[0] for pair in pairs]), ("gateway", [pair[1] for pair in pairs]))
+        for name, figures in zip(("floor", "gateway", "nginx"), zip(*pairs, strict=True), strict=False)
     ]
     columns = [("who", "", 0), ("rps", "requests per second", 0), ("p50", "p50, ms", 2), ("p99", "p99, ms", 2)]
     report.tables.append(Table(f"{CONNECTIONS} callers", columns, rows))
@@ -251,12 +279,76 @@ def measured(
     logins = counts(vendor_url)["logins"] - before
     report.goal("exchanges for 500 callers at a revoked token", 1, logins)
     report.goal("of them failed", 0, failed)
+    took, lost = asyncio.run(across_a_renewal(ours, vendor_url, key))
+    marks = statistics.quantiles(took, n=100)
+    report.notes.append(
+        f"{len(took)} requests across a renewal of 200 ms: p50 {marks[49] * 1000:.1f} ms, p99 {marks[98] * 1000:.0f} ms"
+    )
+    report.goal("of them failed, across the renewal", 0, lost)
+    if limit is None:
+        report.notes.append("nginx with a static header: not measured, nginx is not installed")
     memory = resident(pids[0])
     if memory:
         report.notes.append(f"resident memory after {requests * rounds} requests: {memory / 1024:.0f} MiB")
-    if shutil.which("nginx") is None:
-        report.notes.append("nginx with a static header: not measured, nginx is not installed")
     return report
+
+
+NGINX: Final = """
+daemon off; worker_processes 1; pid nginx.pid; error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp;
+    scgi_temp_path tmp;
+    upstream vendor {{ server {vendor}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location /acme/ {{
+            proxy_pass http://vendor/api/; proxy_http_version 1.1;
+            proxy_set_header Connection ""; proxy_set_header Authorization "Bearer {token}"; proxy_set_header X-Floor 1;
+        }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, vendor_url: str) -> Iterator[str | None]:
+    """A proxy whose header was written by hand; None where there is no nginx."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    told = NGINX.format(vendor=vendor_url.removeprefix("http://"), port=port, token="token-number-1")
+    (folder / "nginx.conf").write_text(told, "utf-8")
+    running = subprocess.Popen([program, "-p", str(folder), "-c", "nginx.conf"], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.terminate()
+        running.wait(timeout=20)
+
+
+async def streams(url: str, key: str, count: int, pid: int) -> float:
+    """KiB of memory for each of so many answers that are open at once."""
+    host, port = url.removeprefix("http://").split(":")
+    before, held = resident(pid) or 0, []
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /acme/items/stream HTTP/1.1\r\nHost: {host}\r\nX-Gateway-Key: {key}\r\n\r\n".encode())
+        held.append((reader, writer))
+    for reader, _ in held:
+        await asyncio.wait_for(reader.readuntil(b"open"), 60)
+    after = resident(pid) or 0
+    for _, writer in held:
+        writer.close()
+    return (after - before) / count
 
 
 def order(url: str, path: str) -> dict[str, Any]:

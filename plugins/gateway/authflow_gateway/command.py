@@ -13,16 +13,20 @@ import stat
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 import uvicorn
+from starlette.applications import Starlette
 
 import authflow
 from authflow.errors import harmless
-from authflow_gateway.app import create_app
+from authflow_gateway.app import app_from_environment, create_app
 from authflow_gateway.callers import Callers
 from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config
 from authflow_gateway.wire import Protocol
+
+FORMAT: Final = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 config_option = click.option(
     "--config",
@@ -62,10 +66,9 @@ def serve(file: str, check: bool) -> None:
         click.echo(f"{len(config.routes)} route{'s' * (len(config.routes) != 1)}, nothing wrong")
         return
     os.environ[CONFIG_VARIABLE] = str(Path(file).absolute())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     where = address(config) or {}
     server = uvicorn.Config(
-        "authflow_gateway:app_from_environment",
+        "authflow_gateway.command:served",
         factory=True,
         http=Protocol,
         ws="none",  # an upgrade is a request like others
@@ -78,6 +81,7 @@ def serve(file: str, check: bool) -> None:
         proxy_headers=False,
         **({} if "uds" in where else where),
     )
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
     listening = _socket(config, where["uds"]) if "uds" in where else server.bind_socket()
     listening.listen(2048)  # from now on callers wait in line until the application is up
     shown = where.get("uds") or "http://{}:{}".format(*listening.getsockname()[:2])
@@ -92,6 +96,12 @@ def serve(file: str, check: bool) -> None:
     finally:
         if "uds" in where:
             Path(where["uds"]).unlink(missing_ok=True)
+
+
+def served() -> Starlette:
+    """The application of a worker, which writes the log itself: a process that is spawned has none of its parent's."""
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
+    return app_from_environment()
 
 
 def _socket(config: Config, path: str) -> socket.socket:

@@ -289,8 +289,10 @@ def test_workers_share_one_store_and_one_exchange(supplier: Supplier, tmp_path: 
             headers = {"X-Gateway-Key": gateway.key}
             urls = [f"{gateway.url}/supplier/deliveries/{id}" for id in range(16)]
             answers = list(threads.map(lambda url: httpx.get(url, headers=headers, timeout=60), urls))
+    audited = [line for line in gateway.log().splitlines() if "gateway.audit" in line and "deliveries" in line]
     assert {answer.status_code for answer in answers} == {200}
     assert supplier.counts["login"] == 1
+    assert len(audited) == 16, "each worker writes what it did"
 
 
 def test_a_unix_socket_with_its_permissions(supplier: Supplier, tmp_path: Path) -> None:
