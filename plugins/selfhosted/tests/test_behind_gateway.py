@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,7 +30,8 @@ def test_a_real_server_is_called_through_the_gateway(name: str, tmp_path: Path) 
         pytest.skip(str(lacking))
     try:
         inputs = {key: value for key, value in server.inputs.items() if key != "password"}
-        session = authflow.AuthSession(name, store="memory", **server.inputs)
+        given: dict[str, Any] = dict(server.inputs)
+        session = authflow.AuthSession(name, store="memory", **given)
         session.token()
         base_url = session._manager.grants.current.base_url
         path = server.data.removeprefix(base_url)
