@@ -88,7 +88,7 @@ class Account:
             spec = spec.read(f"{self.name}.store")
         elif spec is not None and _has_password(spec):
             raise ConfigurationError(
-                f"{self.file or 'store'}: accounts.{self.name}.store: its password does not stand here in the open; "
+                f"{self.file or 'store'}: accounts.{self.name}.store: do not write its password here; "
                 'say where to get the whole URL: { env = "REDIS_URL" } or { command = ["pass", "show", "…"] }'
             )
         return spec or os.environ.get(STORE_VARIABLE) or "file"
@@ -293,7 +293,7 @@ def _has_password(store: str) -> bool:
 def _refuse_secret(account: Account, name: str, entry: Input, value: Any, handed: Mapping[str, str]) -> None:
     if entry.secret and name not in handed and value is not None and not isinstance(value, Source):
         where = f"{account.file or 'account'}: accounts.{account.name}.{name}"
-        raise ConfigurationError(f"{where}: a secret does not stand here in the open; say where to get it: {WAYS}")
+        raise ConfigurationError(f"{where}: do not write a secret here; say where to get it: {WAYS}")
 
 
 def _from_environment(account: Account, vendor: Vendor, name: str) -> str | None:

@@ -31,13 +31,17 @@ PAGE: Final = "Draw what happened, on a page that needs nothing else."
 @click.argument("vendors", metavar="FILE…", nargs=-1, required=True)
 @click.option("--explore", is_flag=True, help="Try every turn too: the state machine on the simulated vendor.")
 @click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="Stories to explore.")
-@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most of one story.")
-@click.option("--seed", type=int, help="The same stories again.")
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most steps of one story.")
+@click.option("--seed", type=int, help="Repeat the stories of this seed.")
 @click.option("--against", metavar="BASE_URL", help="Ask the real vendor too: log in there, reuse, renew.")
 @click.option("--refuse", is_flag=True, help="With --against: try a wrong secret there, once.")
-@click.option("--yes", is_flag=True, help="With --against: also where the file declares no such origin.")
-@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Check with this setting, too.")
-@click.option("--plugin", "modules", metavar="FILE", multiple=True, help="A plugin's module, not installed yet.")
+@click.option(
+    "--yes", is_flag=True, help="With --against: send secrets there even if the file does not declare this origin."
+)
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Check with this setting.")
+@click.option(
+    "--plugin", "modules", metavar="FILE", multiple=True, help="Use this plugin too: a module that is not installed."
+)
 @json_option
 def check(
     vendors: tuple[str, ...],
@@ -52,16 +56,16 @@ def check(
     modules: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Say all that is wrong with vendor files, and what is unwise.
+    """List all that is wrong with vendor files, and what is unwise.
 
     FILE is a path, or the name of an installed vendor. Each finding is one line, FILE:LINE:KEY: REASON (HINT).
 
-    With --explore, what is right is simulated, and many stories are played against it: requests alone and together,
-    time, outages, refusals, killed processes. It prints which cells of the flow they visited; or, where a promise
-    is broken, the shortest story that breaks it, as a list and as a sequence diagram.
+    With --explore, files without errors are simulated and tried in many stories: requests alone and together, passing
+    time, outages, refusals, killed processes. It prints which cells of the flow they visited or, where a promise is
+    broken, the shortest story that breaks it, as a list and as a sequence diagram.
 
-    Simulator and stories prove a file against itself. With --against, the vendor itself (or its sandbox) is asked:
-    answer by answer it prints what the patterns took, and what they overlooked.
+    This tests a file against itself. With --against, authflow logs in at the vendor itself (or its sandbox), and
+    prints for each answer what the patterns took, and what they overlooked.
     """
     if explore:
         need("the exploration", {"hypothesis": "test", **({} if find_spec("httpx2") else {"httpx": "httpx"})})
@@ -133,11 +137,11 @@ def show(vendor: str, form: str, sequence: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--preset", default="password", show_default=True, help="What the vendor file extends.")
-@click.option("--into", type=click.Path(path_type=Path), help="The new folder (authflow-NAME, here).")
+@click.option("--preset", default="password", show_default=True, help="The preset that the vendor file extends.")
+@click.option("--into", type=click.Path(path_type=Path), help="The folder to create: ./authflow-NAME unless told.")
 @json_option
 def new(name: str, preset: str, into: Path | None, as_json: bool) -> None:
-    """Write the files of a plugin that brings the vendor NAME: they pass check, and their own tests."""
+    """Write a plugin package for a vendor NAME, which passes `check` and its own tests."""
     from authflow.cli.scaffold import files
 
     try:

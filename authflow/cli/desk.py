@@ -137,8 +137,8 @@ def _prompt(name: str, title: str, hidden: bool) -> str:
         by_hand = f"pipe it in with --stdin {name}" if hidden else f"say --set {name}=…"
         variable = variables("<account>", name)[-1]
         raise ConfigurationError(
-            f"{title} is wanted, and nobody can be asked for it here: set {variable}, {by_hand}, or say in the config "
-            "file where to get it"
+            f"{title} is needed, and there is no terminal at which to ask for it: set {variable}, {by_hand}, or say in "
+            "the config file where to get it"
         )
     answer: str = click.prompt(harmless(title), hide_input=hidden, err=True)
     return answer

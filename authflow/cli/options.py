@@ -38,7 +38,7 @@ def complete_account(ctx: click.Context, parameter: click.Parameter, incomplete:
 account_argument = click.argument("account", shell_complete=complete_account)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
 store_option = click.option(
-    "--store", metavar="STORE", help="Where the token is kept, in the place of what the account says."
+    "--store", metavar="STORE", help="Where to keep the token, instead of where the account says."
 )
 
 

@@ -35,7 +35,7 @@ _KINDS: Final = {"data": "application/x-www-form-urlencoded", "document": "appli
 @click.argument("method", metavar="METHOD")
 @click.argument("url", metavar="URL")
 @click.option(
-    "-a", "--account", shell_complete=complete_account, help="Left out: the account whose vendor has this URL."
+    "-a", "--account", shell_complete=complete_account, help="If left out: the account whose vendor has this URL."
 )
 @click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="A header; again for more.")
 @click.option("-d", "--data", metavar="TEXT", help="The body, as a form; @FILE reads it, @- from standard input.")
@@ -79,12 +79,12 @@ def request(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Send a request to URL that carries the token, logged in for if need be, and print the body of the answer as it
-    comes.
+    """Send a request that carries the token to URL, and print the body of the answer. Logs in first where there is no
+    token.
 
-    A URL without scheme and host is taken from the vendor's base URL. Redirects are followed, the token goes to
-    declared origins only. With --json, status, headers and body are printed as one object. An answer 401 ends with exit
-    code 1: the vendor refused the token.
+    A URL without scheme and host is taken from the vendor's base URL. Redirects are followed; the token goes only to
+    origins that the vendor file declares. With --json, status, headers and body are printed as one object. After a 401
+    the exit code is 1: the vendor refused the token.
     """
     if not _TOKEN.fullmatch(method):
         raise click.UsageError(f"{method!r} is no method")

@@ -56,8 +56,8 @@ def simulate(
 ) -> None:
     """Serve VENDOR on this machine, made from its file alone: an installed vendor, or a path to a vendor file.
 
-    It prints one line of JSON in any case, the base URL and the account that it knows. POST /__fault orders a fault
-    while it runs, GET /__counts tells what was called.
+    It prints one line of JSON: its base URL, and the account that it knows. While it runs, POST /__fault orders a
+    fault, and GET /__counts tells what was called how often.
     """
     from authflow.testing import Simulator, serving, unreached
 

@@ -27,7 +27,7 @@ from authflow.errors import ConfigurationError, harmless
 @click.option("--no-browser", is_flag=True, help="Show the address at which to sign in; open no browser.")
 @json_option
 def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeout: float, **chosen: Any) -> None:
-    """Log in to ACCOUNT from the start, whatever is known, and keep the token.
+    """Log in to ACCOUNT from the start, even where a token is good, and keep the new one.
 
     ACCOUNT is an account of the config file, an installed vendor, or a path to a vendor file. The config file lies
     where AUTHFLOW_CONFIG or else `authflow doctor` says. It names accounts, and where their secrets are to be had:
@@ -78,7 +78,7 @@ def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeo
 @account_options
 @json_option
 def token(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
-    """Print the token of ACCOUNT, fresh, and nothing else.
+    """Print a fresh token of ACCOUNT, and nothing else.
 
     curl -H "Authorization: Bearer $(authflow token supplier)" https://…
     """

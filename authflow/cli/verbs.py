@@ -11,13 +11,13 @@ __all__ = ["attach"]
 
 #: verb → the module here that has it, and its short help
 VERBS: Final = {
-    "check": ("authors", "Say all that is wrong with vendor files, and what is unwise."),
+    "check": ("authors", "List all that is wrong with vendor files, and what is unwise."),
     "schema": ("authors", "Print the JSON Schema of the vendor file, for editors."),
     "show": ("authors", "Draw a vendor's flow."),
-    "new": ("authors", "Write the files of a plugin that brings a vendor."),
+    "new": ("authors", "Write a plugin package for a vendor of your own."),
     "vendors": ("authors", "List the installed vendors: name, title, and what each needs."),
     "demo": ("authors", "Show it all at work, and check every claim."),
-    "login": ("tokens", "Log in, whatever is known, and keep the token."),
+    "login": ("tokens", "Log in, even where a token is good, and keep the new one."),
     "token": ("tokens", "Print a fresh token, alone."),
     "logout": ("tokens", "Forget the token, and tell the vendor if its file says how."),
     "request": ("request", "Send a request that carries the token, and print the answer."),

@@ -191,8 +191,8 @@ class SessionManager:
         """
         if self._trusted(url, self.grants.current) and (rewritten := self._rewritten(url)) != url:
             raise ConfigurationError(
-                f"{self.vendor.title}: {without_query(url)} is rewritten on its way, and a tool that is given headers "
-                f"does not do that: use {without_query(rewritten)}",
+                f"{self.vendor.title}: {without_query(url)} is rewritten before it is sent, which a tool that is given "
+                f"headers cannot do: use {without_query(rewritten)}",
                 vendor=self.vendor.name,
             )
 

@@ -60,8 +60,8 @@ def working(of: Hashable) -> Iterator[None]:
 def check_inside(of: Hashable) -> None:
     if of in _HERE.works:
         raise ConfigurationError(
-            "this session was used inside a renewal of its own (a hook of client=, a credential's callable, a signal's "
-            "handler), which would wait for itself: use another client there, or session.token() before"
+            "this session was used inside its own renewal (a hook of client=, a credential's callable, a signal's "
+            "handler), where it would wait for itself: use another client there, or call session.token() before"
         )
 
 

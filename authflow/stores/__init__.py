@@ -104,9 +104,9 @@ def open_store(spec: str | os.PathLike[str] | Store, *, factories: Mapping[str, 
     if not mark and (spec.startswith(("~", ".")) or "/" in spec or os.sep in spec):
         return _folder(spec)
     names = ", ".join(sorted(known))
-    what = f"the scheme {scheme!r}" if mark else repr(spec) if spec.isidentifier() else "what was given"
+    what = f"the scheme {scheme!r}" if mark else repr(spec) if spec.isidentifier() else "store="
     raise ConfigurationError(
-        f"No store is known by {what}. Known are {names}, each also after 'encrypted+'; a folder is written './folder' "
+        f"{what} names no store. Known are {names}, each also after 'encrypted+'; a folder is written './folder' "
         "or '/folder'; a plugin that brings another scheme must be installed."
     )
 

@@ -69,7 +69,7 @@ class RedisStore:
     def __init__(self, source: str | Any | Callable[[], Any], *, prefix: str = "authflow:") -> None:
         if type(source).__module__.startswith("redis.asyncio"):
             raise ConfigurationError(
-                "A store is synchronous: give a client of redis, not of redis.asyncio; loops are not blocked."
+                "Give a client of redis, not of redis.asyncio: a store is synchronous, and blocks no event loop."
             )
         self._source = Held(source)
         self._prefix = prefix
@@ -181,7 +181,7 @@ def _client(url: str) -> Any:
     except ValueError:
         # The cause is left out: it quotes the URL, password and all.
         raise ConfigurationError(
-            "This is no URL of a Redis: redis://user:password@host:6379/0, rediss://… or unix:///path/to/socket; "
+            "This is not the URL of a Redis: redis://user:password@host:6379/0, rediss://… or unix:///path/to/socket; "
             "characters such as '/', '@' and '#' in a password are written %2F, %40, %23."
         ) from None
 

@@ -164,7 +164,7 @@ def test_a_store_takes_no_other_option(spec: str) -> None:
 def test_a_stores_password_does_not_stand_in_the_open(url: str) -> None:
     with pytest.raises(authflow.ConfigurationError, match="holds a password"):
         accounts.find_account("supplier", None, url)
-    with pytest.raises(authflow.ConfigurationError, match="does not stand here in the open"):
+    with pytest.raises(authflow.ConfigurationError, match="do not write its password here"):
         accounts.Account("a", "supplier", url).store_named()
     assert "x" not in accounts.place_of(url).removeprefix("unix")
 

@@ -23,7 +23,7 @@ def test_the_demo_draws_what_it_tells(tmp_path: Path) -> None:
     text = target.read_text("utf-8")
     assert text.count('class="recording"') == 1
     assert len(re.findall(r'<details id="r\d" class="story"', text)) == 6
-    assert "50 waited" in text
+    assert re.search(r"[45]\d waited", text)
     assert "open-sesame" not in text
     assert "open-barley" not in text
 
