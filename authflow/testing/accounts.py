@@ -27,6 +27,7 @@ from authflow import plugins
 from authflow.accounts import sends_to
 from authflow.errors import AuthFlowError
 from authflow.http import NOTHING, Answer, Request, origin_of, resolve
+from authflow.manager import Flight, Flights
 from authflow.renewing import NoAnswer
 from authflow.session import AuthSession
 from authflow.stores import Stored
@@ -48,6 +49,13 @@ PROMISE: Final = f"promise 11 ({PROMISES[11]})"
 PLANTED: Final = "planted.example"
 _MADE_UP: Final = re.compile(r"\d+x[0-9a-f]{24}$")
 PICK = st.integers(0, 30)
+
+
+class _InTurn(Flights[Any]):
+    """The flights of one who does everything himself: here nobody acts behind another."""
+
+    def begin_behind(self, flight: Flight[Any]) -> None:
+        self.begin(flight)
 
 
 class User:
@@ -80,6 +88,7 @@ class User:
             identity=self.said,
             **inputs,
         )
+        self.session._manager.grants.flights = _InTurn()
         self.base = lib.RequestError
         user = self
 
