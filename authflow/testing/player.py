@@ -243,6 +243,7 @@ class Player:
         self.watcher.forced(self.process, on=True)
         try:
             self.session.logout()
+            self.watcher.logged_out()
         except AuthFlowError as error:
             self.watcher.tell(f"{self} logs out: {type(error).__name__}")
         finally:

@@ -396,6 +396,10 @@ class Watcher:
         for table in (self.refusals, self._last, self._cures):
             table.clear()
 
+    def logged_out(self) -> None:
+        """The account's record is gone, and in it what had been renewed for rejections."""
+        self._cures.clear()
+
     # --- renewals -----------------------------------------------------------------------------------------------------
 
     def forced(self, process: Process, *, on: bool) -> None:
@@ -421,14 +425,8 @@ class Watcher:
         self.tell(f"{process} is killed")
         self.spent |= self.unsaved.get(process, set()) | {self._sent.pop(process, "")} - {""}
         self.is_no_cure(process)
-        tables: tuple[dict[Process, Any], ...] = (
-            self.unsaved,
-            self._granted,
-            self._omitted,
-            self._failed,
-            self._sent_credentials,
-        )
-        for table in tables:
+        mine: list[dict[Process, Any]] = [self.unsaved, self._granted, self._omitted, self._failed]
+        for table in (*mine, self._sent_credentials):
             table.pop(process, None)
         self._in_flight = {key: holder for key, holder in self._in_flight.items() if holder is not process}
         self._forced.discard(process)
