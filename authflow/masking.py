@@ -105,7 +105,6 @@ def _of_utf7(found: bytes) -> bytes | None:
 
 _BASE64: Final = re.compile(rb"[\w+/-]{6,}(?:\r?\n[\w+/-]+)*={0,2}", re.ASCII)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{8,}")
-_NUMBERED: Final = rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}"
 _ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", "base64 0", "base64 1", "base64 2", "base64 3")
 _BYTE: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|\d{1,2})"
 #: How text may be written, by name. Who writes one more way writes a row.
@@ -129,8 +128,14 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         _backslash,
         (*_ESCAPES, "form"),
     ),
-    "backslash, not doubled": _Spelling(
-        re.compile(rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}", re.A), _backslash
+    # Python's `backslashreplace` and `namereplace`: an ASCII character, a backslash too, stands for itself.
+    "backslash, beyond ASCII": _Spelling(
+        re.compile(
+            rb"(?:\\u(?!00[0-7])[0-9A-Fa-f]{4})+|\\x[89A-Fa-f][0-9A-Fa-f]|\\U(?!000000[0-7])[0-9A-Fa-f]{8}"
+            rb"|\\N\{[\w -]+\}",
+            re.A,
+        ),
+        _backslash,
     ),
     "quoted-printable": _Spelling(
         re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n"),

@@ -179,6 +179,7 @@ ALPHABET = st.sampled_from("abcxyzABCXYZ0123456789 /+%&=<>'\"\\#?;:,.-_~!@$*()[]
 @given(secret=st.text(ALPHABET, min_size=4, max_size=40).filter(lambda text: text == text.strip()))
 @example("two words")
 @example("it's <Ü/+%=&>")
+@example(r"a£\x00")
 def test_a_secret_is_masked_however_others_spell_it(encoder: str, secret: str) -> None:
     """No six characters of what other libraries write of it are shown, nor any of what those could stand for."""
     spelled = ENCODERS[encoder](secret)

@@ -62,8 +62,8 @@ class AiohttpAuth:
     async def _answered(self, request: Any, handler: Any) -> Any:
         grant, url = self._grants.current, request.url
         if self._timer.time() < grant.fresh_until and (url.scheme, url.raw_authority) in grant.places:
-            if (bearer := grant.bearer) is not None:
-                request.headers[hdrs.AUTHORIZATION] = bearer
+            if grant.bearer is not None:
+                request.headers[hdrs.AUTHORIZATION] = grant.bearer  # no variable of ours: a crash reporter shows those
             else:
                 request.headers.update(grant.presentation.headers)
             response = await handler(request)

@@ -191,7 +191,7 @@ def test_an_interrupt_that_nobody_waits_out_leaves_the_work_to_the_next(work: Wo
 
 def test_who_works_and_waits_for_itself_is_told_so(work: Work) -> None:
     flights: Flights[str] = Flights()
-    with pytest.raises(ConfigurationError, match="inside a renewal"):
+    with pytest.raises(ConfigurationError, match="inside its own renewal"):
         join(flights, lambda: join(flights, work, "another").wait()).wait()
     assert join(flights, lambda: join(Flights(), lambda: "inner").wait()).wait() == "inner"
 

@@ -64,7 +64,7 @@ def test_a_task_does_not_block_its_loop_and_keeps_its_context(vendor: ScriptedVe
 
 def test_a_callable_that_uses_its_own_session_is_told_so(vendor: ScriptedVendor) -> None:
     session = vendor.session(password=lambda: session.token().access)
-    with pytest.raises(authflow.ConfigurationError, match="inside a renewal"):
+    with pytest.raises(authflow.ConfigurationError, match="inside its own renewal"):
         session.token()
 
 
@@ -72,7 +72,7 @@ def test_so_is_one_that_uses_another_session_of_the_account(vendor: ScriptedVend
     store = MemoryStore()
     another = vendor.session(store=store)
     session = vendor.session(store=store, password=lambda: another.token().access)
-    with pytest.raises(authflow.ConfigurationError, match="inside a renewal"):
+    with pytest.raises(authflow.ConfigurationError, match="inside its own renewal"):
         session.token()
 
 

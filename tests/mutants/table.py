@@ -2167,7 +2167,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "leak: a store's URL of another form",
         "stores/__init__.py",
-        'repr(spec) if spec.isidentifier() else "what was given"',
+        'repr(spec) if spec.isidentifier() else "store="',
         "repr(spec)",
         vendors=(),
         tests=("tests/attacks/test_disk_and_wire.py",),

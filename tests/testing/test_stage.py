@@ -57,7 +57,9 @@ def test_a_shared_store_is_a_store(scene: Scene) -> None:
     revision = store.save(KEY, b"one", None)
     with pytest.raises(Conflict):
         store.save(KEY, b"two", None)
-    assert store.load(KEY) == (b"one", revision)
+    stored = store.load(KEY)
+    assert stored is not None
+    assert (stored.data, stored.revision) == (b"one", revision)
 
 
 @pytest.mark.parametrize("plan", [[], [1], [1, 1, 1], [2, 1, 3, 1], [1, 0, 2, 1, 1, 1, 1, 1]])
