@@ -219,7 +219,8 @@ class Watcher:
         record = self._stored(key)
         if record is None or process in self._forced or self._renewal_sends[process] > 1:
             return
-        if secret and self._owner.get(key, secret) != secret:  # another password's grant is not for this one
+        mine = secret or {name: self.simulator.inputs.get(name) for name in self._owner.get(key, ())}
+        if self._owner.get(key, mine) != mine:  # another password's grant is not for this one
             return
         if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
