@@ -140,6 +140,7 @@ class Watcher:
         self._last: dict[str, Record] = {}
         self._omitted: dict[Process, str] = {}
         self._owner: dict[str, dict[str, Any]] = {}
+        self._inputs = dict(simulator.inputs)
         self._failed: dict[Process, tuple[dict[str, Any], float]] = {}
         self._cures: dict[str, list[float]] = defaultdict(list)
         #: Of a process that renews a good token: when. What comes to nothing, or cannot be kept, is no cure.
@@ -219,8 +220,9 @@ class Watcher:
         record = self._stored(key)
         if record is None or process in self._forced or self._renewal_sends[process] > 1:
             return
-        mine = secret or {name: self.simulator.inputs.get(name) for name in self._owner.get(key, ())}
-        if self._owner.get(key, mine) != mine:  # another password's grant is not for this one
+        if secret and self._owner.get(key, secret) != secret:  # another password's grant is not for this one
+            return
+        if not secret and self.simulator.inputs != self._inputs:  # which password this one has cannot be seen here
             return
         if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
             return
