@@ -1544,11 +1544,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "        free = True\n",
     ),
     Mutant(
-        "the machine: another one-time code is another password",
+        "another one-time code is another password",
         "accounts/identity.py",
         "if entry.secret and not entry.once]",
         "if entry.secret]",
-        vendors=("one-time-code",),
+        vendors=(),
+        tests=("tests/renewing/test_refusals.py::test_a_one_time_code_makes_no_new_secret",),
     ),
     # --- secrets stay home --------------------------------------------------------------------------------------------
     Mutant(
