@@ -459,7 +459,7 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/strict/test_cannot_be_done.py",),
     ),
     Mutant(
-        "the rest of a path climbs",
+        "the rest of a path goes up",
         "templates/converters.py",
         ' or ".." in [unquote(part).partition(";")[0] for part in _SLASH.split(text)]',
         "",

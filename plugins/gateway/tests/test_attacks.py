@@ -260,7 +260,7 @@ def test_large_and_many_headers_are_refused(both: tuple[Gateway, Listener]) -> N
 
 
 def test_slow_callers_are_not_waited_for(both: tuple[Gateway, Listener]) -> None:
-    """A body that drips has the route's time (5 s here), a head 20 s; others are served meanwhile."""
+    """A body that comes slowly has the route's time (5 s here), a head 20 s; others are served meanwhile."""
     gateway, vendor = both
     place = urlsplit(gateway.url)
     head = f"POST /supplier/me HTTP/1.1\r\nHost: x\r\nX-Gateway-Key: {gateway.key}\r\n"
