@@ -826,6 +826,31 @@ def test_a_token_that_is_really_revoked_is_renewed_at_once_again_and_again(vendo
     assert [visited(session, "data", 401, 200) for _ in range(10)] == [True] * 10
 
 
+def test_a_token_that_is_really_revoked_is_renewed_at_once_by_a_process_that_has_just_begun(
+    vendor: ScriptedVendor, tmp_path: Path
+) -> None:
+    for _ in range(24):
+        session = vendor.session(store=f"file://{tmp_path}")
+        session.token()
+        assert visited(session, "data", 401, 200)
+        finished()
+        vendor.clock.now += 2
+    assert len(vendor.names) == 25
+
+
+def test_a_renewed_token_that_another_process_takes_up_is_no_word_on_a_forbidden_path(
+    vendor: ScriptedVendor, tmp_path: Path
+) -> None:
+    one, other = [vendor.session(store=f"file://{tmp_path}") for _ in range(2)]
+    assert one.token() == other.token()
+    for second in range(60):
+        renewed = visited(one, f"object/{second}", 401, 401)
+        vendor.clock.now += 1
+        assert not renewed or visited(other, "data", 401, 200)
+        finished()
+    assert len(vendor.names) <= 7
+
+
 def test_a_key_that_was_changed_is_sent_in_the_same_call(vendor: ScriptedVendor) -> None:
     keys = ["old"]
     file = {"extends": "api-key", "name": "acme", "base_url": "https://vendor.example/"}

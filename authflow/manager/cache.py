@@ -89,7 +89,7 @@ class GrantCache:
     """
 
     __slots__ = (
-        *("_ahead", "_backoff", "_identity", "_labels", "_logouts", "_memory", "_proved", "_refusal"),
+        *("_ahead", "_backoff", "_curing", "_identity", "_labels", "_logouts", "_memory", "_proved", "_refusal"),
         *("_verifier",),
         *("by_slot", "current", "environment", "flights", "given", "kept", "library", "listeners"),
         *("plain", "said", "sender", "store", "unsaved", "vendor"),
@@ -119,7 +119,8 @@ class GrantCache:
         #: Is it known that what the user gave, and is presented as it is, is right?
         self._proved = False
         self._labels: bytes | None = None
-        self._logouts = 0
+        #: The grant that this session had renewed for a rejection.
+        self._curing, self._logouts = "", 0
         #: What a failing store did not take, by key.
         self.unsaved: Mapping[str, Kept] = NOTHING
         self._verifier = None if vendor.verify is None else Verifier(self._exchange_sender, environment.clock)
@@ -245,16 +246,21 @@ class GrantCache:
                 self.kept.note(slot, now)
             return
 
-    def _store_behind(self, slot: Slot) -> None:
-        self.flights.join(("keep", slot), lambda: None, partial(self._store_kept, slot), waits=False)
+    def _store_behind(self, slot: Slot, record: Record | None = None) -> None:
+        self.flights.join(("keep", slot), lambda: None, partial(self._store_kept, slot, record), waits=False)
 
-    def _store_kept(self, slot: Slot) -> Grant:
-        """Store the values that were kept, behind those who use them."""
+    def _store_kept(self, slot: Slot, record: Record | None = None) -> Grant:
         current, identity = self._of(slot), self._identity
         if identity is not None and current is not ANONYMOUS:
-            renewal = self.renewal(self.watch(), self.given, identity)
-            renewal.keep(current.record.key, current.record, identity.key)
+            record = record or current.record
+            self.renewal(self.watch(), self.given, identity).keep(record.key, record, identity.key)
         return current
+
+    def cured(self, grant: Grant) -> None:
+        """It is accepted where the one before was not: no renewal that others who share the store need count."""
+        if self._curing == grant.record.grant and not isinstance(self.store, MemoryStore):
+            self._curing = ""
+            self._store_behind(self.slot_of(grant, None), grant.record.replace(cures=grant.record.cures[:-1]))
 
     def login(self) -> Grant:
         """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
@@ -285,7 +291,6 @@ class GrantCache:
         return self.ready(Record(self.vendor.flow.start))
 
     def ready(self, record: Record, given: Given | None = None) -> Grant:
-        """A grant made ready. Raises Unbound, Unfit."""
         proved = self._proved or record.grant != "" or not proved_by_use(self.vendor)
         return Grant.of(self.vendor, given or self.given, record, self.clock(), random.random(), self.plain, proved)
 
@@ -336,9 +341,7 @@ class GrantCache:
 
     @property
     def _limit(self) -> float:
-        """How long a flight may take, in seconds. Whoever is asked for a password may take their time; a vendor may
-        not.
-        """
+        """Seconds that a flight may take: a person who is asked may take their time, a vendor may not."""
         asks = self.given.asks or self.environment.ask is not None
         return math.inf if asks else self.environment.timeout + GRACE
 
@@ -430,7 +433,7 @@ class GrantCache:
         key = slot_key(identity.key, slot) if slot else identity.key
         cause = LOGIN if restart else event.name if event is not None else EXPIRED if presented else START
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
-        watch, logouts = self.watch(), self._logouts
+        watch, logouts, began = self.watch(), self._logouts, self.clock()
         renewal = self.renewal(watch, given, identity)
         if grant is not None and event is None and not restart and grant is not ANONYMOUS and grant.valid(self.clock()):
             renewal.ask = None  # the token is still good: nobody is asked for another
@@ -463,6 +466,8 @@ class GrantCache:
         self._backoff, self._ahead, self._refusal = OPEN, OPEN_AHEAD, None
         self.memory.pop("typed", None)
         fresh = self.ready(record, given)
+        if record.cures and record.cures[-1] >= began:
+            self._curing = record.grant
         with self.flights.lock:
             if logouts != self._logouts:
                 return fresh  # for those who have waited for it, and for nobody else

@@ -296,6 +296,7 @@ class SessionManager:
         now = self.clock()
         if event is None:
             self._cured, self._uncured = grant.record.grant, self._uncured[:-1]
+            self.grants.cured(grant)
             self._good(grant, answer, now)
             return
         state = self.vendor.flow.states[grant.record.state]

@@ -120,7 +120,8 @@ class Renewal:
         with self.stored.locked(account, self.timeout):
             kept = self.stored.load(key, None)
             if not kept.foreign and _same(kept.record, record):
-                changed = kept.record.replace(captured=record.captured, expires_at=record.expires_at)
+                cures = min(kept.record.cures, record.cures, key=len)
+                changed = kept.record.replace(captured=record.captured, expires_at=record.expires_at, cures=cures)
                 with suppress(Overtaken):
                     self.stored.keep(key, kept, changed)
 

@@ -1079,6 +1079,26 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/test_session.py::test_a_token_that_is_really_revoked_is_renewed_at_once_again_and_again",),
     ),
     Mutant(
+        "a revocation that a process before it has cured counts as a forbidden path",
+        "manager/manager.py",
+        "            self.grants.cured(grant)\n",
+        "",
+        vendors=(),
+        tests=(
+            "tests/test_session.py::test_a_token_that_is_really_revoked_is_renewed_at_once_by_a_process_that_has_just_begun",
+        ),
+    ),
+    Mutant(
+        "whoever adopts a renewed token takes a forbidden path off the count",
+        "manager/cache.py",
+        "        if self._curing == grant.record.grant and not isinstance(self.store, MemoryStore):\n",
+        "        if not isinstance(self.store, MemoryStore):\n",
+        vendors=(),
+        tests=(
+            "tests/test_session.py::test_a_renewed_token_that_another_process_takes_up_is_no_word_on_a_forbidden_path",
+        ),
+    ),
+    Mutant(
         "forbidden paths cost each process a login",
         "renewing/run.py",
         "            cures=self.cures,\n",
