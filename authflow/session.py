@@ -10,6 +10,7 @@ import os
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
 from authflow import clients, plugins
@@ -133,6 +134,7 @@ class AuthSession:
         passes = untrusted == "pass"
         self._manager = SessionManager(self.vendor, self._given, kept, environment, passes=passes, identity=identity)
         self._adapters: dict[str, Any] | None = None
+        self._pickling = 0
 
     def __repr__(self) -> str:
         if "_manager" not in vars(self):
@@ -177,9 +179,7 @@ class AuthSession:
 
         def __call__(self, request: object, handler: object = None) -> Any:
             """Clients call what they were given as `auth=`: that is an adapter, no session."""
-            theirs = type(request).__module__.partition(".")[0]
-            known = clients.given_as(theirs) if theirs in clients.ADAPTERS else "auth=session.requests or its like"
-            raise ConfigurationError(f"a client was given the session itself: write {known}")
+            raise clients.wrong_adapter("the session itself", request)
 
     @sealed_call
     def _adapter(self, library: str) -> Any:
@@ -211,14 +211,14 @@ class AuthSession:
         Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented, ConfigurationError if
         this vendor wants it in the query or the body, or if the URL is one that an adapter rewrites.
         """
-        self._manager.judge_as_given(url)
+        self._manager.judge_as_given(url := str(url))
         authorization = self._manager.authorize(url)
         return self._headers(authorization.grant or self._manager.admit(authorization.wait(), url))
 
     @sealed_call
     async def aheaders(self, url: str) -> dict[str, str]:
         """`headers` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
-        self._manager.judge_as_given(url)
+        self._manager.judge_as_given(url := str(url))
         authorization = self._manager.authorize(url)
         return self._headers(authorization.grant or self._manager.admit(await authorization.wait_async(), url))
 
@@ -302,12 +302,17 @@ class AuthSession:
     def __getstate__(self) -> Given:
         if self._client.it is not None:
             try:
+                if self._pickling == get_ident():
+                    raise ValueError("the client= of this session is authorised by it")
+                self._pickling = get_ident()
                 pickle.dumps(self._client.it)
             except Exception as error:  # any class: whatever the client is made of may refuse
                 raise ConfigurationError(
                     f"{self.vendor.title}: this session cannot be pickled, since its client= cannot: make a session "
                     "where it is needed, or leave client= out"
                 ) from error
+            finally:
+                self._pickling = 0
         inputs = self.vendor.inputs
         given = {
             name: value

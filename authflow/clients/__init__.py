@@ -16,23 +16,14 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from typing import Any, Final
+from typing import Any
 
-from authflow.clients.base import cookie_header, given_as, no_answer
+from authflow.clients.base import ADAPTERS, cookie_header, no_answer, wrong_adapter
 from authflow.errors import ConfigurationError
 from authflow.manager import SessionManager
 from authflow.renewing import Sender
 
-__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "given_as", "no_answer", "sender_for"]
-
-#: library → the module here that knows it
-ADAPTERS: Final = {
-    "requests": "requests",
-    "httpx": "httpx",
-    "httpx2": "httpx",
-    "niquests": "niquests",
-    "aiohttp": "aiohttp",
-}
+__all__ = ["ADAPTERS", "adapter", "cookie_header", "default_sender", "no_answer", "sender_for", "wrong_adapter"]
 
 
 def _module(library: str) -> Any:

@@ -23,7 +23,7 @@ from authflow.clients.aiohttp_sender import AiohttpSender
 from authflow.clients.aiohttp_wire import Laid, pairs, peek, replayable, view
 from authflow.clients.base import kind_of, without, wrong_adapter
 from authflow.clock import timer
-from authflow.errors import AuthFlowError, as_also, forget_locals
+from authflow.errors import AuthFlowError, ConfigurationError, as_also, forget_locals
 from authflow.http import REDIRECTS, Answer
 from authflow.renewing import MOST_SENDS, Sender
 
@@ -54,10 +54,16 @@ class AiohttpAuth:
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self._owner, "aiohttp")
 
-    def __call__(self, request: Any, handler: Any = None) -> Any:
-        if handler is None:
-            raise wrong_adapter("aiohttp", request)
+    def __call__(self, request: object, handler: Any = None) -> Any:
+        if not isinstance(request, aiohttp.ClientRequest):
+            raise wrong_adapter("session.aiohttp", request)
         return self._answered(request, handler)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        raise ConfigurationError("session.aiohttp is one of a list: write middlewares=[session.aiohttp]")
 
     async def _answered(self, request: Any, handler: Any) -> Any:
         grant, url = self._grants.current, request.url
@@ -88,8 +94,6 @@ class AiohttpAuth:
 
     async def _authorized(self, request: Any) -> tuple[Laid, bool]:
         """What a request carries that needs thought: it is the first one, or a hop, which is judged by its URL."""
-        if not isinstance(request, aiohttp.ClientRequest):
-            raise wrong_adapter("aiohttp", request)
         manager = self.manager
         laid = Laid(request, manager)
         before, again = self._before(_asking())

@@ -18,6 +18,14 @@ from authflow.merging import merge_body, without_parts
 from authflow.renewing import NoAnswer, TooLarge
 from authflow.vendors import Vendor
 
+#: library → the module of this room that knows it
+ADAPTERS: Final = {
+    "requests": "requests",
+    "httpx": "httpx",
+    "httpx2": "httpx",
+    "niquests": "niquests",
+    "aiohttp": "aiohttp",
+}
 #: An answer of an exchange larger than this is not read to its end, in bytes.
 MAX_ANSWER: Final = 1 << 20
 #: What is looked at of a caller's own answer, in bytes.
@@ -176,12 +184,12 @@ def kind_of(error: AuthFlowError, any_kind: type[Exception], connection: type[Ex
     return connection if isinstance(error, VendorUnavailable) and error.status is None else any_kind
 
 
-def wrong_adapter(mine: str, request: object) -> ConfigurationError:
-    """The error for an adapter that was given to another library's client: it names the right one."""
-    theirs = type(request).__module__.partition(".")[0]
-    return ConfigurationError(f"session.{mine} was given to a client of {theirs}: write {given_as(theirs)}")
-
-
-def given_as(library: str) -> str:
-    """What users write to give a library's client their session."""
-    return "middlewares=[session.aiohttp]" if library == "aiohttp" else f"auth=session.{library}"
+def wrong_adapter(given: str, request: object) -> ConfigurationError:
+    """The error for what was given to a client that it is not for: it names what to write."""
+    kind = type(request)
+    theirs = next((name for cls in kind.__mro__ if (name := cls.__module__.partition(".")[0]) in ADAPTERS), "")
+    client = f"a client of {theirs}" if theirs else f"what makes {kind.__module__}.{kind.__qualname__} of a request"
+    known = [f"auth=session.{name}" if name != "aiohttp" else "middlewares=[session.aiohttp]" for name in ADAPTERS]
+    return ConfigurationError(
+        f"{given} was given to {client}: write {known[list(ADAPTERS).index(theirs)] if theirs else ', '.join(known)}"
+    )

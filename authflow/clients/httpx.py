@@ -82,7 +82,7 @@ def _auth_class(library: str) -> type[Any]:
             return getattr, (self._owner, library)
 
         def __call__(self, request: object, handler: object = None) -> Any:
-            raise wrong_adapter(library, request)
+            raise wrong_adapter(f"session.{library}", request)
 
         def _fresh(self, request: Any) -> Grant | None:
             """The hot path: a fresh bearer, laid over a request to a declared origin. None where that needs thought."""
@@ -119,7 +119,7 @@ def _auth_class(library: str) -> type[Any]:
         def _authorized(self, request: Any) -> Grant:
             """Lay a grant over the request, waited for if that blocks no event loop. Raises AuthFlowError."""
             authorization = self.manager.authorize(str(request.url), functools.partial(view, request))
-            if authorization.grant is None and _in_loop():
+            if authorization.grant is None and self.manager.vendor.flow.exchanges and _in_loop():
                 raise ConfigurationError(
                     f"{self.manager.vendor.title}: this request needs a login, and auth_flow cannot wait for it in an "
                     "event loop: `await session.atoken()` first",

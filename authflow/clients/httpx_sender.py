@@ -72,6 +72,9 @@ class HttpxSender:
             lib.InvalidURL,
         ) as error:
             lost = no_answer(error, deadline, sent=False)
+        except lib.HTTPStatusError as error:  # a hook of the user's raised it: the answer came
+            said = error.response
+            return Answer(said.status_code, pairs(said.headers), getattr(said, "_content", b""))
         except _Late as error:
             lost = no_answer(error, deadline, sent=False)
         except lib.HTTPError as error:

@@ -352,7 +352,7 @@ class Auth:
     def _begin(self, request: Any) -> Any:
         """The slow path: a request that is not plain, a token that is not fresh, or a new grant since the last one."""
         if not isinstance(request, self._kind):
-            raise wrong_adapter(self._library, request)
+            raise wrong_adapter(f"session.{self._library}", request)
         grant = self._grants.current
         if self._fresh.grant is not grant and not self.manager.simple and self._timer.time() < grant.fresh_until:
             self._fresh = self.fresh(self, grant)

@@ -47,8 +47,11 @@ class RequestsSender:
                 settings["timeout"] = min(CONNECT, timeout), timeout
                 with own.send(prepared, allow_redirects=False, **settings) as response:
                     status = response.status_code  # first: a multiplexed session's answer comes when it is asked for
-                    body = gather(_as_it_comes(response), deadline, response.headers)
-                    return Answer(status, pairs(response), body)
+                    if response._content is not False or not hasattr(response.raw, "stream"):
+                        body = response.content  # read already, or made by an adapter that has no connection
+                    else:
+                        body = gather(_as_it_comes(response), deadline, response.headers)
+                    return Answer(status, pairs(response), body or b"")
         except errors.SSLError as error:
             # A connection that breaks off may have carried the request; a certificate that fails has carried nothing.
             lost = no_answer(error, deadline, sent="SSLEOFError" in repr(error))
@@ -125,6 +128,8 @@ def _own(adapter: Any, deadline: Deadline) -> Any:
     own.poolmanager = copy.copy(adapter.poolmanager)
     own.poolmanager.pools = type(adapter.poolmanager.pools)(1)
     own.proxy_manager = {}
+    # What is sent once, to be refused or spent, is not tried again by the caller's rules for retries.
+    own.max_retries = adapter.max_retries.new(total=0, read=False, status_forcelist=())
     return own
 
 

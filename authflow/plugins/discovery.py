@@ -185,9 +185,8 @@ def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> 
     """
     if isinstance(vendor, Vendor):
         return vendor
-    given: Any = vendor
-    if given is None or isinstance(given, int | float | bytes):
-        kind = type(given).__name__
+    if not isinstance(vendor, str | os.PathLike | Mapping):
+        kind = type(vendor).__name__
         raise ConfigurationError(f"a vendor is a plugin's name, a path, a mapping or a Vendor, not {kind}")
     if isinstance(vendor, str) and not (vendor.endswith(".toml") or os.sep in vendor):
         known = vendors()
