@@ -50,7 +50,7 @@ bench: .venv-peers/.ready .venv-niquests/.ready
 .venv-%/.ready: benchmarks/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-$*/bin/python -m pip install --quiet --editable ".[$(EXTRA)]" --editable plugins/supplier -r $<
+	.venv-$*/bin/python -m pip install --quiet --editable ".[$(EXTRA)]" --editable plugins/supplier --editable plugins/signers -r $<
 	@touch $@
 
 # Real servers, installed into $VENDOR_CACHE or the user's cache folder; glewlwyd, etcd and Transmission are Debian packages, skipped if absent.

@@ -444,6 +444,23 @@ class Presentation(Sealed):
         return bool(self.json or self.form or self.text)
 
 
+class Headers(Presentation):
+    """A presentation of headers alone. A signature is one, made anew for each request: so it holds nothing else."""
+
+    __slots__ = ()
+    cookies = query = form = text = ()
+    json, only_headers, in_body = NOTHING, True, False
+
+    def __init__(self, headers: Pairs) -> None:
+        object.__setattr__(self, "headers", headers)
+
+    def replace(self, **changes: Any) -> Any:
+        return Presentation(**{"headers": self.headers, **changes})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Headers, (self.headers,)
+
+
 class Left(Enum):
     """What a presented list leaves as the caller wrote it."""
 

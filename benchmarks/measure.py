@@ -17,6 +17,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -192,6 +193,33 @@ def instructions(module: str, *arguments: object, python: Path = PEERS, few: int
             return None
         counts.append(row)
     return (counts[1] - counts[0]) / (many - few)
+
+
+def counts(module: str, *arguments: object, python: Path = PEERS) -> dict[str, float] | None:
+    """Machine instructions per call of what one child runs part by part (`count`), by callgrind; None without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--instr-atstart=no")
+        fixed = {"PYTHONHASHSEED": "0", "PYTHONWARNINGS": "ignore"}
+        try:
+            told = fresh(module, "count", *arguments, python=python, wait=600, env=fixed, prefix=prefix)
+        except (OSError, Failed):
+            return None
+        dumps = [Path(folder, f"out.{number}").read_text() for number in range(1, len(told["parts"]) + 2)]
+    totals = [int(dump.rpartition("totals:")[2].split()[0]) for dump in dumps]
+    return {name: (total - totals[0]) / told["calls"] for name, total in zip(told["parts"], totals[1:], strict=True)}
+
+
+def count(parts: Mapping[str, Callable[[int], object]], calls: int) -> None:
+    """Run each part `calls` times for `counts`, which takes off what it costs to begin and to end."""
+    gc.collect()
+    gc.disable()
+    for name, run in {"nothing": lambda _: None, **parts}.items():
+        run(20)  # until the interpreter has specialised it
+        instrument(True)
+        run(calls)
+        instrument(False)
+        subprocess.run(["callgrind_control", "-d", name, str(os.getpid())], check=True, capture_output=True)
+    answer({"parts": list(parts), "calls": calls})
 
 
 def instrument(on: bool) -> None:

@@ -186,7 +186,8 @@ class Grant(Sealed):
     def signed(self, presentation: Presentation) -> Grant:
         """The same grant for one request, whose signature is in `presentation`: a redirected one needs another."""
         made = object.__new__(SignedGrant)
-        made._note(whole=self, presentation=presentation, travels=False, _unsigned=self.unsigned)
+        object.__setattr__(made, "whole", self)
+        object.__setattr__(made, "presentation", presentation)
         return made
 
     def note_signing(self, parameters: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
@@ -225,6 +226,20 @@ class SignedGrant(Grant):
 
     __slots__ = ("whole",)
     whole: Grant
+    travels = False
+
+    @property
+    def unsigned(self) -> Presentation:
+        return self.whole.unsigned
+
+    def signed(self, presentation: Presentation) -> Grant:
+        return self.whole.signed(presentation)
+
+    def replace(self, **changes: Any) -> Any:
+        return self.whole.replace(**changes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.whole.signed, (self.presentation,)
 
     def __getattr__(self, name: str) -> Any:  # asked for what this lacks
         return getattr(self.whole, name)

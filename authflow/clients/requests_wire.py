@@ -124,7 +124,9 @@ def keep_cookies(cookies: Any, request: Any, response: Any) -> None:
 
 def view(request: Any) -> Request:
     body = request.body.encode() if isinstance(request.body, str) else b"" if request.body is None else request.body
-    headers = tuple((str(name), str(value)) for name, value in request.headers.items())
+    kept = getattr(request.headers, "_store", None)  # what `items()` goes through, three times as slowly
+    lines = request.headers.items() if kept is None else kept.values()
+    headers = tuple([(str(name), str(value)) for name, value in lines])
     return Request(request.method, request.url, headers, body if isinstance(body, bytes) else None)
 
 

@@ -146,8 +146,12 @@ class SessionManager:
 
     def tells(self, grant: Grant, status: int, headers: Container[str]) -> bool:
         """May the answer to what carried `grant` be an event, or tell a signer anything?"""
-        statuses = self._events if grant.unproved is None and self.tap is None else self.statuses
-        return grant is not ANONYMOUS and (status in statuses or any(name in headers for name in self.told_by))
+        if grant is ANONYMOUS:
+            return False
+        for name in self.told_by:
+            if name in headers:
+                return True
+        return status in (self._events if grant.unproved is None and self.tap is None else self.statuses)
 
     # --- what adapters ask --------------------------------------------------------------------------------------------
 

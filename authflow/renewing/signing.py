@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from authflow.accounts import EMPTY, Grant, Record, presented
 from authflow.errors import AuthFlowError, ConfigurationError
-from authflow.http import NOTHING, Answer, Presentation, Request, header_value
+from authflow.http import NOTHING, Answer, Headers, Presentation, Request, header_value
 from authflow.merging import merge_body, merge_query
 from authflow.templates import Sign, Unfit
 from authflow.vendors import Presenting, Signer, Signing, Values, Vendor, hears
@@ -123,7 +123,7 @@ class Signers:
             headers = tuple([(name, header_value(name, value)) for name, value in pairs])
         except ValueError as error:
             raise self._wrong(str(error)) from None
-        return said.replace(headers=headers) if isinstance(said, Presentation) else Presentation(headers)
+        return said.replace(headers=headers) if isinstance(said, Presentation) else Headers(headers)
 
     def _wrong(self, reason: str) -> ConfigurationError:
         return ConfigurationError(f"{self._vendor.title}: {reason}", vendor=self._vendor.name)
@@ -172,7 +172,7 @@ def joined(one: Presentation, other: Presentation) -> Presentation:
     names = {name.lower() for name, _ in other.headers}
     headers = (*[pair for pair in one.headers if pair[0].lower() not in names], *other.headers)
     if one.only_headers and other.only_headers:
-        return Presentation(headers)
+        return Headers(headers)
     return Presentation(
         headers=headers,
         cookies=(*one.cookies, *other.cookies),
