@@ -45,7 +45,7 @@ mutants: $(READY)
 bench: .venv-peers/.ready .venv-niquests/.ready
 	.venv-peers/bin/python -m benchmarks
 
-.venv-peers/.ready: EXTRA = requests,httpx,httpx2,redis
+.venv-peers/.ready: EXTRA = requests,httpx,httpx2,redis,cli
 .venv-niquests/.ready: EXTRA = niquests
 .venv-%/.ready: benchmarks/%.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
