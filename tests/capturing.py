@@ -34,7 +34,7 @@ class Recorder:
         request = answer.request
         sent = {"method": request.method, "url": str(request.url), "headers": pairs(request.headers)}
         if request.content:
-            sent["postData"] = {"text": request.content.decode(), "mimeType": request.headers.get("content-type", "")}
+            sent["postData"] = {"text": request.content.decode("utf-8", "replace"), "mimeType": request.headers.get("content-type", "")}
         heard = {"status": answer.status_code, "headers": pairs(answer.headers), "content": {"text": answer.text}}
         started = f"2026-01-01T00:00:{len(self.entries):02d}.000Z"
         self.entries.append({"startedDateTime": started, "request": sent, "response": heard})

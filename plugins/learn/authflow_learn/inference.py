@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -49,6 +49,7 @@ class _Inference(Flow):
         if found is None:
             return direct.without_login(self)
         key, login, uses = found
+        login = self._last_step(key, login, uses)
         here = {_origin(self.captures[at].url) for at in uses}
         result = Learnt(self, self.base_url([login, *uses] if _origin(self.captures[login].url) in here else uses))
         values = {leaf.value for at in uses for leaf in self.requests[at] if Key.of(leaf) == key}
@@ -62,7 +63,8 @@ class _Inference(Flow):
         result.presented[key] = "access"
         self._beside(result, key, uses, {*chain, *births})
         users.name(self, result, [*chain, *([refresh] if refresh is not None else [])])
-        result.steps = [self._step(at, result, login) for at in chain]
+        for at in chain:
+            result.steps.append(self._step(at, result, login))
         if refresh is not None:
             result.refresh = self._step(refresh, result, login, "refresh")
         meanings.read(self, result, login, uses, births)
@@ -114,6 +116,12 @@ class _Inference(Flow):
         ]
         return max((at for at in logins if any(other > at for other in used)), default=first)
 
+    def _last_step(self, key: Key, login: int, uses: Sequence[int]) -> int:
+        """What carries the login's token, and brings the one that the first data request shows, ends the login."""
+        shown = next(leaf.value for leaf in self.requests[min(uses)] if Key.of(leaf) == key)
+        came = self.born[shown][0]
+        return came if login < came < min(uses) and self.credited(came) else login
+
     def _brings_again(self, at: int, key: Key, used: Mapping[int, Leaf]) -> bool:
         """Does its answer bring a value that later requests carry in that place? Then it is no data request."""
         brought = {leaf.value for leaf in self.answers[at] if self.born.get(leaf.value, (-1,))[0] == at}
@@ -130,7 +138,7 @@ class _Inference(Flow):
         for at in uses:
             for leaf in {Key.of(leaf): leaf for leaf in self.requests[at]}.values():
                 came = self.came(leaf, at)
-                if came in logins or (came is not None and leaf.value in self.names):
+                if came in logins or (came is not None and (leaf.value in self.names or self._rolls(leaf, logins, uses))):
                     where[Key.of(leaf)].append(leaf)
         for other, leaves in where.items():
             kind, name = other.place[0], leaves[0].name
@@ -141,11 +149,19 @@ class _Inference(Flow):
             if len(leaves) < len(uses) and kind == "cookies":
                 continue  # one went well without it: nothing needs it
             born = self.born[leaves[0].value][1]
+            if any(self.born[leaf.value][0] in uses for leaf in leaves):
+                result.kept[born.place] = ""
             named = self.names.get(leaves[0].value) or names.identifier(born.name, self.names.values())
             for leaf in leaves:
                 if self.names.setdefault(leaf.value, named) == named:
                     result.secrets.add(leaf.value)
             result.presented[other] = named
+            result.kept |= {born.place: named} if born.place in result.kept else {}
+
+    def _rolls(self, leaf: Leaf, logins: set[int], uses: Sequence[int]) -> bool:
+        """Did the answer to the request before bring it, where the login's answer brought the first one?"""
+        at, born = self.born[leaf.value]
+        return at in uses and any(one.place == born.place for login in logins for one in self.answers[login])
 
     # --- refresh and steps --------------------------------------------------------------------------------------------
 
@@ -172,7 +188,7 @@ class _Inference(Flow):
     def _name_all_at(self, place: Place, name: str) -> None:
         for leaves in self.answers:
             for leaf in leaves:
-                if leaf.place == place and len(leaf.value) >= SHORTEST:
+                if leaf.place == place and (leaf.value in self.born or len(leaf.value) >= SHORTEST):
                     self.names.setdefault(leaf.value, name)
 
     def _needed(self, login: int) -> list[int]:
@@ -201,7 +217,10 @@ class _Inference(Flow):
             new = named and leaf.place[0] != "max-age" and named not in brings.values()
             if named and new and (named == "refresh" or named not in result.credentials):
                 brings[leaf] = named
-        return Step(name or ("login" if at == login else f"step_{at + 1}"), at, brings)
+        if not name and at != login:
+            taken = [step.name for step in result.steps]
+            name = names.identifier(_called(self.captures[at].url, brings.values()), ["login", "refresh", *taken])
+        return Step(name or "login", at, brings)
 
     # --- what is the same everywhere ----------------------------------------------------------------------------------
 
@@ -230,6 +249,13 @@ class _Inference(Flow):
 
 def _session_like(url: str) -> bool:
     return bool(re.search(r"log[_-]?in|sign[_-]?in|auth|token|session", urlsplit(url).path, re.I))
+
+
+def _called(url: str, brings: Iterable[str]) -> str:
+    """What a step is called: after what it brings, else after its page."""
+    last = re.sub(r"\.\w+$", "", urlsplit(url).path.rstrip("/").rpartition("/")[2])
+    plain = last if re.fullmatch(r"[A-Za-z][\w-]{1,19}", last) and not re.search(r"\d", last) else ""
+    return plain or next(iter(brings), "") or "start"
 
 
 def _origin(url: str) -> str:

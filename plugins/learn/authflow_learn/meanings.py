@@ -167,6 +167,8 @@ def _denied(flow: Flow, result: Learnt, login: int) -> list[dict[str, Any]]:
             continue
         said = telling(flow, at, [login])
         pattern: Mapping[str, Any] = {"status": other.status}
+        if other.status == one.status and not said and not other.answer.header("location"):
+            continue
         if other.status < 300 or other.status == one.status:
             location = other.answer.header("location")
             said = said or ({"headers": {"Location": led(location)}} if location else {})

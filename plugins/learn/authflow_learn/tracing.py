@@ -18,6 +18,8 @@ from authflow_learn.leaves import Leaf, Place, of_answer, of_request
 #: A shorter value may be anywhere by chance.
 SHORTEST: Final = 6
 TOKEN_NAME: Final = re.compile(r"token|auth|sess|api[_-]?key|^sid$|sid$|ticket|jwt|bearer", re.I)
+_GIVEN: Final = re.compile(r"nonce|csrf|xsrf|salt|challenge|stamp|refresh|tenant|^cst$", re.I)
+_CALL: Final = re.compile(r"method|action|cmd|command|op|operation|function|call|grant_type|soapaction", re.I)
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|[A-Za-z0-9+/]{8,}={0,2}")
 
 
@@ -73,6 +75,10 @@ class Learnt:
     given_refresh: bool = False
     #: Which credentials are presented themselves, where there is nothing to log in to.
     direct: tuple[str, ...] = ()
+    #: Places of answers that bring what is presented anew each time, with its name.
+    kept: dict[Place, str] = field(default_factory=dict)
+    #: Credentials that serve one login.
+    once: set[str] = field(default_factory=set)
     rejected: dict[str, Any] = field(default_factory=dict)
     denied: list[dict[str, Any]] = field(default_factory=list)
     lifetime: str = ""
@@ -148,7 +154,16 @@ class Flow:
             if other != at
             and (two.method, two.url.partition("?")[0]) == (one.method, one.url.partition("?")[0])
             and self._fields(other) == fields
+            and self._called(other) == self._called(at)
         ]
+
+    def _called(self, at: int) -> set[tuple[Place, str]]:
+        """Where one address serves many calls, which of them it is."""
+        return {
+            (leaf.place, leaf.value)
+            for leaf in self.requests[at]
+            if leaf.place[0] in ("json", "form", "query", "headers") and _CALL.fullmatch(leaf.name)
+        }
 
     def _fields(self, at: int) -> set[tuple[Place, str]]:
         return {
@@ -230,7 +245,17 @@ def _flows(leaf: Leaf) -> bool:
         return False
     if leaf.kind is not str:
         return leaf.kind is int and len(leaf.value) >= 8 and not names.ENDS.search(leaf.name)
-    return len(leaf.value) >= SHORTEST and not re.match(r"(?:https?://|[a-z]+/[a-z.+-]+$)", leaf.value)
+    if len(leaf.value) < SHORTEST:
+        return _short(leaf)
+    return not re.match(r"(?:https?://|[a-z]+/[a-z.+-]+$)", leaf.value)
+
+
+def _short(leaf: Leaf) -> bool:
+    """A short value counts where its name or its look says what it is: `nonce = "n7"`, not `version = "v1"`."""
+    named = TOKEN_NAME.search(leaf.name) or _GIVEN.search(leaf.name)
+    return bool(re.search(r"\d", leaf.value) and re.search(r"\D", leaf.value)) and bool(
+        named or re.search(r"[^\w.:+-]", leaf.value)
+    )
 
 
 def like_a_token(leaf: Leaf) -> bool:

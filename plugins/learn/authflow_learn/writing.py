@@ -20,6 +20,7 @@ _CREDENTIALS: Final[Mapping[str, Mapping[str, bool]]] = {
     "relogin": {"username": False, "password": True},
     "password": {"username": False, "password": True},
 }
+_UPPER: Final = {word: word.upper() for word in ("csrf", "xsrf", "cst", "sid", "id", "jwt")}
 #: Headers that a login may need although every client sends some.
 _KEPT: Final = ("accept", "content-type", "referer", "origin")
 
@@ -44,7 +45,8 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         lines.append(f"expiry.lifetime = {_text(learnt.lifetime)}")
     for key, hidden in learnt.credentials.items():
         if key not in learnt.direct and _CREDENTIALS.get(preset, {}).get(key) != hidden:
-            lines.append(f"credentials.{key} = {'{ secret = true }' if hidden else '{}'}")
+            once = ", once = true" if key in learnt.once else ""
+            lines.append(f"credentials.{key} = {f'{{ secret = true{once} }}' if hidden else '{}'}")
     for key, made in learnt.derived.items():
         ((function, argument),) = made.items()
         lines.append(f"derive.{key}.{function} = {_inline(argument)}")
@@ -52,7 +54,7 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         lines += ["", *_exchange(learnt, step, learnt.steps[:number])]
     if learnt.refresh is not None:
         lines += ["", *_exchange(learnt, learnt.refresh, learnt.steps)]
-    lines += [*_states(learnt), *_rejected(learnt), *_rewrites(learnt)]
+    lines += [*_states(learnt), *_rejected(learnt), *_rewrites(learnt), *_kept(learnt)]
     text = "\n".join(lines) + "\n"
     if any(secret in text for secret in learnt.secrets if len(secret) >= 4 and secret not in name):
         raise CaptureError("a secret of the capture stands where it cannot be told from other text: nothing is written")
@@ -99,7 +101,7 @@ def _exchange(learnt: Learnt, step: Step, before: Sequence[Step]) -> Iterator[st
     yield f"answers.granted = {_inline(answer)}"
     if step.name == "login" and (denied := _denied(learnt)):
         yield f"answers.denied = {denied}"
-    if step.name.startswith("step_"):
+    if step.name not in ("login", "refresh"):
         yield "answers.denied = { status = [400, 401, 403] }"
 
 
@@ -283,7 +285,7 @@ def _laid(document: Any, place: Sequence[str | int], text: str) -> Any:
 def _states(learnt: Learnt) -> Iterator[str]:
     if len(learnt.steps) > 1:
         names = [step.name for step in learnt.steps]
-        states = ["signed_out", *(f"after_{name}" for name in names[:-1]), "signed_in"]
+        states = ["signed_out", *(f"with_{name}" for name in names[:-1]), "signed_in"]
         for state, name, following in zip(states, names, states[1:], strict=False):
             yield from ("", f"[states.{state}]", f'send = "{name}"', f'granted = "{following}"', 'denied = "refused"')
     present = _present(learnt)
@@ -328,11 +330,18 @@ def _rewrites(learnt: Learnt) -> Iterator[str]:
             )
 
 
+def _kept(learnt: Learnt) -> Iterator[str]:
+    """What each answer brings anew for the next request."""
+    for place, name in learnt.kept.items():
+        kept = {place[0]: _laid(None, [_header(str(place[1])), *place[2:]], hole(name))}
+        yield from ("", "[[keep]]", *(f"{key} = {_inline(value)}" for key, value in kept.items()))
+
+
 # --- TOML -------------------------------------------------------------------------------------------------------------
 
 
 def _header(name: str) -> str:
-    return "-".join(part.capitalize() for part in name.split("-"))
+    return "-".join(_UPPER.get(part, part.capitalize()) for part in name.split("-"))
 
 
 def hole(name: str, converter: str = "") -> str:

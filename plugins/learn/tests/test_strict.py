@@ -1,0 +1,101 @@
+"""The strict servers (tests/strict), captured while their own files' sessions use them, learnt, checked, used: no edit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import authflow
+from authflow.vendors import load
+from authflow_learn import CaptureError, learn, read_capture, vendor_file
+from tests.capturing import Recorder
+from tests.servers import listening
+from tests.strict.servers import LIFETIME, SERVERS, Strict
+from tests.strict.test_cannot_be_done import FILES
+
+AUTHFLOW = [sys.executable, "-c", "from authflow.cli import main; main()"]
+#: What no capture tells, and the line that says so.
+NOT_LEARNT = {"encrypted": "encrypted", "signed-request": "signature"}
+
+
+class Ahead:
+    """The clock of server and session."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+def visit(server: Strict, listened: str, name: str, clock: Ahead, recorder: Recorder) -> None:
+    """A wrong password, a login, data, a token that is revoked, a renewal."""
+
+    def session(**other: Any) -> authflow.AuthSession:
+        given = {"timeout": 60, **server.given, **other, "base_url": listened, "client": sender, "clock": clock}
+        return authflow.AuthSession(load(FILES[name]), **given)
+
+    method, data = ("POST" if server.body else "GET"), f"{listened}/{server.path}"
+    with recorder.client() as sender:
+        if server.logs_in:
+            with pytest.raises(authflow.CredentialsRefused):
+                session(**server.wrong).login()
+        with recorder.client(auth=session().httpx) as client:
+            for _ in range(2):
+                assert client.request(method, data, **server.body).status_code == 200
+            if server.logs_in:
+                server.revoke()
+                clock.ahead += 60
+            elif server.ends:
+                clock.ahead += LIFETIME
+            for _ in range(2):
+                assert client.request(method, data, **server.body).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(SERVERS))
+def test_a_strict_server_is_learnt_without_an_edit(name: str, tmp_path: Path) -> None:
+    recorder, clock = Recorder(), Ahead()
+    server = SERVERS[name](clock)
+    known = {key: value for key, value in server.given.items() if isinstance(value, str)}
+    with listening(server) as listener:
+        visit(server, listener.url, name, clock, recorder)
+        captured = read_capture(recorder.save(tmp_path / "capture.har"))
+        if name in NOT_LEARNT:
+            with pytest.raises(CaptureError, match=NOT_LEARNT[name]):
+                vendor_file(learn(captured, known), name)
+            return
+        text = vendor_file(learn(captured, known), name)
+        (tmp_path / "learnt.toml").write_text(text, "utf-8")
+        for secret in server.given.values():
+            assert str(secret) not in text
+        done = subprocess.run([*AUTHFLOW, "check", "learnt.toml"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, text + done.stdout
+        vendor = load(tomllib.loads(text))
+        given = {key: server.given[key] for key in ("ask", *vendor.credentials) if key in server.given}
+        session = authflow.AuthSession(vendor, clock=clock, timeout=60, **given)
+        before = server.logins
+        server.revoke()
+        clock.ahead += 60
+        body = placed(server, text)
+        with httpx.Client(auth=session.httpx, trust_env=False) as client:
+            for _ in range(2):
+                answer = client.request("POST" if body else "GET", f"{listener.url}/{server.path}", **body)
+                assert (answer.status_code, "error" in answer.text) == (200, False), text
+            assert server.logins == before + server.logs_in
+            if server.logs_in:
+                server.revoke()
+                clock.ahead += 60
+                answer = client.request("POST" if body else "GET", f"{listener.url}/{server.path}", **body)
+                assert (answer.status_code, "error" in answer.text) == (200, False), text
+
+
+def placed(server: Strict, text: str) -> dict[str, Any]:
+    """The body as the file's own comment tells callers to write it."""
+    return dict(server.body)
