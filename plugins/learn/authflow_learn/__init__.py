@@ -5,6 +5,7 @@
     names       what the names of fields say, and the looks of values
     tracing     where each value came from, and what is learnt of it
     inference   which exchange is the login, which the refresh, what data requests carry
+    standards   logins that a standard describes, and a preset runs
     users       which values a person knows, what they are called, what is made of them
     meanings    what answers mean: how long a token is good, what a refusal looks like
     direct      where there is nothing to log in to

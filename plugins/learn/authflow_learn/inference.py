@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from authflow_learn import direct, meanings, names, users
+from authflow_learn import direct, meanings, names, standards, users
 from authflow_learn.captures import Capture, CaptureError
 from authflow_learn.leaves import Leaf, Place, looked_at
 from authflow_learn.tracing import SHORTEST, TOKEN_NAME, Flow, Key, Learnt, Step, like_a_token
@@ -57,6 +57,8 @@ class _Inference(Flow):
             raise CaptureError("the tokens have been scrubbed from this capture: capture it with them")
         births = sorted({self.born[value][0] for value in values if value in self.born} | {login})
         self._names_of(values, "access", result)
+        if self._is_standard(result, key, login, uses, births):
+            return result
         result.given_refresh = users.is_given_refresh(self, login)
         chain = self._needed(login)
         refresh = self._refresh(login, births, chain)
@@ -71,6 +73,26 @@ class _Inference(Flow):
         self._constants(result, uses)
         result.origins = {_origin(self.captures[at].url) for at in uses} - {_origin(result.base_url)}
         return result
+
+    def _is_standard(
+        self, result: Learnt, key: Key, login: int, uses: Sequence[int], births: Sequence[int]
+    ) -> bool:
+        """Does a preset say how this login goes? Then nothing but its settings is to be written."""
+        brought = next((leaf.value for leaf in self.answers[login] if self.names.get(leaf.value) == "access"), "")
+        result.standard = standards.of(self, login, brought)
+        if result.standard is None:
+            return False
+        result.presented[key] = "access"
+        result.secrets |= {*result.standard.secrets} | {
+            value for name, value in self.known.items() if names.is_secret(name) or name == "private_key"
+        }
+        self._name_all_at(("json", "refresh_token"), "refresh")
+        meanings.read(self, result, login, uses, births)
+        self._constants(result, uses)
+        result.origins = {_origin(self.captures[at].url) for at in uses} - {_origin(result.base_url)}
+        for text in result.standard.questions:
+            result.ask(text)
+        return True
 
     # --- access -------------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,15 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from authflow_learn import names
 from authflow_learn.captures import Capture
 from authflow_learn.leaves import Leaf, Place, of_answer, of_request
+
+if TYPE_CHECKING:
+    from authflow_learn.standards import Standard
 
 #: A shorter value may be anywhere by chance.
 SHORTEST: Final = 6
@@ -60,6 +63,8 @@ class Learnt:
 
     flow: Flow
     base_url: str
+    #: A preset that says all of the login.
+    standard: Standard | None = None
     steps: list[Step] = field(default_factory=list)
     refresh: Step | None = None
     #: What is presented: names by place.

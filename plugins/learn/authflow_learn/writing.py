@@ -33,7 +33,7 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         for question in learnt.questions
     ]
     lines += [f'name = "{name}"', f'extends = "{preset}"', f"base_url = {_text(learnt.base_url)}"]
-    lines += list(_identity(learnt, preset))
+    lines += [*_settings(learnt), *_identity(learnt, preset)]
     if any(key.place[0] in ("query", "path") for key in learnt.presented) or _secret_in_a_url(learnt):
         lines.append("insecure_url = true  # a secret stands in URLs, where logs and proxies see it")
     if learnt.constant:
@@ -62,6 +62,8 @@ def vendor_file(learnt: Learnt, name: str) -> str:
 
 
 def _preset(learnt: Learnt) -> str:
+    if learnt.standard is not None:
+        return learnt.standard.preset
     if learnt.direct:
         place = next(iter(learnt.presented)).place
         return _DIRECT.get(str(place[0]), _DIRECT.get(learnt.direct[0], "api-key"))
@@ -72,8 +74,18 @@ def _preset(learnt: Learnt) -> str:
 
 def _identity(learnt: Learnt, preset: str) -> Iterator[str]:
     plain = [key for key, secret in learnt.credentials.items() if not secret]
-    if not learnt.direct and not learnt.given_refresh and "username" not in plain and learnt.credentials:
+    if not learnt.direct and not learnt.given_refresh and learnt.standard is None and "username" not in plain and learnt.credentials:
         yield f"identity = [{', '.join(map(_text, plain or learnt.credentials))}]"
+
+
+def _settings(learnt: Learnt) -> Iterator[str]:
+    """What a standard login's preset asks for."""
+    if learnt.standard is None:
+        return
+    if learnt.standard.secret_in:
+        yield f"secret_in = {_text(learnt.standard.secret_in)}"
+    for key, value in learnt.standard.settings.items():
+        yield f"settings.{key} = {{ default = {_text(value.removeprefix(learnt.base_url) or value)} }}"
 
 
 def _secret_in_a_url(learnt: Learnt) -> bool:

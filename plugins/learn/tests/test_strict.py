@@ -47,6 +47,7 @@ def visit(server: Strict, listened: str, name: str, clock: Ahead, recorder: Reco
         if server.logs_in:
             with pytest.raises(authflow.CredentialsRefused):
                 session(**server.wrong).login()
+            clock.ahead += 61  # a person who refused is left alone for a minute
         with recorder.client(auth=session().httpx) as client:
             for _ in range(2):
                 assert client.request(method, data, **server.body).status_code == 200
