@@ -5,10 +5,12 @@ The proxy takes plain HTTP with absolute-form targets (RFC 9112 §3.2.2).
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,9 @@ class Recorder:
         request = answer.request
         sent = {"method": request.method, "url": str(request.url), "headers": pairs(request.headers)}
         if request.content:
-            sent["postData"] = {"text": request.content.decode("utf-8", "replace"), "mimeType": request.headers.get("content-type", "")}
+            sent["postData"] = {**_text(request.content), "mimeType": request.headers.get("content-type", "")}
         heard = {"status": answer.status_code, "headers": pairs(answer.headers), "content": {"text": answer.text}}
-        started = f"2026-01-01T00:00:{len(self.entries):02d}.000Z"
+        started = datetime.now(UTC).isoformat()
         self.entries.append({"startedDateTime": started, "request": sent, "response": heard})
 
     def save(self, path: Path) -> Path:
@@ -47,6 +49,13 @@ class Recorder:
         }
         path.write_text(json.dumps({"log": {"version": "1.2", "entries": [noise, *self.entries]}}), "utf-8")
         return path
+
+
+def _text(body: bytes) -> dict[str, str]:
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"text": base64.b64encode(body).decode(), "encoding": "base64"}
 
 
 def pairs(headers: httpx.Headers) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@
     users       which values a person knows, what they are called, what is made of them
     meanings    what answers mean: how long a token is good, what a refusal looks like
     direct      where there is nothing to log in to
+    signing     signatures, tried out with a secret that you name
     writing     the vendor file, as if written by hand
     asking      at a terminal, the questions that nothing in the capture answers
     command     `authflow-learn`

@@ -148,7 +148,7 @@ def _har_entry(entry: dict[str, Any]) -> Capture:
     posted = request.get("postData") or {}
     body = posted.get("text") or ""
     if posted.get("encoding") == "base64":
-        body, _ = _decoded(str(body), "")
+        body, _ = _decoded(str(body), "", "surrogateescape")
     headers = _har_headers(request, "cookies")
     if not body and posted.get("params"):
         body = "&".join(f"{quote_plus(one['name'])}={quote_plus(one.get('value') or '')}" for one in posted["params"])
@@ -169,8 +169,8 @@ def _har_entry(entry: dict[str, Any]) -> Capture:
     )
 
 
-def _decoded(text: str, encoding: str) -> tuple[str, bool]:
-    """The text inside base64, unpacked if need be; and whether that was not possible."""
+def _decoded(text: str, encoding: str, odd: str = "replace") -> tuple[str, bool]:
+    """The text inside base64, unpacked if need be; and whether that was not possible. `odd`: what is no UTF-8."""
     try:
         data = base64.b64decode(text)
     except binascii.Error:
@@ -182,7 +182,7 @@ def _decoded(text: str, encoding: str) -> tuple[str, bool]:
             return "", encoding != ""
     elif encoding.strip().lower() in ("br", "zstd") and b"\0" in data[:200] + b"\0" and data[:1] not in b"{[<":
         return "", True
-    return data.decode("utf-8", "replace"), False
+    return data.decode("utf-8", odd), False
 
 
 def _har_headers(message: dict[str, Any], cookies: str = "") -> tuple[tuple[str, str], ...]:

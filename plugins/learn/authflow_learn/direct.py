@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from authflow_learn import meanings, names
+from authflow_learn import meanings, names, signing
 from authflow_learn.captures import CaptureError
 from authflow_learn.leaves import Leaf, Place
 from authflow_learn.tracing import Flow, Key, Learnt
@@ -13,7 +13,11 @@ from authflow_learn.tracing import Flow, Key, Learnt
 
 def without_login(flow: Flow) -> Learnt:
     """What requests carry was brought by no answer: a key, a token, or a user and a password. Raises CaptureError."""
-    result = Learnt(flow, flow.base_url(range(len(flow.captures))))
+    result = Learnt(flow, flow.base_url(range(len(flow.captures)), data=True))
+    if signing.of(flow, result):
+        result.signed = True
+        meanings.read_direct(flow, result)
+        return result
     known = {value: key for key, value in flow.known.items()}
     carried: dict[Place, tuple[int, list[Leaf]]] = {}
     for leaves in flow.requests:

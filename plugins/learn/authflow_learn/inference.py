@@ -51,7 +51,7 @@ class _Inference(Flow):
         key, login, uses = found
         login = self._last_step(key, login, uses)
         here = {_origin(self.captures[at].url) for at in uses}
-        result = Learnt(self, self.base_url([login, *uses] if _origin(self.captures[login].url) in here else uses))
+        result = Learnt(self, self.base_url([login, *uses]) if _origin(self.captures[login].url) in here else self.base_url(uses, data=True))
         values = {leaf.value for at in uses for leaf in self.requests[at] if Key.of(leaf) == key}
         if any(names.SCRUBBED.fullmatch(value) for value in values):
             raise CaptureError("the tokens have been scrubbed from this capture: capture it with them")

@@ -23,6 +23,8 @@ SHORTEST: Final = 6
 TOKEN_NAME: Final = re.compile(r"token|auth|sess|api[_-]?key|^sid$|sid$|ticket|jwt|bearer", re.I)
 _GIVEN: Final = re.compile(r"nonce|csrf|xsrf|salt|challenge|stamp|refresh|tenant|^cst$", re.I)
 _CALL: Final = re.compile(r"method|action|cmd|command|op|operation|function|call|grant_type|soapaction", re.I)
+#: A folder that is no collection of things.
+_ROOT: Final = re.compile(r"api|rest|services?|public|open|v\d[\w.]*|.*api", re.I)
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|[A-Za-z0-9+/]{8,}={0,2}")
 
 
@@ -84,6 +86,8 @@ class Learnt:
     kept: dict[Place, str] = field(default_factory=dict)
     #: Credentials that serve one login.
     once: set[str] = field(default_factory=set)
+    #: Does every request carry a signature of itself?
+    signed: bool = False
     rejected: dict[str, Any] = field(default_factory=dict)
     denied: list[dict[str, Any]] = field(default_factory=list)
     lifetime: str = ""
@@ -177,8 +181,8 @@ class Flow:
             if leaf.place[0] in ("json", "form", "text", "query") and leaf.converter != "base64"
         }
 
-    def base_url(self, ats: Sequence[int]) -> str:
-        """The folder that the login and the data requests of its origin share."""
+    def base_url(self, ats: Sequence[int], *, data: bool = False) -> str:
+        """The folder that the login and the data requests of its origin share; of `data` alone, that of the API."""
         urls = [urlsplit(self.captures[at].url) for at in ats]
         folders = [
             self._plain_path(at).split("/")[:-1]
@@ -190,6 +194,8 @@ class Flow:
             if len(set(parts)) > 1:
                 break
             shared.append(parts[0])
+        while data and shared and shared[-1] and not _ROOT.fullmatch(shared[-1]):
+            shared.pop()
         return f"{urls[0].scheme}://{urls[0].netloc}{'/'.join(shared)}/"
 
     def _plain_path(self, at: int) -> str:

@@ -89,7 +89,7 @@ def _unknown(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
         if one.place == leaf.place and one.start == leaf.start
     ]
     varies, same = any(other != value for other in others), bool(others) and all(other == value for other in others)
-    made = _made_anew(leaf, varies)
+    made = made_anew(leaf, varies)
     if made is not None:
         named = names.identifier(leaf.name or "value", [*flow.names.values(), *result.derived])
         result.derived[named] = made
@@ -115,7 +115,7 @@ def _granted(flow: Flow, at: int) -> list[int]:
     ]
 
 
-def _made_anew(leaf: Leaf, varies: bool) -> dict[str, Any] | None:
+def made_anew(leaf: Leaf, varies: bool) -> dict[str, Any] | None:
     """The function that gives such a value, where its look and its name say so."""
     value = leaf.value
     if _UUID.fullmatch(value) and (varies or _ANEW.search(leaf.name)):

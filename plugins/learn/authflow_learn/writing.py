@@ -44,7 +44,7 @@ def vendor_file(learnt: Learnt, name: str) -> str:
     if learnt.lifetime:
         lines.append(f"expiry.lifetime = {_text(learnt.lifetime)}")
     for key, hidden in learnt.credentials.items():
-        if key not in learnt.direct and _CREDENTIALS.get(preset, {}).get(key) != hidden:
+        if (learnt.signed or key not in learnt.direct) and _CREDENTIALS.get(preset, {}).get(key) != hidden:
             once = ", once = true" if key in learnt.once else ""
             lines.append(f"credentials.{key} = {f'{{ secret = true{once} }}' if hidden else '{}'}")
     for key, made in learnt.derived.items():
@@ -56,6 +56,8 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         lines += ["", *_exchange(learnt, learnt.refresh, learnt.steps)]
     lines += [*_states(learnt), *_rejected(learnt), *_rewrites(learnt), *_kept(learnt)]
     text = "\n".join(lines) + "\n"
+    if not text.isascii() and text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
+        raise CaptureError("the login sends bytes that are no text: no vendor file says such")
     if any(secret in text for secret in learnt.secrets if len(secret) >= 4 and secret not in name):
         raise CaptureError("a secret of the capture stands where it cannot be told from other text: nothing is written")
     return text
@@ -64,6 +66,8 @@ def vendor_file(learnt: Learnt, name: str) -> str:
 def _preset(learnt: Learnt) -> str:
     if learnt.standard is not None:
         return learnt.standard.preset
+    if learnt.signed:
+        return "signed"
     if learnt.direct:
         place = next(iter(learnt.presented)).place
         return _DIRECT.get(str(place[0]), _DIRECT.get(learnt.direct[0], "api-key"))
@@ -74,7 +78,7 @@ def _preset(learnt: Learnt) -> str:
 
 def _identity(learnt: Learnt, preset: str) -> Iterator[str]:
     plain = [key for key, secret in learnt.credentials.items() if not secret]
-    if not learnt.direct and not learnt.given_refresh and learnt.standard is None and "username" not in plain and learnt.credentials:
+    if (learnt.signed or not learnt.direct) and not learnt.given_refresh and learnt.standard is None and "username" not in plain and learnt.credentials:
         yield f"identity = [{', '.join(map(_text, plain or learnt.credentials))}]"
 
 
