@@ -14,6 +14,7 @@ import shlex
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -78,6 +79,8 @@ class Capture:
     status: int
     answer: Message = field(repr=False)
     source: str = ""
+    #: When it was sent, in epoch seconds; 0 where the capture does not say.
+    at: float = 0.0
 
 
 def read_capture(path: str | Path) -> list[Capture]:
@@ -166,7 +169,15 @@ def _har_entry(entry: dict[str, Any]) -> Capture:
         sent,
         int(answer.get("status") or 0),
         Message(heard, said[:MOST_BODY], unread),
+        at=_time(entry.get("startedDateTime")),
     )
+
+
+def _time(written: object) -> float:
+    try:
+        return datetime.fromisoformat(str(written)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _decoded(text: str, encoding: str, odd: str = "replace") -> tuple[str, bool]:

@@ -22,7 +22,7 @@ def without_login(flow: Flow) -> Learnt:
     carried: dict[Place, tuple[int, list[Leaf]]] = {}
     for leaves in flow.requests:
         for leaf in leaves:
-            if leaf.place[0] == "basic" or (
+            if leaf.place[0] == "basic" or (leaf.place == ("path",) and leaf.value in known) or (
                 leaf.place[0] in ("headers", "query", "cookies")
                 and leaf.converter == ""
                 and (

@@ -25,10 +25,11 @@ from urllib.parse import urlsplit
 from authflow_learn import direct, meanings, names, standards, users
 from authflow_learn.captures import Capture, CaptureError
 from authflow_learn.leaves import Leaf, Place, looked_at
-from authflow_learn.tracing import SHORTEST, TOKEN_NAME, Flow, Key, Learnt, Step, like_a_token
+from authflow_learn.tracing import SHORTEST, TOKEN_NAME, Flow, Key, Learnt, Step, like_a_token, spot
 
 #: Where the notation can put what a request carries.
-_PRESENTED: Final = frozenset({"headers", "cookies", "query", "json", "form", "path"})
+_PRESENTED: Final = frozenset({"headers", "cookies", "query", "json", "form", "path", "text"})
+_LOGOUT: Final = re.compile(r"log[_-]?(?:out|off)|sign[_-]?(?:out|off)", re.I)
 _GUARD: Final = re.compile(r"csrf|xsrf|verification", re.I)
 #: Cookies that belong to a login; of others nobody knows that they are needed.
 _NEEDED_COOKIE: Final = re.compile(r"sess|sid|csrf|xsrf|token|auth|ticket|nonce|state|login|jwt|connect|asp|ltpa", re.I)
@@ -67,6 +68,7 @@ class _Inference(Flow):
         users.name(self, result, [*chain, *([refresh] if refresh is not None else [])])
         for at in chain:
             result.steps.append(self._step(at, result, login))
+        self._logout(result, key, births)
         if refresh is not None:
             result.refresh = self._step(refresh, result, login, "refresh")
         meanings.read(self, result, login, uses, births)
@@ -86,7 +88,7 @@ class _Inference(Flow):
         result.secrets |= {*result.standard.secrets} | {
             value for name, value in self.known.items() if names.is_secret(name) or name == "private_key"
         }
-        self._name_all_at(("json", "refresh_token"), "refresh")
+        self._name_all_at((("json", "refresh_token"), ""), "refresh")
         meanings.read(self, result, login, uses, births)
         self._constants(result, uses)
         result.origins = {_origin(self.captures[at].url) for at in uses} - {_origin(result.base_url)}
@@ -108,11 +110,11 @@ class _Inference(Flow):
         for key, used in where.items():
             login = self._login(used)
             uses = [at for at in used if at > login and not self._brings_again(at, key, used)]
-            if not uses or (key.place[0] in ("json", "form") and len(uses) < 2):
+            if not uses or (key.place[0] in ("json", "form", "text") and len(uses) < 2):
                 continue
             leaf = used[uses[0]]
             weight: float = 3 if key.place == ("headers", "authorization") else 2 if TOKEN_NAME.search(leaf.name) else 1
-            if key.place[0] == "path" or _GUARD.search(leaf.name):
+            if key.place[0] in ("path", "text") or _GUARD.search(leaf.name):
                 weight = 0.5
             brought = self.credited(self.born[leaf.value][0])
             rank = (brought, self.credited(login), weight * len(uses), -uses[0])
@@ -164,7 +166,7 @@ class _Inference(Flow):
                     where[Key.of(leaf)].append(leaf)
         for other, leaves in where.items():
             kind, name = other.place[0], leaves[0].name
-            if other == key or len(leaves) < max(1, len(uses) - 1) or kind in ("path", "json", "form", "query"):
+            if other == key or len(leaves) < max(1, len(uses) - 1) or kind in ("path", "json", "form", "query", "text"):
                 continue
             if kind == "cookies" and not _NEEDED_COOKIE.search(name):
                 continue
@@ -185,14 +187,25 @@ class _Inference(Flow):
         at, born = self.born[leaf.value]
         return at in uses and any(one.place == born.place for login in logins for one in self.answers[login])
 
+    def _logout(self, result: Learnt, key: Key, births: Sequence[int]) -> None:
+        """What carries the token to a page that ends sessions; is it sent before each new login?"""
+        for at, one in enumerate(self.captures):
+            if _LOGOUT.search(urlsplit(one.url).path) and any(Key.of(leaf) == key for leaf in self.requests[at]):
+                result.logout = Step("logout", at, {})
+                anew = min((birth for birth in births if birth > at), default=None)
+                result.leaves = anew is not None and not any(
+                    Key.of(leaf) == key for between in range(at + 1, anew) for leaf in self.requests[between]
+                )
+                return
+
     # --- refresh and steps --------------------------------------------------------------------------------------------
 
     def _refresh(self, login: int, births: Sequence[int], chain: Sequence[int]) -> int | None:
         """An exchange that carries what the login brought, and no password; what it carries is `{refresh}`."""
-        place = next((leaf.place for leaf in self.answers[login] if self.names.get(leaf.value) == "access"), None)
+        place = next((spot(leaf) for leaf in self.answers[login] if self.names.get(leaf.value) == "access"), None)
         brought = {leaf.value for at in chain for leaf in self.answers[at] if self.born.get(leaf.value, (-1,))[0] == at}
         for at in range(login + 1, len(self.captures)):
-            anew = [leaf for leaf in self.answers[at] if leaf.place == place and leaf.value not in brought]
+            anew = [leaf for leaf in self.answers[at] if spot(leaf) == place and leaf.value not in brought]
             again = at in births or (
                 anew and self.born.get(anew[0].value, (-1,))[0] == at and not anew[0].value.isdecimal()
             )
@@ -203,14 +216,14 @@ class _Inference(Flow):
                 self.names[leaf.value] = "access"
             for leaf in sent:
                 if self.names.get(leaf.value) != "access":
-                    self._name_all_at(self.born[leaf.value][1].place, "refresh")
+                    self._name_all_at(spot(self.born[leaf.value][1]), "refresh")
             return at
         return None
 
-    def _name_all_at(self, place: Place, name: str) -> None:
+    def _name_all_at(self, place: tuple[Place, str], name: str) -> None:
         for leaves in self.answers:
             for leaf in leaves:
-                if leaf.place == place and (leaf.value in self.born or len(leaf.value) >= SHORTEST):
+                if spot(leaf) == place and (leaf.value in self.born or len(leaf.value) >= SHORTEST):
                     self.names.setdefault(leaf.value, name)
 
     def _needed(self, login: int) -> list[int]:
@@ -241,7 +254,9 @@ class _Inference(Flow):
                 brings[leaf] = named
         if not name and at != login:
             taken = [step.name for step in result.steps]
-            name = names.identifier(_called(self.captures[at].url, brings.values()), ["login", "refresh", *taken])
+            known = ["login", "refresh", "logout", *taken]
+            told = [one for one in _called(self.captures[at].url, brings.values()) if one not in known]
+            name = names.identifier(told[0] if told else "first", known)
         return Step(name or "login", at, brings)
 
     # --- what is the same everywhere ----------------------------------------------------------------------------------
@@ -273,11 +288,11 @@ def _session_like(url: str) -> bool:
     return bool(re.search(r"log[_-]?in|sign[_-]?in|auth|token|session", urlsplit(url).path, re.I))
 
 
-def _called(url: str, brings: Iterable[str]) -> str:
-    """What a step is called: after what it brings, else after its page."""
+def _called(url: str, brings: Iterable[str]) -> list[str]:
+    """What a step may be called: after its page, after what it brings."""
     last = re.sub(r"\.\w+$", "", urlsplit(url).path.rstrip("/").rpartition("/")[2])
     plain = last if re.fullmatch(r"[A-Za-z][\w-]{1,19}", last) and not re.search(r"\d", last) else ""
-    return plain or next(iter(brings), "") or "start"
+    return [*([names.identifier(plain, ())] if plain else []), *brings, "start"]
 
 
 def _origin(url: str) -> str:

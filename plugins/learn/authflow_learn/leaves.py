@@ -118,8 +118,8 @@ def _of_path(path: str) -> Iterator[Leaf]:
     """Segments, and what stands in them behind a few letters (`/bot123:abc/`)."""
     at = 0
     for segment in path.split("/"):
-        for skip in range(6 if len(segment) > 16 else 1):
-            if re.fullmatch(r"[A-Za-z_-]*", segment[:skip]):
+        for skip in range(6 if len(segment) > 12 else 1):
+            if skip < len(segment) and re.fullmatch(r"[A-Za-z_-]*", segment[:skip]):
                 yield Leaf(("path",), "", unquote(segment[skip:]), path, at + skip, at + len(segment))
         at += len(segment) + 1
 

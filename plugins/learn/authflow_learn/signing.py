@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from authflow_learn import names, users
-from authflow_learn.leaves import Leaf, Place, looked_at
+from authflow_learn.leaves import Leaf, Place
 from authflow_learn.tracing import Flow, Key, Learnt
 
 _LOOKS: Final = re.compile(r"[0-9a-f]{32,128}|[0-9A-F]{32,128}|[A-Za-z0-9+/]{22,88}={0,2}")
@@ -139,9 +139,6 @@ def _bytes(text: str) -> bytes:
 
 def _write(flow: Flow, result: Learnt, found: Signature, ats: list[int], leaf: Leaf) -> None:
     """The rows of `[derive]`, and what each request carries."""
-    result.credentials[found.key] = True
-    result.secrets |= {flow.known[found.key]}
-    used = set(found.parts)
     values = {one.place: one for one in _carried(flow, ats[0]) if one.place != found.place}
     for one in values.values():
         name = _named(flow, one)
@@ -151,8 +148,6 @@ def _write(flow: Flow, result: Learnt, found: Signature, ats: list[int], leaf: L
             result.secrets |= {one.value} if names.is_secret(name) else set()
         elif made is not None:
             result.derived[name] = made
-        elif name not in used or not looked_at(one.name):
-            continue
         else:
             continue
         flow.names[one.value] = name
@@ -167,4 +162,6 @@ def _write(flow: Flow, result: Learnt, found: Signature, ats: list[int], leaf: L
     result.derived[signature] = {"hmac": row}
     flow.names[leaf.value] = signature
     result.presented[Key.of(leaf)] = signature
+    result.credentials[found.key] = True
+    result.secrets |= {flow.known[found.key]}
     result.direct = tuple(result.credentials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from authflow.vendors import FUNCTIONS
 from authflow_learn import names
 from authflow_learn.captures import Capture
 from authflow_learn.leaves import Leaf, Place, of_answer, of_request
@@ -40,7 +42,14 @@ class Key(NamedTuple):
     def of(cls, leaf: Leaf) -> Key:
         if leaf.place == ("path",):
             return cls(leaf.place, re.split(r"/", leaf.before)[-1], "")
+        if leaf.place == ("text",) and not leaf.whole:  # whatever else the document says
+            return cls(leaf.place, re.split(r"[<>]", leaf.before)[-2], "", leaf.converter)
         return cls(leaf.place, leaf.before, leaf.text[leaf.end :], leaf.converter)
+
+
+def spot(leaf: Leaf) -> tuple[Place, str]:
+    """Where a value stands, to be found again in another answer: in a text, by what is around it."""
+    return leaf.place, leaf.name if leaf.place == ("text",) else ""
 
 
 class Step(NamedTuple):
@@ -88,6 +97,9 @@ class Learnt:
     once: set[str] = field(default_factory=set)
     #: Does every request carry a signature of itself?
     signed: bool = False
+    #: The exchange that ends the session; `leaves`: is it sent before a new login?
+    logout: Step | None = None
+    leaves: bool = False
     rejected: dict[str, Any] = field(default_factory=dict)
     denied: list[dict[str, Any]] = field(default_factory=list)
     lifetime: str = ""
@@ -204,32 +216,40 @@ class Flow:
         held = [
             leaf
             for leaf in self.requests[at]
-            if leaf.place == ("path",) and like_a_token(leaf) and self.came(leaf, at) is not None
+            if leaf.place == ("path",) and ((like_a_token(leaf) and self.came(leaf, at) is not None) or leaf.value in self.known.values())
         ]
         return path[: path.rfind("/", 0, min(leaf.start for leaf in held) + 1) + 1] if held else path
 
 
 class Made(NamedTuple):
-    """A function of `[derive]`, its message as words and what stands between, and the words."""
+    """A function of `[derive]`, its message as words and what stands between, and the words; `key` is an HMAC's."""
 
     function: str
     encoding: str
     between: str
     words: tuple[str, ...]
+    key: str = ""
 
     def row(self, names: Mapping[str, str]) -> dict[str, Any]:
-        template = self.between.join("{" + names[word] + "}" for word in self.words)
-        return {self.function: {"message": template, "encoding": self.encoding} if self.encoding else template}
+        template = self.between.join("{" + names[word] + "}" for word in self.words if word != self.key)
+        more = {"encoding": self.encoding} if self.encoding else {}
+        if self.key:
+            digest = {} if self.function == "sha256" else {"digest": self.function}
+            return {"hmac": {"key": "{" + names[self.key] + "}", "message": template, **digest, **more}}
+        return {self.function: {"message": template, **more} if more else template}
 
 
 def made(flow: Flow, at: int) -> dict[str, Made]:
     """What of a request is a digest or base64 of known values, and of what answers brought not long before."""
     looked = {leaf.value for leaf in flow.requests[at] if _DIGEST.fullmatch(leaf.value) and leaf.value not in flow.born}
-    if not looked or not flow.known:
+    if not flow.known:
         return {}
+    codes = _codes(flow, at)
+    if not looked:
+        return codes
     brought = [leaf.value for one in flow.answers[max(0, at - 12) : at] for leaf in one if leaf.value in flow.born]
     words = list(dict.fromkeys([*flow.known.values(), *(value for value in brought[-24:] if len(value) <= 256)]))
-    found: dict[str, Made] = {}
+    found: dict[str, Made] = codes
     for count in (1, 2, 3):
         for chosen in itertools.permutations(words, count):
             if not any(word in flow.known.values() for word in chosen) or (count == 3 and len(words) > 8):
@@ -238,12 +258,37 @@ def made(flow: Flow, at: int) -> dict[str, Made]:
                 for text, function, encoding in _spelled(between.join(chosen), pair=count == 2):
                     if text in looked:
                         found.setdefault(text, Made(function, encoding, between, chosen))
+                if count > 1 and chosen[0] in flow.known.values():
+                    for text, function, encoding in _spelled(between.join(chosen[1:]), key=chosen[0]):
+                        if text in looked:
+                            found.setdefault(text, Made(function, encoding, between, chosen, chosen[0]))
     return found
 
 
-def _spelled(message: str, *, pair: bool) -> Iterator[tuple[str, str, str]]:
+def _codes(flow: Flow, at: int) -> dict[str, Made]:
+    """One-time codes of a known secret (RFC 6238), at the time of the request."""
+    sent = {leaf.value for leaf in flow.requests[at] if re.fullmatch(r"\d{6}|\d{8}", leaf.value)}
+    found: dict[str, Made] = {}
+    for word in flow.known.values() if sent and flow.captures[at].at else ():
+        for late in range(-4, 5):
+            try:
+                code = totp(word, flow.captures[at].at + 30 * late)
+            except ValueError:
+                break
+            if code in sent:
+                found[code] = Made("totp", "", "", (word,))
+    return found
+
+
+def totp(secret: str, now: float) -> str:
+    return str(FUNCTIONS["totp"].compute(secret, now))
+
+
+def _spelled(message: str, *, pair: bool = False, key: str = "") -> Iterator[tuple[str, str, str]]:
     for function in ("md5", "sha1", "sha256", "sha512"):
         digest = hashlib.new(function, message.encode(), usedforsecurity=False).digest()
+        if key:
+            digest = hmac.new(key.encode(), message.encode(), function).digest()
         yield digest.hex(), function, ""
         yield base64.b64encode(digest).decode(), function, "base64"
     if pair:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from authflow.masking import SHORT, spells
 from authflow_learn import meanings
 from authflow_learn.captures import CaptureError
 from authflow_learn.leaves import NOISY_COOKIE, Leaf, Place, is_form
@@ -20,6 +21,8 @@ _CREDENTIALS: Final[Mapping[str, Mapping[str, bool]]] = {
     "relogin": {"username": False, "password": True},
     "password": {"username": False, "password": True},
 }
+#: What stands in a caller's document where the token goes.
+MARK: Final = "@TOKEN@"
 _UPPER: Final = {word: word.upper() for word in ("csrf", "xsrf", "cst", "sid", "id", "jwt")}
 #: Headers that a login may need although every client sends some.
 _KEPT: Final = ("accept", "content-type", "referer", "origin")
@@ -33,6 +36,7 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         for question in learnt.questions
     ]
     lines += [f'name = "{name}"', f'extends = "{preset}"', f"base_url = {_text(learnt.base_url)}"]
+    lines += ['on_logout = "logout"'] if learnt.logout is not None else []
     lines += [*_settings(learnt), *_identity(learnt, preset)]
     if any(key.place[0] in ("query", "path") for key in learnt.presented) or _secret_in_a_url(learnt):
         lines.append("insecure_url = true  # a secret stands in URLs, where logs and proxies see it")
@@ -54,11 +58,14 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         lines += ["", *_exchange(learnt, step, learnt.steps[:number])]
     if learnt.refresh is not None:
         lines += ["", *_exchange(learnt, learnt.refresh, learnt.steps)]
-    lines += [*_states(learnt), *_rejected(learnt), *_rewrites(learnt), *_kept(learnt)]
+    lines += [*_logout(learnt), *_states(learnt), *_rejected(learnt), *_rewrites(learnt), *_kept(learnt)]
     text = "\n".join(lines) + "\n"
     if not text.isascii() and text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
         raise CaptureError("the login sends bytes that are no text: no vendor file says such")
-    if any(secret in text for secret in learnt.secrets if len(secret) >= 4 and secret not in name):
+    hidden = {secret for secret in learnt.secrets if secret not in name}
+    if any(len(secret) >= 4 and secret in text for secret in hidden) or spells(
+        text, [secret for secret in hidden if len(secret) >= SHORT]
+    ):
         raise CaptureError("a secret of the capture stands where it cannot be told from other text: nothing is written")
     return text
 
@@ -79,7 +86,8 @@ def _preset(learnt: Learnt) -> str:
 def _identity(learnt: Learnt, preset: str) -> Iterator[str]:
     plain = [key for key, secret in learnt.credentials.items() if not secret]
     if (learnt.signed or not learnt.direct) and not learnt.given_refresh and learnt.standard is None and "username" not in plain and learnt.credentials:
-        yield f"identity = [{', '.join(map(_text, plain or learnt.credentials))}]"
+        says = plain or [*learnt.credentials][: 1 if learnt.signed else None]
+        yield f"identity = [{', '.join(map(_text, says))}]"
 
 
 def _settings(learnt: Learnt) -> Iterator[str]:
@@ -273,11 +281,12 @@ def _around(text: str, mine: Mapping[Leaf, str]) -> str:
     for leaf, name in sorted(mine.items(), key=lambda pair: pair[0].start):
         opens = max(text.rfind(mark, at, leaf.start) for mark in "<?&#\n") if at < leaf.start else -1
         opens = opens if opens >= at else max(at, leaf.start - 24)
-        closes = text[leaf.end : leaf.end + 1]
+        ends = re.match(r"</[\w:.-]+>|.|\n", text[leaf.end :])
+        closes = ends[0] if ends else ""
         if ":" not in name and leaf.kind is str:
             name = f"{name}:{leaf.converter}" if leaf.converter else name
         written += literal(text[opens : leaf.start]) + hole(name) + literal(closes) + ("{_}" if closes else "")
-        at = leaf.end + 1
+        at = leaf.end + len(closes)
     return written
 
 
@@ -310,16 +319,23 @@ def _states(learnt: Learnt) -> Iterator[str]:
         if "api_key" in learnt.direct
         else {"Authorization": f"Bearer {hole((*learnt.direct, 'access')[0])}"}
     }
-    if learnt.direct == ("username", "password") or present == usual:
+    leaves = ['expired = "leaving"', 'rejected = "leaving"'] if learnt.leaves and learnt.refresh is None else []
+    if learnt.direct == ("username", "password") or (present == usual and not leaves):
         return
-    yield from ("", "[states.signed_in]", f"present = {_inline(present)}")
+    if MARK in present.get("text", {}):
+        yield from ("", f"# Write {MARK} in a document where the token goes.")
+    yield from ("", "[states.signed_in]", f"present = {_inline(present)}", *leaves)
+    if leaves:
+        yield from ("", "[states.leaving]", 'send = "logout"', 'done = "signed_out"')
 
 
 def _present(learnt: Learnt) -> dict[str, Any]:
     present: dict[str, Any] = {}
     for key, name in learnt.presented.items():
         text = literal(key.before) + hole(name, key.converter) + literal(key.after)
-        if key.place[0] == "json":
+        if key.place == ("text",):
+            present["text"] = {MARK: hole(name, key.converter)}
+        elif key.place[0] == "json":
             present["json"] = _laid(present.get("json"), key.place[1:], text)
         elif key.place[0] == "basic":
             present["basic"] = [hole(part) for part in learnt.beside_basic]
@@ -344,6 +360,12 @@ def _rewrites(learnt: Learnt) -> Iterator[str]:
                 'from = "./{rest:path}"',
                 f'to = "./{literal(key.before)}{hole(name)}/{{rest:path}}"',
             )
+
+
+def _logout(learnt: Learnt) -> Iterator[str]:
+    if learnt.logout is not None:
+        yield from ("", "[exchanges.logout]", f"request = {_inline(_request(learnt, learnt.logout))}")
+        yield "answers.done = { status = [200, 204, 302, 303, 401, 403] }"
 
 
 def _kept(learnt: Learnt) -> Iterator[str]:
