@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
+import signal
 import socket
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import uvicorn
@@ -25,6 +28,9 @@ from authflow_gateway.app import app_from_environment, create_app
 from authflow_gateway.callers import Callers
 from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config
 from authflow_gateway.wire import Protocol
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess as ParentProcess
 
 FORMAT: Final = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
@@ -101,7 +107,15 @@ def serve(file: str, check: bool) -> None:
 def served() -> Starlette:
     """The application of a worker, which writes the log itself: a process that is spawned has none of its parent's."""
     logging.basicConfig(level=logging.INFO, format=FORMAT)
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="authflow-gateway-parent", daemon=True).start()
     return app_from_environment()
+
+
+def _end_with(parent: ParentProcess) -> None:
+    """A worker whose parent was killed would hold the address, and nobody could stop it."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _socket(config: Config, path: str) -> socket.socket:

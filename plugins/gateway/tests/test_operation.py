@@ -126,6 +126,34 @@ def test_a_soak_with_workers_killed_and_redis_started_anew(tmp_path: Path) -> No
         assert supplier.raw_counts.get("refresh_refused", 0) <= 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here to find workers by")
+def test_workers_end_when_the_gateway_is_killed(supplier: Supplier, tmp_path: Path) -> None:
+    """Nobody could stop them, and a new gateway would find its address taken."""
+    with running(tmp_path, account(supplier), top="workers = 2", P=PASSWORD) as gateway:
+        until(lambda: len(children(gateway.process.pid)) == 2)
+        until(lambda: answers(gateway))
+        workers = children(gateway.process.pid)
+        gateway.process.kill()
+        gateway.process.wait()
+        until(lambda: not any(alive(worker) for worker in workers), 40)
+        assert not answers(gateway)
+
+
+def answers(gateway: Gateway) -> bool:
+    try:
+        return httpx.get(f"{gateway.url}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def alive(pid: int) -> bool:
+    """Does it run? One that has ended and that nobody waits for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.program
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
 def test_nodes_fetch_calls_it(gateway: Gateway, supplier: Supplier) -> None:

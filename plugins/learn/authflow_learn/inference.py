@@ -68,6 +68,7 @@ class _Inference(Flow):
         users.name(self, result, [*chain, *([refresh] if refresh is not None else [])])
         for at in chain:
             result.steps.append(self._step(at, result, login))
+        result.steps += [self._step(at, result, login) for at in result.pages]
         self._logout(result, key, births)
         if refresh is not None:
             result.refresh = self._step(refresh, result, login, "refresh")
@@ -173,8 +174,11 @@ class _Inference(Flow):
             if len(leaves) < len(uses) and kind == "cookies":
                 continue  # one went well without it: nothing needs it
             born = self.born[leaves[0].value][1]
-            if any(self.born[leaf.value][0] in uses for leaf in leaves):
+            births = {self.born[leaf.value][0] for leaf in leaves} - logins
+            if births and born.place[0] in ("headers", "cookies", "json"):
                 result.kept[born.place] = ""
+            elif births:
+                result.pages = sorted({*result.pages, *births})[:1]
             named = self.names.get(leaves[0].value) or names.identifier(born.name, self.names.values())
             for leaf in leaves:
                 if self.names.setdefault(leaf.value, named) == named:
@@ -185,7 +189,9 @@ class _Inference(Flow):
     def _rolls(self, leaf: Leaf, logins: set[int], uses: Sequence[int]) -> bool:
         """Did the answer to the request before bring it, where the login's answer brought the first one?"""
         at, born = self.born[leaf.value]
-        return at in uses and any(one.place == born.place for login in logins for one in self.answers[login])
+        if at not in uses or born.place[0] in ("headers", "cookies", "json"):
+            return at in uses and any(one.place == born.place for login in logins for one in self.answers[login])
+        return at == min(uses) and bool(_GUARD.search(born.name))  # a page behind the login
 
     def _logout(self, result: Learnt, key: Key, births: Sequence[int]) -> None:
         """What carries the token to a page that ends sessions; is it sent before each new login?"""
@@ -216,7 +222,10 @@ class _Inference(Flow):
                 self.names[leaf.value] = "access"
             for leaf in sent:
                 if self.names.get(leaf.value) != "access":
-                    self._name_all_at(spot(self.born[leaf.value][1]), "refresh")
+                    born = self.born[leaf.value][1]
+                    self._name_all_at(spot(born), "refresh")
+                    anew = (one for one in self.answers[at] if one.name == born.name and one.kind is str)
+                    self.names |= {one.value: "refresh" for one in anew if one.value not in self.names}
             return at
         return None
 
@@ -231,7 +240,11 @@ class _Inference(Flow):
         needed, open_ = {login}, [login]
         while open_:
             at = open_.pop()
-            carried = [leaf.value for leaf in self.requests[at] if leaf.place != ("path",) or like_a_token(leaf)]
+            carried = [
+                leaf.value
+                for leaf in self.requests[at]
+                if leaf.place != ("path",) or like_a_token(leaf) or self._looked_up(leaf, at)
+            ]
             idle = {
                 leaf.value
                 for leaf in self.requests[at]
@@ -245,6 +258,11 @@ class _Inference(Flow):
                     open_.append(came)
         return sorted(needed)
 
+    def _looked_up(self, leaf: Leaf, at: int) -> bool:
+        """Is it a segment that an answer brought for what the user gave: a tenant, found by its user?"""
+        came = self.came(leaf, at)
+        return came is not None and any(one.value in self.known.values() for one in self.requests[came])
+
     def _step(self, at: int, result: Learnt, login: int, name: str = "") -> Step:
         brings: dict[Leaf, str] = {}
         for leaf in self.answers[at]:
@@ -255,7 +273,9 @@ class _Inference(Flow):
         if not name and at != login:
             taken = [step.name for step in result.steps]
             known = ["login", "refresh", "logout", *taken]
-            told = [one for one in _called(self.captures[at].url, brings.values()) if one not in known]
+            kind = self.captures[at].answer.header("content-type")
+            told = _called(self.captures[at].url, ["page"] if "html" in kind else brings.values())
+            told = [one for one in told if one not in known]
             name = names.identifier(told[0] if told else "first", known)
         return Step(name or "login", at, brings)
 

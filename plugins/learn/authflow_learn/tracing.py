@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from authflow.templates import CONVERTERS
 from authflow.vendors import FUNCTIONS
 from authflow_learn import names
 from authflow_learn.captures import Capture
@@ -25,6 +26,8 @@ SHORTEST: Final = 6
 TOKEN_NAME: Final = re.compile(r"token|auth|sess|api[_-]?key|^sid$|sid$|ticket|jwt|bearer", re.I)
 _GIVEN: Final = re.compile(r"nonce|csrf|xsrf|salt|challenge|stamp|refresh|tenant|^cst$", re.I)
 _CALL: Final = re.compile(r"method|action|cmd|command|op|operation|function|call|grant_type|soapaction", re.I)
+#: A public RSA key: a PEM, or base64 of its DER.
+_KEY: Final = re.compile(r"-----BEGIN (?:RSA )?PUBLIC KEY|MII[B-J][A-Za-z0-9+/]")
 #: A folder that is no collection of things.
 _ROOT: Final = re.compile(r"api|rest|services?|public|open|v\d[\w.]*|.*api", re.I)
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|[A-Za-z0-9+/]{8,}={0,2}")
@@ -93,6 +96,8 @@ class Learnt:
     direct: tuple[str, ...] = ()
     #: Places of answers that bring what is presented anew each time, with its name.
     kept: dict[Place, str] = field(default_factory=dict)
+    #: Pages behind the login, which bring what data requests carry beside the token.
+    pages: list[int] = field(default_factory=list)
     #: Credentials that serve one login.
     once: set[str] = field(default_factory=set)
     #: Does every request carry a signature of itself?
@@ -231,8 +236,15 @@ class Made(NamedTuple):
     key: str = ""
 
     def row(self, names: Mapping[str, str]) -> dict[str, Any]:
+        if self.function == "enveloped":
+            text = self.between
+            for number, word in enumerate(self.words):
+                text = text.replace(f"\0{number}\0", "{" + names[word] + (f":{self.encoding}" if self.encoding else "") + "}")
+            return {"base64": text}
         template = self.between.join("{" + names[word] + "}" for word in self.words if word != self.key)
         more = {"encoding": self.encoding} if self.encoding else {}
+        if self.function == "rsa":
+            return {"rsa": {"key": "{" + names[self.key] + "}", "message": template, "padding": "pkcs1"}}
         if self.key:
             digest = {} if self.function == "sha256" else {"digest": self.function}
             return {"hmac": {"key": "{" + names[self.key] + "}", "message": template, **digest, **more}}
@@ -244,7 +256,7 @@ def made(flow: Flow, at: int) -> dict[str, Made]:
     looked = {leaf.value for leaf in flow.requests[at] if _DIGEST.fullmatch(leaf.value) and leaf.value not in flow.born}
     if not flow.known:
         return {}
-    codes = _codes(flow, at)
+    codes = _codes(flow, at) | _encrypted(flow, at) | _enveloped(flow, at)
     if not looked:
         return codes
     brought = [leaf.value for one in flow.answers[max(0, at - 12) : at] for leaf in one if leaf.value in flow.born]
@@ -277,6 +289,36 @@ def _codes(flow: Flow, at: int) -> dict[str, Made]:
                 break
             if code in sent:
                 found[code] = Made("totp", "", "", (word,))
+    return found
+
+
+def _encrypted(flow: Flow, at: int) -> dict[str, Made]:
+    """What is as long as an RSA key encrypts that an answer brought before: a known password, as far as anybody sees."""
+    hidden = next((value for name, value in flow.known.items() if names.is_password(name)), None)
+    keys = [leaf.value for before in range(at) for leaf in flow.answers[before] if leaf.whole and _KEY.match(leaf.value)]
+    if hidden is None or not keys:
+        return {}
+    long = [leaf.value for leaf in flow.requests[at] if re.fullmatch(r"[A-Za-z0-9+/]{171,683}={0,2}", leaf.value)]
+    rsa = {value for value in long if len(value) * 3 // 4 - value.count("=") in (128, 256, 384, 512)}
+    return {value: Made("rsa", "", "", (keys[-1], hidden), keys[-1]) for value in rsa}
+
+
+def _enveloped(flow: Flow, at: int) -> dict[str, Made]:
+    """JSON, XML or another text with known values in it, as base64."""
+    found: dict[str, Made] = {}
+    for leaf in flow.requests[at]:
+        if leaf.converter != "base64" or not leaf.whole:
+            continue
+        converter = {"{": "json", "[": "json", "<": "xml"}.get(leaf.value[:1], "")
+        text, words = leaf.value.replace("{", "{{").replace("}", "}}"), list[str]()
+        for word in sorted(flow.known.values(), key=len, reverse=True):
+            spelled = CONVERTERS[converter].write(word) if converter else word
+            spelled = spelled.replace("{", "{{").replace("}", "}}")
+            if spelled in text:
+                text = text.replace(spelled, f"\0{len(words)}\0")
+                words.append(word)
+        if words and leaf.value not in flow.known.values():
+            found[leaf.text] = Made("enveloped", converter, text, tuple(words))
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from authflow_learn import names
 from authflow_learn.captures import CaptureError
 from authflow_learn.leaves import Leaf
-from authflow_learn.tracing import Flow, Learnt
+from authflow_learn.tracing import Flow, Learnt, Question
 
 _ANEW: Final = re.compile(r"nonce|request|correlation|trace|transaction|idempot|^state$|^rnd|random|uuid", re.I)
 _TIME: Final = re.compile(r"time|^ts$|stamp|date|^t$|^_$", re.I)
@@ -29,6 +29,9 @@ def name(flow: Flow, result: Learnt, ats: Sequence[int]) -> None:
     for key, value in flow.known.items():
         flow.names[value] = key
         result.credentials[key] = names.is_secret(key)
+        if names.CODE.search(key) and re.fullmatch(r"\d{4,8}", value):
+            result.credentials[key] = True
+            result.once.add(key)
         result.secrets.add(value)
     for at in ats:
         for leaf in flow.requests[at]:
@@ -140,6 +143,9 @@ def _derived(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> bool:
         if word not in flow.names:
             flow.names[word] = names.identifier(flow.born[word][1].name, flow.names.values())
     named = names.identifier(leaf.name or "proof", [*flow.names.values(), *result.derived])
+    if how.function == "rsa":
+        asked = f"what exactly is encrypted in {named}, and how padded? {flow.names[how.words[1]]} by PKCS #1 is taken"
+        result.questions.insert(0, Question(asked))
     result.derived[named] = how.row(flow.names)
     flow.names[leaf.value] = named
     result.secrets.add(leaf.value)

@@ -79,11 +79,7 @@ def test_a_capture_of_our_own_is_learnt_with_secrets_or_without(tmp_path: Path, 
         assert supplier.counts["refresh"] == 2
 
 
-#: A signature, an assertion or a person is in no capture, and a challenge names its server anew each time.
-OTHERS = {"signed", "jwt-bearer", "challenge", "oauth2-code", "oauth2-device"}
-
-
-@pytest.mark.parametrize("preset", sorted(set(preset_names()) - OTHERS))
+@pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_is_learnt_from_its_simulator(preset: str, tmp_path: Path) -> None:
     """A session's exchanges and requests are captured; what is learnt of them serves at the same server."""
     raw = tomllib.loads(scaffold("here", preset))
@@ -91,20 +87,29 @@ def test_every_preset_is_learnt_from_its_simulator(preset: str, tmp_path: Path) 
     recorder = Recorder()
     with serving(simulator) as url, recorder.client() as sender:
         secrets = {name: value for name, value in simulator.inputs.items() if name in simulator.vendor.credentials}
-        session = authflow.AuthSession(raw, client=sender, base_url=url, **simulator.inputs)
+
+        def ask(kind: str, text: str, address: str) -> str:
+            """A person at a browser, whose network tab is captured too."""
+            if kind == "open":
+                return sender.get(address, follow_redirects=False).headers["location"]
+            return simulator.person(kind, text, address)
+
+        session = authflow.AuthSession(raw, client=sender, base_url=url, ask=ask, **simulator.inputs)
         with recorder.client(auth=session.httpx) as client:
             assert [client.get(f"{url}orders/{id}").status_code for id in range(3)] == [200] * 3
         found = learnt(recorder.save(tmp_path / "capture.har"), **secrets)
     again = Simulator(raw, lifetime=3600)  # as it was before: what was captured has used a refresh token up
     with serving(again) as url:
-        mine = authflow.AuthSession(found, base_url=url, **guessed(found, again))
+        mine = authflow.AuthSession(found, base_url=url, ask=again.person, **guessed(found, again))
         with httpx.Client(auth=mine.httpx, trust_env=False) as client:
             assert client.get(f"{url}orders/7").status_code == 200, found
 
 
 def guessed(raw: Mapping[str, Any], simulator: Simulator) -> dict[str, Any]:
     """The credentials that a learnt file asks for, from those that were captured."""
-    return {name: simulator.inputs[name] for name in load(raw).credentials if name in simulator.inputs}
+    urls = {name: value for name, value in simulator.inputs.items() if str(value).startswith("http")}
+    wanted = {*load(raw).credentials, *(urls if "settings" in raw else ())}
+    return {name: simulator.inputs[name] for name in wanted if name in simulator.inputs}
 
 
 @pytest.mark.parametrize(

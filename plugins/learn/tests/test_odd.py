@@ -14,6 +14,7 @@ from authflow_learn import learn, read_capture, vendor_file
 from tests.capturing import Recorder
 from tests.servers import listening
 
+from . import outsiders as outsiders  # its servers join the table
 from .odd import ODD
 
 
