@@ -3,6 +3,7 @@
     captures    HAR files and transcripts of `curl -v`, as exchanges
     leaves      what a message holds, place by place: JSON, forms, XML, headers, cookies, queries, Basic, base64
     names       what the names of fields say, and the looks of values
+    derived     which values are made of others: digests, codes, base64
     tracing     where each value came from, and what is learnt of it
     inference   which exchange is the login, which the refresh, what data requests carry
     standards   logins that a standard describes, and a preset runs

@@ -22,13 +22,17 @@ def without_login(flow: Flow) -> Learnt:
     carried: dict[Place, tuple[int, list[Leaf]]] = {}
     for leaves in flow.requests:
         for leaf in leaves:
-            if leaf.place[0] == "basic" or (leaf.place == ("path",) and leaf.value in known) or (
-                leaf.place[0] in ("headers", "query", "cookies")
-                and leaf.converter == ""
-                and (
-                    leaf.value in known
-                    or names.is_secret(leaf.name)
-                    or re.search(r"token|auth|sess|api[_-]?key|^sid$", leaf.name, re.I)
+            if (
+                leaf.place[0] == "basic"
+                or (leaf.place == ("path",) and leaf.value in known)
+                or (
+                    leaf.place[0] in ("headers", "query", "cookies")
+                    and leaf.converter == ""
+                    and (
+                        leaf.value in known
+                        or names.is_secret(leaf.name)
+                        or re.search(r"token|auth|sess|api[_-]?key|^sid$", leaf.name, re.I)
+                    )
                 )
             ):
                 count, held = carried.get(leaf.place, (0, []))

@@ -52,7 +52,12 @@ class _Inference(Flow):
         key, login, uses = found
         login = self._last_step(key, login, uses)
         here = {_origin(self.captures[at].url) for at in uses}
-        result = Learnt(self, self.base_url([login, *uses]) if _origin(self.captures[login].url) in here else self.base_url(uses, data=True))
+        result = Learnt(
+            self,
+            self.base_url([login, *uses])
+            if _origin(self.captures[login].url) in here
+            else self.base_url(uses, data=True),
+        )
         values = {leaf.value for at in uses for leaf in self.requests[at] if Key.of(leaf) == key}
         if any(names.SCRUBBED.fullmatch(value) for value in values):
             raise CaptureError("the tokens have been scrubbed from this capture: capture it with them")
@@ -77,9 +82,7 @@ class _Inference(Flow):
         result.origins = {_origin(self.captures[at].url) for at in uses} - {_origin(result.base_url)}
         return result
 
-    def _is_standard(
-        self, result: Learnt, key: Key, login: int, uses: Sequence[int], births: Sequence[int]
-    ) -> bool:
+    def _is_standard(self, result: Learnt, key: Key, login: int, uses: Sequence[int], births: Sequence[int]) -> bool:
         """Does a preset say how this login goes? Then nothing but its settings is to be written."""
         brought = next((leaf.value for leaf in self.answers[login] if self.names.get(leaf.value) == "access"), "")
         result.standard = standards.of(self, login, brought)
@@ -163,7 +166,9 @@ class _Inference(Flow):
         for at in uses:
             for leaf in {Key.of(leaf): leaf for leaf in self.requests[at]}.values():
                 came = self.came(leaf, at)
-                if came in logins or (came is not None and (leaf.value in self.names or self._rolls(leaf, logins, uses))):
+                if came in logins or (
+                    came is not None and (leaf.value in self.names or self._rolls(leaf, logins, uses))
+                ):
                     where[Key.of(leaf)].append(leaf)
         for other, leaves in where.items():
             kind, name = other.place[0], leaves[0].name
@@ -224,8 +229,9 @@ class _Inference(Flow):
                 if self.names.get(leaf.value) != "access":
                     born = self.born[leaf.value][1]
                     self._name_all_at(spot(born), "refresh")
-                    anew = (one for one in self.answers[at] if one.name == born.name and one.kind is str)
-                    self.names |= {one.value: "refresh" for one in anew if one.value not in self.names}
+                    for one in self.answers[at]:
+                        if one.name == born.name and one.kind is str:
+                            self.names.setdefault(one.value, "refresh")
             return at
         return None
 

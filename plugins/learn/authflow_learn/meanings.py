@@ -115,7 +115,7 @@ def telling(flow: Flow, at: int, others: Sequence[int]) -> dict[str, Any]:
     document = flow.captures[at].answer.document
     for place, value in _scalars(document, ()):
         name = str(next((part for part in reversed(place) if isinstance(part, str)), ""))
-        if not _FAILURE.search(name) or any(isinstance(part, int) for part in place):
+        if not _FAILURE.search(name):
             continue
         if all(_at(flow.captures[one].answer.document, place) != value for one in others) and len(str(value)) <= 80:
             plain = isinstance(value, bool | int) or re.fullmatch(r"[\w .,:;!'-]+", str(value))
@@ -134,6 +134,8 @@ def telling(flow: Flow, at: int, others: Sequence[int]) -> dict[str, Any]:
 
 
 def _scalars(document: Any, place: Place) -> list[tuple[Place, Any]]:
+    if isinstance(document, list):
+        return _scalars(document[0], (*place, 0)) if document else []
     if not isinstance(document, dict):
         return [(place, document)] if place and isinstance(document, str | int | bool) else []
     return [found for key, value in document.items() for found in _scalars(value, (*place, key))]
@@ -141,13 +143,16 @@ def _scalars(document: Any, place: Place) -> list[tuple[Place, Any]]:
 
 def _at(document: Any, place: Place) -> Any:
     for part in place:
-        document = document.get(part) if isinstance(document, dict) else None
+        if isinstance(document, list) and document and part == 0:
+            document = document[0]
+        else:
+            document = document.get(part) if isinstance(document, dict) else None
     return document
 
 
 def _nested(place: Place, value: Any) -> Any:
     for part in reversed(place):
-        value = {part: value}
+        value = [value] if part == 0 else {part: value}
     return value
 
 

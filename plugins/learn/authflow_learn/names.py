@@ -16,7 +16,9 @@ _SECRET: Final = re.compile(
     re.I,
 )
 _PASSWORD: Final = re.compile(r"passw|^pass|^pw$|pwd$|^pin$", re.I)
-ENDS: Final = re.compile(r"expir|valid|ttl|lifetime|max[_-]?age|(?:^|[_-])(?:life|exp|until)(?:$|[_-])|timeout|^(?:minutes|seconds)$", re.I)
+ENDS: Final = re.compile(
+    r"expir|valid|ttl|lifetime|max[_-]?age|(?:^|[_-])(?:life|exp|until)(?:$|[_-])|timeout|^(?:minutes|seconds)$", re.I
+)
 #: Fields of codes that serve once.
 CODE: Final = re.compile(r"^code$|otp|mfa|2fa|one[_-]?time|(?:pass|verification|auth)[_-]?code|^pin$", re.I)
 REFRESH: Final = re.compile(r"refresh|renew", re.I)
@@ -65,7 +67,9 @@ def credential(field: str, taken: Container[str], *, client: bool = False) -> st
 
 def identifier(field: str, taken: Iterable[str]) -> str:
     """A placeholder's name after a field, unlike those that are taken."""
-    plain = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field)).strip("_").lower().removeprefix("x_") or "value"
+    plain = (
+        re.sub(r"\W+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field)).strip("_").lower().removeprefix("x_") or "value"
+    )
     plain = plain if plain[0].isalpha() and plain.isascii() else f"v_{re.sub(r'[^a-z0-9_]', '', plain)}"
     number, chosen = 1, plain
     while chosen in {*taken, *_RESERVED, *_KEYWORDS}:

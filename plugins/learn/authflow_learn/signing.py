@@ -13,7 +13,7 @@ import hmac
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from authflow_learn import names, users
@@ -28,7 +28,7 @@ _MOST: Final = 4
 
 
 class Signature(NamedTuple):
-    """Where it stands, and how it is made: the parts by name, what stands between them, the function and its spelling."""
+    """Where it stands, and how it is made: parts by name, what stands between them, the function, its spelling."""
 
     place: Place
     parts: tuple[str, ...]

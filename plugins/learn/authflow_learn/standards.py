@@ -1,6 +1,6 @@
 """Logins that a standard describes: the fields say which, and a preset runs it. Pure.
 
-grant_type   client credentials, password, token exchange, assertion, device and browser code (RFC 6749, 7523, 8628, 8693)
+grant_type   client credentials, password, token exchange, assertion, device, code (RFC 6749, 7523, 8628, 8693)
 challenge    a 401 names its token server (RFC 6750 §3)
 
 What the preset does not foresee is learnt field by field, as other logins are.
@@ -25,6 +25,7 @@ _CLIENT: Final = frozenset({"client_id", "client_secret"})
 _GRANTS: Final[Mapping[str, tuple[str, frozenset[str], tuple[str, ...]]]] = {
     "client_credentials": ("client-credentials", frozenset(), ("scope",)),
     "password": ("oauth2-password", frozenset({"username", "password"}), ("scope",)),
+    "refresh_token": ("refresh-token", frozenset({"refresh_token"}), ()),
     f"{_URN}token-exchange": (
         "token-exchange",
         frozenset({"subject_token"}),
@@ -61,6 +62,8 @@ def of(flow: Flow, login: int, access: str) -> Standard | None:
         return None
     if document.get("access_token") != access or form.keys() - sent - _CLIENT - {"grant_type", *settings}:
         return None
+    if preset == "refresh-token" and flow.born.get(form["refresh_token"], (login,))[0] < login:
+        return None  # not the user's
     pair = _basic(one)
     secret = form.get("client_secret") or "".join(pair[1:])
     if preset != "jwt-bearer" and preset not in ("oauth2-device", "oauth2-code") and not secret:
@@ -78,7 +81,13 @@ def of(flow: Flow, login: int, access: str) -> Standard | None:
     secret_in = "" if pair or not secret else "body"
     if pair and any(raw in flow.known.values() and quote_plus(raw) != raw for raw in pair):
         secret_in = "header-raw"
-    hidden = {secret, form.get("password", ""), form.get("subject_token", ""), form.get("assertion", "")} - {""}
+    hidden = {
+        secret,
+        form.get("password", ""),
+        form.get("subject_token", ""),
+        form.get("refresh_token", ""),
+        form.get("assertion", ""),
+    } - {""}
     kept = {name: value for name, value in given.items() if value and _USUAL.get(name) != value}
     return Standard(preset, kept, secret_in, tuple(asked), frozenset(hidden))
 

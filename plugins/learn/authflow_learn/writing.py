@@ -62,10 +62,7 @@ def vendor_file(learnt: Learnt, name: str) -> str:
     text = "\n".join(lines) + "\n"
     if not text.isascii() and text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
         raise CaptureError("the login sends bytes that are no text: no vendor file says such")
-    hidden = {secret for secret in learnt.secrets if secret not in name}
-    if any(len(secret) >= 4 and secret in text for secret in hidden) or spells(
-        text, [secret for secret in hidden if len(secret) >= SHORT]
-    ):
+    if spells(text, [secret for secret in learnt.secrets if len(secret) >= SHORT and secret not in name]):
         raise CaptureError("a secret of the capture stands where it cannot be told from other text: nothing is written")
     return text
 
@@ -85,7 +82,13 @@ def _preset(learnt: Learnt) -> str:
 
 def _identity(learnt: Learnt, preset: str) -> Iterator[str]:
     plain = [key for key, secret in learnt.credentials.items() if not secret]
-    if (learnt.signed or not learnt.direct) and not learnt.given_refresh and learnt.standard is None and "username" not in plain and learnt.credentials:
+    if (
+        (learnt.signed or not learnt.direct)
+        and not learnt.given_refresh
+        and learnt.standard is None
+        and "username" not in plain
+        and learnt.credentials
+    ):
         says = plain or [*learnt.credentials][: 1 if learnt.signed else None]
         yield f"identity = [{', '.join(map(_text, says))}]"
 

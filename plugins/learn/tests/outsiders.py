@@ -41,7 +41,9 @@ class CsrfOfTheNextPage(Odd):
                 return Says(419, {"message": "CSRF token mismatch."})
             if json.loads(came.body) != {"email": USER, "password": PASSWORD}:
                 return Says(422, {"message": "These credentials do not match our records."})
-            return Says(200, {"ok": True}, headers={"Set-Cookie": f"sid={self.issue()}; Path=/; HttpOnly; SameSite=Lax"})
+            return Says(
+                200, {"ok": True}, headers={"Set-Cookie": f"sid={self.issue()}; Path=/; HttpOnly; SameSite=Lax"}
+            )
         if came.path == "/app" and sid in self.tokens:
             return page(f'<head><meta name="csrf-token" content="{sid[::-1]}"></head><body>Hello alice</body>')
         good = sid in self.tokens and came.headers.get("x-csrf-token") == sid[::-1]
@@ -50,7 +52,8 @@ class CsrfOfTheNextPage(Odd):
     def visit(self, client: httpx.Client, url: str) -> None:
         meta = 'content="(.*?)"'
         token = re.findall(meta, client.get(url + "/login").text)[0]
-        client.post(url + "/login", json={"email": USER, "password": PASSWORD}, headers={"X-CSRF-TOKEN": token})
+        for password in ("wrong", PASSWORD):
+            client.post(url + "/login", json={"email": USER, "password": password}, headers={"X-CSRF-TOKEN": token})
         token = re.findall(meta, client.get(url + "/app").text)[0]
         self.fetch(client, url, headers={"X-CSRF-TOKEN": token})
 
@@ -100,7 +103,9 @@ class TenantLookedUp(Odd):
             return Says(json={"tenant": "acme-eu-4", "region": "eu"})
         if came.path == "/t/acme-eu-4/login":
             good = json.loads(came.body) == {"login": USER, "password": PASSWORD}
-            return Says(json={"data": {"session": {"token": self.issue(), "expiresIn": 600}}}) if good else Says(401, {})
+            return (
+                Says(json={"data": {"session": {"token": self.issue(), "expiresIn": 600}}}) if good else Says(401, {})
+            )
         good = came.headers.get("x-tenant") == "acme-eu-4"
         return Says(json={}) if good and came.headers.get("x-session-token") in self.tokens else Says(401, {})
 
@@ -116,8 +121,11 @@ class TokenInTheQuery(Odd):
         query = dict(parse_qsl(came.target.partition("?")[2]))
         if came.path == "/webapi/auth.cgi":
             good = (query["account"], query["passwd"]) == (USER, PASSWORD)
-            return Says(json={"success": True, "data": {"sid": self.issue()}} if good else
-                        {"success": False, "error": {"code": 400}})
+            return Says(
+                json={"success": True, "data": {"sid": self.issue()}}
+                if good
+                else {"success": False, "error": {"code": 400}}
+            )
         if query.get("_sid") in self.tokens:
             return Says(json={"success": True, "data": []})
         return Says(json={"success": False, "error": {"code": 119}})
@@ -190,7 +198,9 @@ class AspNet(Odd):
             self.state, self.check = base64.b64encode(uuid.uuid4().bytes * 40).decode(), "CfDJ8" + uuid.uuid4().hex
             fields = f'<input type="hidden" name="__VIEWSTATE" id="__VIEWSTATE" value="{self.state}" />'
             fields += f'<input name="__RequestVerificationToken" type="hidden" value="{self.check}" />'
-            return page(f"<form>{fields}</form>", **{"Set-Cookie": f".AspNetCore.Antiforgery.x={self.check[::-1]}; path=/"})
+            return page(
+                f"<form>{fields}</form>", **{"Set-Cookie": f".AspNetCore.Antiforgery.x={self.check[::-1]}; path=/"}
+            )
         if came.path == "/Account/Login":
             said = form(came)
             good = (said.get("Input.Email"), said.get("Input.Password")) == (USER, PASSWORD)
@@ -198,7 +208,11 @@ class AspNet(Odd):
             good = good and cookies(came).get(".AspNetCore.Antiforgery.x") == self.check[::-1]
             if not good:
                 return page("<div class='validation-summary-errors'>Invalid login attempt.</div>")
-            return Says(302, headers={"Location": "/", "Set-Cookie": f".AspNetCore.Cookies={self.issue()}; path=/; secure"}, body=b"")
+            return Says(
+                302,
+                headers={"Location": "/", "Set-Cookie": f".AspNetCore.Cookies={self.issue()}; path=/; secure"},
+                body=b"",
+            )
         if cookies(came).get(".AspNetCore.Cookies") in self.tokens:
             return Says(json={})
         return Says(302, headers={"Location": "/Account/Login?ReturnUrl=" + quote(came.path, safe="")}, body=b"")
@@ -208,6 +222,7 @@ class AspNet(Odd):
         fields = dict(re.findall(r'name="(__\w+)"[^>]*value="(.*?)"', text))
         antiforgery = {"Cookie": f".AspNetCore.Antiforgery.x={client.cookies['.AspNetCore.Antiforgery.x']}"}
         said = {"Input.Email": USER, "Input.Password": PASSWORD, **fields}
+        client.post(url + "/Account/Login", data={**said, "Input.Password": "wrong"}, headers=antiforgery)
         answer = client.post(url + "/Account/Login", data=said, headers=antiforgery)
         held = re.findall(r"Cookies=(.*?);", answer.headers["set-cookie"])[0]
         client.cookies.clear()
@@ -234,7 +249,9 @@ class GraphQl(Odd):
     def visit(self, client: httpx.Client, url: str) -> None:
         ask = "mutation L($email: String!, $password: String!) { login(email: $email, password: $password) { token } }"
         for password in ("wrong", PASSWORD):
-            said = client.post(url + "/graphql", json={"query": ask, "variables": {"email": USER, "password": password}})
+            said = client.post(
+                url + "/graphql", json={"query": ask, "variables": {"email": USER, "password": password}}
+            )
         token = said.json()["data"]["login"]["token"]
         self.fetch(client, url, headers={"Authorization": f"Bearer {token}"})
 
@@ -257,7 +274,9 @@ class RefreshWithOldToken(Odd):
         return Says(json={}) if came.headers.get("authorization", "")[7:] in self.tokens else Says(401, {})
 
     def visit(self, client: httpx.Client, url: str) -> None:
-        said = client.post(url + "/v1/sessions", json={"credentials": {"name": USER, "secret": PASSWORD}, "client": "web"}).json()
+        said = client.post(
+            url + "/v1/sessions", json={"credentials": {"name": USER, "secret": PASSWORD}, "client": "web"}
+        ).json()
         token = said["session"]["access"]
         self.fetch(client, url, headers={"Authorization": f"Bearer {token}"})
         self.tokens.clear()

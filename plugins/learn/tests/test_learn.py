@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -90,9 +93,10 @@ def test_every_preset_is_learnt_from_its_simulator(preset: str, tmp_path: Path) 
 
         def ask(kind: str, text: str, address: str) -> str:
             """A person at a browser, whose network tab is captured too."""
-            if kind == "open":
-                return sender.get(address, follow_redirects=False).headers["location"]
-            return simulator.person(kind, text, address)
+            if kind != "open":
+                return simulator.person(kind, text, address)
+            agree = html.unescape(re.findall('href="(.*?)"', sender.get(address).text)[0])
+            return str(sender.get(urljoin(address, agree), follow_redirects=False).headers["location"])
 
         session = authflow.AuthSession(raw, client=sender, base_url=url, ask=ask, **simulator.inputs)
         with recorder.client(auth=session.httpx) as client:

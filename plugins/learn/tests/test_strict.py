@@ -1,4 +1,4 @@
-"""The strict servers (tests/strict), captured while their own files' sessions use them, learnt, checked, used: no edit."""
+"""The strict servers (tests/strict), captured while their own files' sessions use them: learnt, checked, used."""
 
 from __future__ import annotations
 
