@@ -62,7 +62,9 @@ def vendor_file(learnt: Learnt, name: str) -> str:
     text = "\n".join(lines) + "\n"
     if not text.isascii() and text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
         raise CaptureError("the login sends bytes that are no text: no vendor file says such")
-    if spells(text, [secret for secret in learnt.secrets if len(secret) >= SHORT and secret not in name]):
+    public = {value for value, named in learnt.names.items() if learnt.credentials.get(named) is False}
+    public = {value for value in public if "@" not in value}  # `admin` is a word of many paths
+    if spells(text, [secret for secret in learnt.secrets - public if len(secret) >= SHORT and secret not in name]):
         raise CaptureError("a secret of the capture stands where it cannot be told from other text: nothing is written")
     return text
 
