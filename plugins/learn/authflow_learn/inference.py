@@ -88,6 +88,8 @@ class _Inference(Flow):
         result.standard = standards.of(self, login, brought)
         if result.standard is None:
             return False
+        if result.standard.preset == "challenge":
+            result.base_url = _origin(result.base_url) + "/"  # each path has a challenge of its own
         result.presented[key] = "access"
         result.secrets |= {*result.standard.secrets} | {
             value for name, value in self.known.items() if names.is_secret(name) or name == "private_key"
