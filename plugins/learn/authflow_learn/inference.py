@@ -122,6 +122,8 @@ class _Inference(Flow):
             weight: float = 3 if key.place == ("headers", "authorization") else 2 if TOKEN_NAME.search(leaf.name) else 1
             if key.place[0] in ("path", "text") or _GUARD.search(leaf.name):
                 weight = 0.5
+            if self.born[leaf.value][1].place == ("json", "access_token"):
+                weight *= 9  # pages that a person went through on the way carry cookies more often
             brought = self.credited(self.born[leaf.value][0])
             rank = (brought, self.credited(login), weight * len(uses), -uses[0])
             if chosen is None or rank > best:

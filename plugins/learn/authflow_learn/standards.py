@@ -41,13 +41,17 @@ _PUBLIC: Final = ("oauth2-device", "oauth2-code", "oauth2-password")
 
 
 class Standard(NamedTuple):
-    """A preset, its settings' defaults (URLs whole), where the client's secret stands, and what is left to ask."""
+    """A preset, its settings' defaults (URLs whole), where the client's secret stands, and what is left to ask.
+
+    `more` is what the page is given where a person signs in, beside what the preset gives it.
+    """
 
     preset: str
     settings: dict[str, str]
     secret_in: str = ""
     questions: tuple[str, ...] = ()
     secrets: frozenset[str] = frozenset()
+    more: tuple[tuple[str, str], ...] = ()
 
 
 def of(flow: Flow, login: int, access: str) -> Standard | None:
@@ -69,7 +73,7 @@ def of(flow: Flow, login: int, access: str) -> Standard | None:
     if preset != "jwt-bearer" and preset not in ("oauth2-device", "oauth2-code") and not secret:
         return None
     given = {"token_url": _plain(one.url), **{name: form[name] for name in settings if form.get(name)}}
-    asked: list[str] = []
+    asked, more = list[str](), dict[str, str]()
     if preset == "jwt-bearer":
         given |= _assertion(form["assertion"])
     elif preset in _PUBLIC and "client_id" not in flow.known:
@@ -77,7 +81,7 @@ def of(flow: Flow, login: int, access: str) -> Standard | None:
     if preset == "oauth2-device":
         given |= _begun(flow, form.get("device_code", ""))
     elif preset == "oauth2-code":
-        given |= _authorized(flow, asked)
+        given |= _authorized(flow, asked, more)
     secret_in = "" if pair or not secret else "body"
     if pair and any(raw in flow.known.values() and quote_plus(raw) != raw for raw in pair):
         secret_in = "header-raw"
@@ -89,7 +93,7 @@ def of(flow: Flow, login: int, access: str) -> Standard | None:
         form.get("assertion", ""),
     } - {""}
     kept = {name: value for name, value in given.items() if value and _USUAL.get(name) != value}
-    return Standard(preset, kept, secret_in, tuple(asked), frozenset(hidden))
+    return Standard(preset, kept, secret_in, tuple(asked), frozenset(hidden), tuple(more.items()))
 
 
 def _basic(one: Capture) -> list[str]:
@@ -145,15 +149,14 @@ def _brings(leaves: list[Leaf], name: str, value: str) -> bool:
     return any(leaf.name == name and leaf.value == value for leaf in leaves)
 
 
-def _authorized(flow: Flow, asked: list[str]) -> dict[str, str]:
+def _authorized(flow: Flow, asked: list[str], more: dict[str, str]) -> dict[str, str]:
     """The page where the person signed in."""
     for one in flow.captures:
         query = dict(parse_qsl(urlsplit(one.url).query))
         if one.method == "GET" and query.get("response_type") == "code":
-            usual = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "response_mode"}
-            more = sorted(name for name in query.keys() - usual if not name.startswith("code_challenge"))
-            if more:
-                asked.append(f"the sign-in page was given {', '.join(more)} too: is it needed")
+            usual = ("response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "response_mode")
+            anew = ("code_challenge", "code_challenge_method", "login_hint", "client-request-id")
+            more |= {name: value for name, value in query.items() if name not in (*usual, *anew) and len(value) <= 60}
             return {"authorize_url": _plain(one.url), "scope": query.get("scope", "")}
     asked.append("where does a person sign in? No request to authorize_url was captured")
     return {"authorize_url": "authorize"}

@@ -154,6 +154,7 @@ class Flow:
         return any(
             leaf.value in known
             or leaf.value in self.made
+            or leaf.place == ("form", "grant_type")
             or (names.is_secret(leaf.name) and self.came(leaf, at) is None and leaf.value)
             for leaf in self.requests[at]
         )

@@ -58,7 +58,14 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         lines += ["", *_exchange(learnt, step, learnt.steps[:number])]
     if learnt.refresh is not None:
         lines += ["", *_exchange(learnt, learnt.refresh, learnt.steps)]
-    lines += [*_logout(learnt), *_states(learnt), *_rejected(learnt), *_rewrites(learnt), *_kept(learnt)]
+    lines += [
+        *_authorize(learnt),
+        *_logout(learnt),
+        *_states(learnt),
+        *_rejected(learnt),
+        *_rewrites(learnt),
+        *_kept(learnt),
+    ]
     text = "\n".join(lines) + "\n"
     if not text.isascii() and text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
         raise CaptureError("the login sends bytes that are no text: no vendor file says such")
@@ -103,6 +110,15 @@ def _settings(learnt: Learnt) -> Iterator[str]:
         yield f"secret_in = {_text(learnt.standard.secret_in)}"
     for key, value in learnt.standard.settings.items():
         yield f"settings.{key} = {{ default = {_text(value.removeprefix(learnt.base_url) or value)} }}"
+
+
+def _authorize(learnt: Learnt) -> Iterator[str]:
+    """The sign-in page's query, where it has more than the preset's."""
+    if learnt.standard is not None and learnt.standard.more:
+        names = ("redirect_uri", "client_id", "scope?", "state", "code_challenge")
+        query = {"response_type": "code", **{name.strip("?"): hole(name) for name in names}}
+        query |= {"code_challenge_method": "S256", **{key: literal(value) for key, value in learnt.standard.more}}
+        yield from ("", "[exchanges.authorize]", f"request = {_inline({'url': '{authorize_url}', 'query': query})}")
 
 
 def _secret_in_a_url(learnt: Learnt) -> bool:

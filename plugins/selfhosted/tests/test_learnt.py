@@ -6,18 +6,21 @@ import contextlib
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import requests
 
 import authflow
 from authflow.vendors import load
 from authflow_selfhosted.servers import PRODUCTS, Unavailable, running
 from authflow_selfhosted.servers.docker_registry import REPOSITORY, registry
 from authflow_selfhosted.servers.etcd import ETCD, KEY, encoded
+from authflow_selfhosted.servers.oidc_provider import person, provider
 from authflow_selfhosted.servers.transmission import TRANSMISSION
 from tests.capturing import recording_proxy, through
 from tests.servers import PASSWORD, USERNAME, Came, Says, listening, running_supplier
@@ -124,3 +127,43 @@ def test_what_is_captured_there_is_learnt_and_works_there(name: str, tmp_path: P
         method, more = ("POST", {"json": CALLS[name]}) if name in CALLS else ("GET", {})
         with httpx.Client(auth=session.httpx, trust_env=False, follow_redirects=True, timeout=60) as client:
             assert client.request(method, server[2], **more).status_code in FOUND, text
+
+
+def signs_in(address: str, proxy: str = "") -> str:
+    """A person at a browser, whose traffic is captured too."""
+    with requests.Session() as browser:
+        browser.trust_env = False
+        browser.proxies = {"http": proxy} if proxy else {}
+        return person(address, browser)
+
+
+def test_a_person_at_a_real_provider_is_captured_and_learnt(tmp_path: Path) -> None:
+    """Code with PKCE at oidc-provider: the login's pages, the redirect and the token; then data, and a renewal."""
+    ahead = [0.0]
+    query = {"response_type": "code", "client_id": "app", "redirect_uri": "{redirect_uri}", "state": "{state}"}
+    query |= {"scope": "openid offline_access", "prompt": "consent", "code_challenge": "{code_challenge}"}
+    page = {"request": {"url": "{authorize_url}", "query": {**query, "code_challenge_method": "S256"}}}
+    places = {"authorize_url": {"default": "auth"}, "token_url": {"default": "token"}, "client_id": {"default": "app"}}
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(provider())
+        except Unavailable as lacking:
+            pytest.skip(str(lacking))
+        file = {"name": "oidc", "extends": "oauth2-code", "base_url": url, "settings": places}
+        file |= {"exchanges": {"authorize": page}}
+        noisy = stack.enter_context(listening(noise)).url
+        proxy, recorder = stack.enter_context(recording_proxy())
+        with through(proxy) as sender:
+            sender.get(f"{noisy}/collect?visitor=v-88c0ffee88c0ffee")
+            more: dict[str, Any] = {"ask": lambda kind, text, address: signs_in(address, proxy), "client": sender}
+            session = authflow.AuthSession(file, clock=lambda: time.time() + ahead[0], **more)
+            with through(proxy, auth=session.httpx) as client:
+                for late in (0.0, 0.0, 601.0):
+                    ahead[0] = late
+                    assert client.get(f"{url}/me").status_code == 200
+        text = learn.vendor_file(learn.learn(learn.read_capture(recorder.save(tmp_path / "capture.har"))), "learnt")
+        assert 'extends = "oauth2-code"' in text
+        assert "c0ffee" not in text
+        mine = authflow.AuthSession(load(tomllib.loads(text)), ask=lambda kind, words, address: signs_in(address))
+        with httpx.Client(auth=mine.httpx, trust_env=False, timeout=60) as client:
+            assert client.get(f"{url}/me").status_code == 200, text
