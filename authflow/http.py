@@ -11,6 +11,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -190,11 +191,21 @@ def read_http_date(value: Any) -> int | float:
         raise ValueError("an HTTP date is wanted") from error
 
 
+_SECONDS: Final = re.compile(
+    r"\s*\+?([0-9]{1,300}(?:\.[0-9]*)?)\s*(?:s|secs?|seconds?)?\s*(?:[,;].*)?", re.ASCII | re.I
+)
+
+
 def seconds_from(text: str, now: float) -> float | None:
-    """A wait as seconds, with a fraction or not, or as an HTTP date; None where it is neither."""
-    if seconds := re.fullmatch(r"[ \t]*([0-9]{1,10}(?:\.[0-9]{1,9})?)[ \t]*s?[ \t]*", text):
+    """A wait as seconds, with a fraction or not, or as an HTTP or ISO date; None where it is neither. Of several that a
+    proxy joined, the first counts.
+    """
+    if seconds := _SECONDS.fullmatch(text[:400]):
         return float(seconds[1])
     when = _epoch(text)
+    if when is None and len(text) < 64:
+        with suppress(ValueError, OverflowError):
+            when = instant(datetime.fromisoformat(text.strip()))
     return None if when is None else max(0.0, when - now)
 
 

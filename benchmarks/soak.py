@@ -5,7 +5,8 @@
 One session serves requests and httpx at once. Meanwhile tokens expire and are revoked, exchanges and data answer 503,
 break off, hang or lose their answers after the work is done, answers become slow, and the supplier is ended and started
 again. Afterwards 60 forbidden paths are asked for, another 50 threads try a wrong password for a while, and for an hour
-of the session's clock three wrong passwords take turns. It prints what happened, and fails when
+of the session's clock three wrong passwords take turns. Then four processes share a store, and are killed, forked and
+stopped in the middle of a refresh (`crashes`). It prints what happened, and fails when
 
     a refresh token was sent twice          the wrong password was sent more than once
     forbidden paths cost many exchanges     an account meets more than four refusals in an hour
@@ -30,6 +31,7 @@ import urllib.request
 from collections import Counter
 from typing import Any, Final
 
+from benchmarks.crashes import SHORT, crash, hours_apart
 from benchmarks.measure import ROOT, parser, versions
 from benchmarks.report import Report, Table
 
@@ -37,6 +39,8 @@ THREADS: Final = 50
 TASKS: Final = 500
 TIMEOUT: Final = 3.0
 LIFETIME: Final = 8.0
+#: One that outlives the hours by which clocks differ.
+LONG: Final = 86400.0
 #: How often each order is given, by weight; `None` is a pause in which all is well.
 ORDERS: Final[tuple[tuple[int, dict[str, Any] | None], ...]] = (
     (4, None),
@@ -69,6 +73,8 @@ RESTART_EVERY: Final = 12.0
 #: Recovery, in seconds: the longest pause that any fault above leads to, and the time-out of an exchange.
 RECOVERS_WITHIN: Final = 45.0
 MEMORY_GROWTH: Final = 16.0
+#: For so many seconds at most are processes killed: with each, all that can happen has happened many times by then.
+MOST_CRASHES: Final = 240.0
 
 
 class Outcomes(Counter[str]):
@@ -85,7 +91,8 @@ class Outcomes(Counter[str]):
 class Supplier:
     """The supplier's process on ports that stay the same when it is started again; what it counted is added up."""
 
-    def __init__(self) -> None:
+    def __init__(self, lifetime: float = LIFETIME) -> None:
+        self.lifetime = lifetime
         self.ports = [_free_port(), _free_port()]
         self.total: Counter[str] = Counter()
         self.at_once = 0
@@ -93,7 +100,7 @@ class Supplier:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "authflow_supplier.server", "--exit-with-stdin", f"--lifetime={LIFETIME}"]
+        command = [sys.executable, "-m", "authflow_supplier.server", "--exit-with-stdin", f"--lifetime={self.lifetime}"]
         command += [f"--port={self.ports[0]}", f"--data-port={self.ports[1]}"]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -134,6 +141,7 @@ def main() -> int:
         found["forbidden"] = _forbidden_paths(supplier)
         found["attempts"] = _wrong_password(supplier, min(5.0, options.seconds / 4))
         found["an hour"] = _several_passwords(supplier)
+        found["crashes"] = _crashes(options, dice)
     finally:
         supplier.stop()
     report = _report(found, supplier, options)
@@ -344,6 +352,30 @@ def _several_passwords(supplier: Supplier) -> int:
     return supplier.total["login_refused"] - before
 
 
+def _crashes(options: argparse.Namespace, dice: random.Random) -> dict[str, Any]:
+    """The same for processes, at a supplier of their own: what is under way for one that was killed goes on there."""
+    supplier = Supplier(SHORT)
+    try:
+        found = crash(supplier, min(options.seconds, MOST_CRASHES), dice)
+        supplier.collect()
+        found["reused"] = supplier.total["refresh_reused"]
+        found["refused"] = supplier.total["login_refused"]
+    finally:
+        supplier.stop()
+    supplier = Supplier(LONG)
+    try:
+        fault = {"fault": {"path": "data", "status": 401, "times": 10_000}}
+        hours_apart(supplier, "paths", FORBIDDEN // 4 + 1, 0.0, lambda: supplier.order(fault))
+        supplier.collect()
+        found["forbidden"] = supplier.total["login"] + supplier.total["refresh"]
+        hours_apart(supplier, "passwords", 30, 120.0, lambda: None)
+        supplier.collect()
+        found["an hour"] = supplier.total["login_refused"]
+    finally:
+        supplier.stop()
+    return found
+
+
 # --- what came of it --------------------------------------------------------------------------------------------------
 
 
@@ -363,6 +395,9 @@ def _report(found: dict[str, Any], supplier: Supplier, options: argparse.Namespa
     report.tables.append(
         Table("what the supplier counted", columns, [{"what": name, "count": total[name]} for name in names])
     )
+    crashes = found["crashes"]
+    rows = [{"what": what, "count": count} for what, count in sorted(crashes["said"].items())]
+    report.tables.append(Table("four processes that are killed, forked and stopped", columns, rows))
     report.goal("refresh tokens sent twice", 0, total["refresh_reused"])
     report.goal("exchanges at once", 1, supplier.at_once)
     report.goal("times that a wrong password was sent", 1, found["attempts"])
@@ -375,6 +410,15 @@ def _report(found: dict[str, Any], supplier: Supplier, options: argparse.Namespa
     report.goal("locks and flights left behind", 0, found["locks"])
     recovered = found["recovered"]
     report.goal("recovery when all is well again", RECOVERS_WITHIN, 1e9 if recovered is None else recovered, " s")
+    report.goal("processes: refresh tokens sent twice", 0, crashes["reused"])
+    for mishap in ("kill", "fork", "stop"):
+        report.goal(f"processes: {mishap} in a refresh", 1, crashes["said"][f"{mishap} in a refresh"], at_least=True)
+    report.goal("processes: good logins refused", 0, crashes["refused"])
+    report.goal("processes: broken off, or never ended", 0, crashes["said"]["broken off"] + crashes["stuck"])
+    report.goal("processes: longest time in which nobody was served", RECOVERS_WITHIN, crashes["longest"], " s")
+    report.goal("processes: threads of ours at once in one", MOST_THREADS, crashes["threads"])
+    report.goal(f"clocks hours apart: exchanges for {FORBIDDEN} forbidden paths", 7, crashes["forbidden"])
+    report.goal("clocks hours apart: refusals of an account within an hour", 4, crashes["an hour"])
     report.goal("memory growth, second half", MEMORY_GROWTH, max(0.0, found["growth"]), " MiB")
     return report
 

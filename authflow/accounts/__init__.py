@@ -13,7 +13,7 @@
 Nothing here sends anything.
 """
 
-from authflow.accounts.backoff import SLACK, Backoff, may_cure, with_cure
+from authflow.accounts.backoff import SLACK, Backoff, by_own_clock, may_cure, with_cure
 from authflow.accounts.claims import Claims
 from authflow.accounts.fingerprints import fingerprint_for, label, label_key
 from authflow.accounts.grants import ANONYMOUS, EMPTY, NEVER_FRESH, Grant, presented
@@ -67,6 +67,7 @@ __all__ = [
     "Unsaved",
     "Windows",
     "answered",
+    "by_own_clock",
     "check_identity",
     "check_settings",
     "complete",

@@ -20,7 +20,7 @@ that other paths accept. A new token, however it came (expiry, another process),
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from authflow.errors import AuthFlowError, VendorUnavailable
 
@@ -40,9 +40,19 @@ def may_cure(cures: tuple[float, ...], now: float) -> bool:
     """Is there another renewal for a rejection, after those (epoch seconds)?"""
     if not cures:
         return True
-    # A last one that is far ahead was told by another clock.
-    passed = now - cures[-1] if now > cures[-1] - MINUTE else UNCURED_FOR
-    return passed >= MINUTE or (len(cures) < CURES and now - cures[0] < MINUTE)
+    return now - cures[-1] >= MINUTE or (len(cures) < CURES and now - cures[0] < MINUTE)
+
+
+def by_own_clock(cures: tuple[float, ...], now: float, memory: dict[str, Any], key: str) -> tuple[float, ...]:
+    """The same by this session's clock: a last one that is ahead, or was not there when it looked (`memory`) after that
+    time, was told by another clock, and is counted from when it is seen.
+    """
+    last, since, looked = memory.get("cured" + key, (None, now, 0.0))
+    told = cures[-1] if cures else None
+    if told != last:
+        since = told if told is not None and looked - SLACK <= told <= now + SLACK else now
+    memory["cured" + key] = told, since, now
+    return tuple(min(cure + since - cures[-1], now) for cure in cures)
 
 
 def with_cure(cures: tuple[float, ...], now: float) -> tuple[float, ...]:

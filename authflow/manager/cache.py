@@ -31,6 +31,7 @@ from authflow.accounts import (
     StoredRecords,
     Unsaved,
     answered,
+    by_own_clock,
     expiry,
     fingerprint_for,
     identified,
@@ -214,6 +215,10 @@ class GrantCache:
             self._withdraw(slot)
         return flight if replayable else None
 
+    def cures(self, grant: Grant) -> tuple[float, ...]:
+        """When it was renewed for being rejected, by this session's clock."""
+        return by_own_clock(grant.record.cures, self.clock(), self.memory, grant.record.key if self.vendor.vary else "")
+
     def holds(self, slot: Slot, grant: Grant) -> bool:
         """Has nobody renewed this grant yet?"""
         return same_grant(self._of(slot).record, grant.record)
@@ -238,10 +243,7 @@ class GrantCache:
             with self.flights.lock:
                 if self._of(slot) is not current:
                     continue
-                if slot:
-                    self.by_slot[slot] = fresh
-                else:
-                    self.current = fresh
+                self._publish(slot, fresh)
             if self.kept is not None:
                 self.kept.note(slot, now)
             return
@@ -279,7 +281,8 @@ class GrantCache:
                 given, identity = self.identity_now()
                 others = [slot_key(identity.key, slot) for slot in slots]
                 known = grant.record if grant is not ANONYMOUS else None
-                self.renewal(self.watch(), given, identity).logout(identity.key, known, others)
+                with working((_place(self.store), identity.key)):
+                    self.renewal(self.watch(), given, identity).logout(identity.key, known, others)
         finally:
             with self.flights.lock:  # what a renewal has brought meanwhile is forgotten too
                 self._logouts += 1
@@ -471,6 +474,7 @@ class GrantCache:
         with self.flights.lock:
             if logouts != self._logouts:
                 return fresh  # for those who have waited for it, and for nobody else
+        self.cures(fresh)  # what is there, is there from now on
         self._publish(slot, fresh)
         return fresh
 

@@ -280,7 +280,7 @@ class SessionManager:
         if now < forbidden.get((grant.token_id, without_query(url), event.name), 0.0) <= now + FORBIDDEN_FOR:
             return None
         slot = self.grants.slot_of(grant, event)
-        cures = self._uncured if event.captured else grant.record.cures
+        cures = self._uncured if event.captured else self.grants.cures(grant)
         if not event.captured and self._cured == grant.record.grant:
             cures = ()
         if not may_cure(cures, now) and self.grants.holds(slot, grant):

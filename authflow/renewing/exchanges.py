@@ -31,8 +31,9 @@ from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, closure
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
 LONGEST_PAUSE: Final = 3600.0
-#: Nobody asks for thirty years: such a number of seconds is an instant.
+#: Nobody asks for thirty years: such a number of seconds is an instant, and a larger one is in milliseconds.
 AN_INSTANT: Final = 1e9
+IN_MILLISECONDS: Final = 1e11
 MAX_HOPS: Final = 5
 
 
@@ -296,5 +297,5 @@ def pause(outcome: Outcome, answer: Answer) -> float | None:
     told = outcome.captured.get("retry_after")
     wait = answer.retry_after if told is None else seconds_from(str(told), answer.date or answer.received)
     if wait is not None and wait > AN_INSTANT:
-        wait -= answer.date or answer.received
+        wait = (wait if wait < IN_MILLISECONDS else wait / 1000) - (answer.date or answer.received)
     return None if wait is None else min(max(0.0, wait), LONGEST_PAUSE)

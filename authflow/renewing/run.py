@@ -21,6 +21,7 @@ from authflow.accounts import (
     Kept,
     Record,
     StoredRecords,
+    by_own_clock,
     expiry,
     presented,
     proved_by_use,
@@ -271,7 +272,8 @@ class Run:
             return None, record.captured
         self._moved(Transition(record.state, name, after))
         if event is not None and not event.captured:
-            self.cures = with_cure(record.cures, self.clock())
+            now, key = self.clock(), self.key if self.vendor.vary else ""
+            self.cures = with_cure(by_own_clock(record.cures, now, self.stored.memory, key), now)
         if event is not None and "access" in event.captured:
             self._begin_grant()
         return after, absorb(record.captured, event) if event is not None else record.captured

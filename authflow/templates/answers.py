@@ -109,9 +109,11 @@ class AnswerPattern:
         return found
 
     def _check_tokens(self, found: dict[str, Any]) -> None:
-        """What is no token does not fit as `access`, and counts as absent as `refresh`."""
+        """What is no token does not fit; a refresh token that is empty, or can be done without, counts as absent."""
         if "refresh" in found and not is_token(found["refresh"]):
-            del found["refresh"]
+            said = found.pop("refresh")
+            if "refresh" in self.captures and (said.strip() if isinstance(said, str) else said):
+                raise Mismatch("what stands where {refresh} does is no token")
         if "access" not in found:
             return
         access = found["access"]

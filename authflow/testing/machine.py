@@ -332,16 +332,22 @@ class FlowMachine(RuleBasedStateMachine):
         self._settle(plan)
         player.process.dies_in = None
 
-    @rule(who=WHO, into=st.integers(1, PROCESSES - 1), pauses=st.integers(0, 6), plan=PLANS)
-    def is_forked_midway(self, who: int, into: int, pauses: int, plan: list[int]) -> None:
-        """A process forks in the middle of a renewal, between any two steps, and its child sends a request at once."""
+    @rule(who=WHO, into=st.integers(1, PROCESSES - 1), pauses=st.integers(0, 6), ends=st.booleans(), plan=PLANS)
+    def is_forked_midway(self, who: int, into: int, pauses: int, ends: bool, plan: list[int]) -> None:
+        """A process forks in the middle of a renewal, between any two steps, and goes on or `ends`, as a daemon's parent
+        does; its child sends a request at once.
+        """
         player, other = self._alive(who), (who + into) % PROCESSES
         name = f"{'ABC'[other]}{int(self.players[other].process.name[1:]) + 1}"
         self.players[other].process.kill()
+        self._begin(who, "get")
         self._settle([])
+        self._pass(self.simulator.lifetime * 1.01)
 
         def fork() -> None:
             self.players[other] = player.fork(name)
+            if ends:
+                player.process.kill()
             self._begin(other, "get")
 
         player.process.forks_in, player.process.on_fork = pauses, fork

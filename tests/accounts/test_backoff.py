@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from authflow.accounts.backoff import Backoff, may_cure, with_cure
+from authflow.accounts.backoff import Backoff, by_own_clock, may_cure, with_cure
 from authflow.errors import AuthFlowError, VendorUnavailable
+from authflow.stores import MemoryStore
+from tests.scripted import ScriptedVendor, answered, served
 
 ERROR = VendorUnavailable("down", vendor="v", status=503)
 
@@ -71,9 +75,27 @@ def test_six_cures_in_a_minute_then_one_a_minute_until_ten_pass() -> None:
     assert with_cure(cures, 845) == (845,)
 
 
-def test_another_clock_stops_no_cure() -> None:
-    assert (may_cure((1000.0,), 0.0), may_cure((1000.0,), 990.0), may_cure(tuple([1000.0] * 6), 990.0)) == (
-        True,
-        True,
-        False,
-    )
+def test_what_another_clock_told_is_counted_from_when_it_is_seen() -> None:
+    memory: dict[str, Any] = {}
+    assert by_own_clock((100.0,), 105.0, memory, "") == (100.0,)  # as long as nothing else is known, it is believed
+    for told in (99_000.0, 2.0):  # ahead; and not there when the last one was
+        assert by_own_clock((told - 1, told), 200.0, memory, "") == (199.0, 200.0)
+        assert by_own_clock((told - 1, told), 250.0, memory, "") == (199.0, 200.0)
+    assert by_own_clock((240.0,), 260.0, memory, "") == (240.0,)
+    assert by_own_clock((), 260.0, memory, "") == ()
+
+
+@pytest.mark.parametrize("skew", [0.0, 25.0, -25.0, 90.0, 700.0, -7200.0])
+def test_clocks_that_differ_cure_no_more_often(skew: float) -> None:
+    """Two hosts take turns at forbidden paths: seven exchanges in the first minute, the login among them."""
+    vendor, store = ScriptedVendor(), MemoryStore()
+    sessions = [vendor.session(store=store, clock=lambda by=by: vendor.clock.now + by) for by in (0.0, skew)]
+    for session in sessions:
+        session.token()
+    for number in range(80):
+        vendor.clock.now += 0.5
+        session, url = sessions[number % 2]._manager, f"https://vendor.example/api/forbidden/{number}"
+        answer = session.on_response(served(session.authorize(url)), url, answered(401))
+        if answer is not None:
+            session.on_response(served(answer), url, answered(401))
+    assert len(vendor.names) <= 7

@@ -76,6 +76,23 @@ def test_so_is_one_that_uses_another_session_of_the_account(vendor: ScriptedVend
         session.token()
 
 
+def test_a_logout_is_no_place_to_renew_either(vendor: ScriptedVendor) -> None:
+    inside: list[authflow.AuthFlowError] = []
+
+    class Store(MemoryStore):
+        def delete(self, key: str) -> None:
+            with pytest.raises(authflow.ConfigurationError, match="inside its own renewal") as told:
+                session.token()
+            inside.append(told.value)
+            super().delete(key)
+
+    session = vendor.session(store=Store())
+    session.token()
+    session.logout()
+    assert inside
+    assert session.token().access == "access-2"
+
+
 def test_another_account_may_be_used_inside(vendor: ScriptedVendor) -> None:
     other = vendor.session(username="vault")
     assert vendor.session(password=lambda: other.token().access).token().access

@@ -1065,7 +1065,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "each forbidden path costs a login",
         "accounts/backoff.py",
-        "    return passed >= MINUTE or (len(cures) < CURES and now - cures[0] < MINUTE)\n",
+        "    return now - cures[-1] >= MINUTE or (len(cures) < CURES and now - cures[0] < MINUTE)\n",
         "    return True\n",
         vendors=(),
         tests=("tests/accounts/test_backoff.py",),
@@ -1105,6 +1105,39 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         vendors=(),
         tests=("tests/test_session.py::test_forbidden_paths_cost_all_processes_together_no_more",),
+    ),
+    Mutant(
+        "of hosts whose clocks differ each forgets the other's cures",
+        "accounts/backoff.py",
+        "        since = told if told is not None and looked - SLACK <= told <= now + SLACK else now\n",
+        "        since = told if told is not None else now\n",
+        vendors=(),
+        tests=("tests/accounts/test_backoff.py",),
+    ),
+    Mutant(
+        "Retry-After counts only as digits and HTTP dates",
+        "http.py",
+        r"\+?([0-9]{1,300}(?:\.[0-9]*)?)\s*(?:s|secs?|seconds?)?\s*(?:[,;].*)?",
+        r"([0-9]{1,300})\s*",
+        vendors=(),
+        tests=("tests/test_http.py", "tests/renewing/test_refusals.py"),
+    ),
+    Mutant(
+        "a logout waits for the renewal that is asked for inside it",
+        "manager/cache.py",
+        "                with working((_place(self.store), identity.key)):\n                    self.renewal",
+        "                if True:\n                    self.renewal",
+        vendors=(),
+        tests=("tests/manager/test_threads.py",),
+    ),
+    Mutant(
+        "a forked process takes its parent's mark for its own",
+        "renewing/run.py",
+        "        self.sender.begin(kept.record)\n",
+        "        self.sender.begin(kept.record)\n"
+        '        if self.stored.memory.get("mine") == kept.record.captured.get("refresh"):\n'
+        '            self.rotation.mark = ""\n'
+        '        self.stored.memory["mine"] = kept.record.captured.get("refresh")\n',
     ),
     Mutant(
         "the cures of a day ago are counted",
@@ -1765,10 +1798,18 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/templates/test_hints.py",),
     ),
     Mutant(
+        "a list stands for the refresh token that a file needs",
+        "templates/answers.py",
+        '            if "refresh" in self.captures and (said.strip() if isinstance(said, str) else said):\n',
+        "            if False:\n",
+        vendors=(),
+        tests=("tests/templates/test_hints.py",),
+    ),
+    Mutant(
         "an empty refresh token replaces a good one",
         "templates/answers.py",
-        '            del found["refresh"]\n',
-        "            pass\n",
+        'said = found.pop("refresh")',
+        'said = found["refresh"]',
         vendors=(),
         tests=("tests/templates/test_hints.py",),
     ),

@@ -133,11 +133,18 @@ def test_a_whole_number_may_be_one() -> None:
     assert judged(granted(), {"t": 12345}).captured == {"access": 12345}  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("value", ["", " ", True, [], {}, 0.5])
+@pytest.mark.parametrize("value", ["", " ", [], {}, False, True, 0.5, ["r-1"], {"v": "r-1"}])
 def test_what_is_no_refresh_token_counts_as_absent(value: Any) -> None:
-    outcome = judged(granted(r="{refresh}"), {"t": "t-1", "r": value})
+    outcome = judged(granted(r="{refresh?}"), {"t": "t-1", "r": value})
     assert outcome is not None
     assert outcome.captured == {"access": "t-1"}
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [("", True), ([], True), (["r-1"], False), ({"v": "r-1"}, False), (0.5, False)]
+)
+def test_where_the_file_needs_one_only_an_empty_one_counts_as_absent(value: Any, fits: bool) -> None:
+    assert (judged(granted(r="{refresh}"), {"t": "t-1", "r": value}) is not None) is fits
 
 
 @pytest.mark.parametrize("body", [b"<!doctype html>", b"<html><body>Sign in</body></html>", b"not now", b"a\nb", b"\n"])
