@@ -169,12 +169,9 @@ class GrantCache:
         """Whose login it is, for logs and people, who cannot guess it from that; nothing as long as it is not known,
         and to know it a callable would have to be asked, or a secret be hashed.
         """
-        if self._identity is None and (
-            self.said is None
-            and any(name in self.given for name in secrets(self.vendor) if name in self.vendor.identity)
-        ):
-            return ""
-        if self._identity is None and unasked(self.vendor, self.given, self.said):
+        names = [] if self.said is not None else [name for name in secrets(self.vendor) if name in self.vendor.identity]
+        hashed = any(name in self.given for name in names)
+        if self._identity is None and (hashed or unasked(self.vendor, self.given, self.said)):
             return ""
         identity = self._identity or self.identity_now()[1]
         self._labels = self._labels or label_key(self.store)
@@ -216,7 +213,6 @@ class GrantCache:
         return flight if replayable else None
 
     def cures(self, grant: Grant) -> tuple[float, ...]:
-        """When it was renewed for being rejected, by this session's clock."""
         return by_own_clock(grant.record.cures, self.clock(), self.memory, grant.record.key if self.vendor.vary else "")
 
     def holds(self, slot: Slot, grant: Grant) -> bool:
@@ -438,15 +434,15 @@ class GrantCache:
         waiters = partial(self.flights.waiters, LOGIN if restart else slot)
         watch, logouts, began = self.watch(), self._logouts, self.clock()
         renewal = self.renewal(watch, given, identity)
-        if grant is not None and event is None and not restart and grant is not ANONYMOUS and grant.valid(self.clock()):
+        lives = grant if grant is not ANONYMOUS and event is None and not restart else None
+        if lives is not None and lives.valid(began):
             renewal.ask = None  # the token is still good: nobody is asked for another
         try:
             work = partial(renewal.carry_out, key, presented, event, account=identity.key, restart=restart)
             record = watch.renewal(cause, waiters, work)
         except AuthFlowError as error:
             now = self.clock()
-            ahead = grant is not None and grant is not ANONYMOUS and event is None and not restart and grant.valid(now)
-            good = grant if ahead else None
+            good = lives if lives is not None and lives.valid(now) else None
             if isinstance(error, CredentialsRefused):
                 self.memory.pop("typed", None)
             if isinstance(error, CredentialsRefused) and error.retry_after is not None:

@@ -334,8 +334,8 @@ class FlowMachine(RuleBasedStateMachine):
 
     @rule(who=WHO, into=st.integers(1, PROCESSES - 1), pauses=st.integers(0, 6), ends=st.booleans(), plan=PLANS)
     def is_forked_midway(self, who: int, into: int, pauses: int, ends: bool, plan: list[int]) -> None:
-        """A process forks in the middle of a renewal, between any two steps, and goes on or `ends`, as a daemon's parent
-        does; its child sends a request at once.
+        """A process forks in the middle of a renewal, between any two steps, and goes on or `ends`, as the parent of a
+        daemon does; its child sends a request at once.
         """
         player, other = self._alive(who), (who + into) % PROCESSES
         name = f"{'ABC'[other]}{int(self.players[other].process.name[1:]) + 1}"
