@@ -40,7 +40,8 @@ def name(flow: Flow, result: Learnt, ats: Sequence[int]) -> None:
             if flow.came(leaf, at) is not None and leaf.converter in ("", "json", "xml"):
                 born = flow.born[leaf.value][1]
                 if leaf.place[0] != "cookies" or flow.came(leaf, at) in ats:
-                    flow.names[leaf.value] = names.identifier(born.name, flow.names.values())
+                    field = leaf.name if born.name.lower() in ("value", "content") else born.name
+                    flow.names[leaf.value] = names.identifier(field, flow.names.values())
     used = {leaf.value for at in ats for leaf in flow.requests[at]}
     used |= {word for value in used if value in flow.made for word in flow.made[value].words}
     for key in [key for key in flow.known if flow.known[key] not in used]:
