@@ -112,7 +112,14 @@ def _auth_class(library: str) -> type[Any]:
                 grant = self._authorized(request)
             except AuthFlowError as error:
                 raise self._theirs(error, request) from error.__cause__
-            response = yield request
+            try:
+                response = yield request
+            except GeneratorExit:  # httpx_auth's `+` takes the request, and tells nobody of the answer
+                request.headers.heard = functools.partial(self._answered, grant)
+                raise
+            self._answered(grant, response)
+
+        def _answered(self, grant: Grant, response: Any) -> None:
             if response is not None and self.manager.tells(grant, response.status_code, response.headers):
                 self._heard(grant, response)
 
@@ -220,9 +227,7 @@ def _auth_class(library: str) -> type[Any]:
 
         def _torn_away(self, grant: Grant, error: BaseException | None) -> None:
             """A hook that raises on a 401 keeps no revoked token alive: the next request renews it."""
-            response = _response_under(error, lib)
-            if response is not None and self.manager.tells(grant, response.status_code, response.headers):
-                self._heard(grant, response)
+            self._answered(grant, _response_under(error, lib))
 
         def _heard(self, grant: Grant, response: Any) -> None:
             """An answer that is the caller's, whatever it means: a rejected token is renewed for the next request."""

@@ -219,6 +219,8 @@ class Carrier:
     """Headers that everybody sees, and that are not copied into the next hop's. Each session takes back its own."""
 
     _entries: Entries
+    #: Is called with the answer, where `auth_flow` does not hear it (httpx2 looks at a request only if cookies came).
+    heard: Any = None
 
     def __init__(self, plain: Any) -> None:
         super().__init__(plain)  # type: ignore[call-arg]
@@ -241,6 +243,9 @@ class Carrier:
         copying, maker = sys._getframe(1), sys._getframe(2)
         if copying.f_code.co_name == "__init__" and maker.f_globals.get("__name__", "").endswith("._client"):
             return self._without_ours()
+        if self.heard is not None and (asks := maker.f_back) and asks.f_code.co_name == "extract_cookies":
+            heard, self.heard = self.heard, None  # the client's first look at a request that has its answer
+            heard(asks.f_locals["response"])
         return self._entries
 
     @_list.setter

@@ -299,6 +299,46 @@ def test_a_copy_that_a_transport_makes_is_no_hop(library: str, listen: Listen) -
     assert seen[:2] == ["Bearer token-1", "Bearer token-3"]
 
 
+@pytest.mark.parametrize("library", [library for library in HTTPX if library == "httpx"])
+@pytest.mark.parametrize(
+    "present", [{"Authorization": "Bearer {access}"}, {"X-Key": "{access}"}], ids=["bearer", "key"]
+)
+def test_who_composes_and_lets_nobody_hear_renews_with_the_next_request(
+    library: str, present: Any, listen: Listen
+) -> None:
+    """httpx_auth's `+`, which knows httpx alone, takes the first request of each flow, and drops the flow."""
+    lib: Any = importlib.import_module(library)
+    acme = Vendor(listen)
+    name = next(iter(present))
+
+    def says(came: Came) -> Says:
+        good = came.headers.get(name.lower(), "").removeprefix("Bearer ") == f"token-{acme.granted}"
+        return acme.says(came) if came.path == "/login" else Says(200 if good else 401, {})
+
+    acme.listener.says = says
+    session = acme.session(states={"signed_in": {"present": {"headers": present}}})
+    url = f"{acme.listener.url}/data"
+
+    class Sum(lib.Auth):  # type: ignore[misc]
+        def auth_flow(self, request: Any) -> Any:
+            next(getattr(session, library).auth_flow(request))
+            yield request
+
+    with lib.Client(auth=Sum(), trust_env=False) as http:
+        assert http.get(url).status_code == 200
+        acme.revoke()
+        assert [http.get(url).status_code for _ in range(3)] == [401, 200, 200]
+
+    async def asynchronously() -> list[int]:
+        async with lib.AsyncClient(auth=Sum(), trust_env=False) as http:
+            first = await http.get(url)
+            await session.atoken()
+            return [first.status_code, (await http.get(url)).status_code]
+
+    acme.revoke()
+    assert asyncio.run(asynchronously()) == [401, 200]
+
+
 def test_httpx_auth_adds_a_key(listen: Listen) -> None:
     httpx_auth = pytest.importorskip("httpx_auth")
     httpx = importlib.import_module("httpx")

@@ -83,3 +83,64 @@ def test_requests_futures(acme: Vendor) -> None:
         asked = [http.get(f"{acme.listener.url}/data") for _ in range(8)]
         assert {one.result().status_code for one in asked} == {200}
     assert acme.granted == 3
+
+
+def test_httpx_retries(acme: Vendor) -> None:
+    """It is a transport: what it sends again carries the token."""
+    retries, httpx = pytest.importorskip("httpx_retries"), pytest.importorskip("httpx")
+    answers = iter([503, 503, 200])
+    acme.data = lambda came: Says(next(answers), {})
+    transport = retries.RetryTransport(retry=retries.Retry(total=3, backoff_factor=0))
+    with httpx.Client(transport=transport, auth=revoked(acme).httpx) as http:
+        assert http.get(f"{acme.listener.url}/data").status_code == 200
+    assert acme.granted == 3
+
+
+def test_httpx_auth(acme: Vendor) -> None:
+    """What is composed sees a rejection; the next request renews."""
+    httpx_auth, httpx = pytest.importorskip("httpx_auth"), pytest.importorskip("httpx")
+    with httpx.Client(auth=httpx_auth.HeaderApiKey("k") + revoked(acme).httpx, trust_env=False) as http:
+        assert [http.get(f"{acme.listener.url}/data").status_code for _ in range(2)] == [401, 200]
+    assert acme.listener.came[-1].headers["x-api-key"] == "k"
+
+
+def test_requests_toolbelt(acme: Vendor) -> None:
+    """A `MultipartEncoder` is read once: after a rejection, the answer is the caller's, and the next request renews."""
+    toolbelt, requests = pytest.importorskip("requests_toolbelt"), pytest.importorskip("requests")
+    auths = pytest.importorskip("requests_toolbelt.auth.handler")
+    sessions = pytest.importorskip("requests_toolbelt.sessions")
+    url, session = acme.listener.url, revoked(acme)
+    with sessions.BaseUrlSession(f"{url}/") as http:
+        http.auth = auths.AuthHandler({url: session.requests})
+        assert http.get("data").status_code == 200
+        acme.revoke()
+        statuses = []
+        for _ in range(2):
+            body = toolbelt.MultipartEncoder({"a": ("name", b"x" * 10_000)})
+            kind = {"Content-Type": body.content_type}
+            statuses.append(requests.post(f"{url}/data", data=body, headers=kind, auth=session.requests).status_code)
+    assert statuses == [401, 200]
+
+
+def test_sentry(acme: Vendor) -> None:
+    """It wraps the clients' functions, and writes down each request that they send."""
+    sentry, requests = pytest.importorskip("sentry_sdk"), pytest.importorskip("requests")
+    httpx = pytest.importorskip("httpx")
+    kept: list[str] = []
+    sentry.init(
+        dsn="http://k@127.0.0.1:9/1",
+        traces_sample_rate=1.0,
+        before_send_transaction=lambda event, hint: kept.append(repr(event)),
+    )
+    try:
+        session = revoked(acme)
+        with sentry.start_transaction(name="x", sampled=True):
+            assert requests.get(f"{acme.listener.url}/data", auth=session.requests).status_code == 200
+            acme.revoke()
+            assert httpx.get(f"{acme.listener.url}/data", auth=session.httpx, trust_env=False).status_code == 200
+    finally:
+        sentry.init()
+    assert len(kept) == 1
+    assert "/data" in kept[0]
+    assert "token-" not in kept[0]
+    assert "s3cret" not in kept[0]

@@ -165,3 +165,27 @@ def test_elasticsearch(listen: Any) -> None:
     client = elasticsearch.Elasticsearch(url, node_class=Node, max_retries=0)
     assert client.info()["version"]["number"] == "9.0.0"
     assert acme.granted == 3
+
+
+def test_uplink(listen: Any) -> None:
+    uplink, requests = pytest.importorskip("uplink"), pytest.importorskip("requests")
+    acme, session, url = api(listen, {"fine": 1})
+
+    class Acme(uplink.Consumer):  # type: ignore[misc]
+        @uplink.returns.json
+        @uplink.get("data")
+        def data(self) -> Any: ...
+
+    http = requests.Session()
+    http.auth = session.requests
+    assert Acme(base_url=f"{url}/", client=http).data() == {"fine": 1}
+    assert acme.granted == 3
+
+
+def test_robotframework_requests(listen: Any) -> None:
+    robot = pytest.importorskip("RequestsLibrary")
+    acme, session, url = api(listen, {"fine": 1})
+    library = robot.RequestsLibrary()
+    library.create_custom_session("acme", url, auth=session.requests)
+    assert library.get_on_session("acme", "/data").json() == {"fine": 1}
+    assert acme.granted == 3

@@ -9,6 +9,7 @@ import pytest
 
 import authflow
 from tests.clients.test_habits import Vendor, vendor
+from tests.servers import Says
 
 URL = "https://acme.example"
 DATA = f"{URL}/data"
@@ -79,3 +80,45 @@ def test_betamax(listen: Any, tmp_path: Path) -> None:
             own = session(acme.listener.url, client=http)
             assert http.get(f"{acme.listener.url}/data", auth=own.requests).status_code == 200
     assert [came.path for came in acme.listener.came if came.path == "/data"] == ["/data"]
+
+
+def test_pytest_httpx(request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("pytest_httpx")
+    httpx = pytest.importorskip("httpx")
+    mock = request.getfixturevalue("httpx_mock")
+    for token in ("one", "two"):
+        mock.add_response(url=f"{URL}/login", method="POST", json={"token": token})
+    mock.add_response(url=DATA, status_code=401)
+    mock.add_response(url=DATA, json={"fine": 1}, match_headers={"Authorization": "Bearer two"})
+    with httpx.Client(auth=session().httpx) as http:
+        assert http.get(DATA).json() == {"fine": 1}
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+@pytest.mark.parametrize("freezer", ["freezegun", "time_machine"])
+def test_a_clock_that_is_moved_ends_a_token(freezer: str, library: str, listen: Any) -> None:
+    """The login is sent though time stands still; an hour later, the token of a minute is renewed."""
+    frozen, lib = pytest.importorskip(freezer), pytest.importorskip(library)
+    granted: list[str] = []
+
+    def says(came: Any) -> Says:
+        if came.path == "/token":
+            granted.append(f"t{len(granted)}")
+            return Says(json={"access_token": granted[-1], "expires_in": 60})
+        return Says(json={})
+
+    url = listen(says).url
+    freeze = frozen.freeze_time if freezer == "freezegun" else frozen.travel
+    with freeze("2030-01-01T00:00:00+00:00", tick=False) as clock:
+        own = authflow.AuthSession(
+            {"extends": "client-credentials", "name": "frozen", "base_url": f"{url}/"},
+            token_url=f"{url}/token",
+            client_id="i",
+            client_secret="s",
+        )
+        for _ in range(2):
+            assert lib.get(f"{url}/x", auth=getattr(own, library)).status_code == 200
+            assert len(granted) == 1
+        (clock.tick if freezer == "freezegun" else clock.shift)(3600)
+        assert lib.get(f"{url}/x", auth=getattr(own, library)).status_code == 200
+    assert len(granted) == 2

@@ -2419,6 +2419,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/clients/test_given.py",),
     ),
     Mutant(
+        "who composes and drops the flow keeps a revoked token",
+        "clients/httpx.py",
+        "request.headers.heard = functools.partial(self._answered, grant)",
+        "pass",
+        vendors=(),
+        tests=("tests/clients/test_habits.py",),
+    ),
+    Mutant(
         "a token whose exp is no number lives for ever",
         "renewing/jwt_verification.py",
         'number(claims["exp"]) + LEEWAY',
