@@ -6,6 +6,8 @@
     hot_path      what one authorised request costs              import        what an import costs
     contention    the same, many at once, on a good token        template      render and match, growing documents
     storm         many at once, on a token that is no good       accounts      one session to a hundred thousand
+    presentations what is no bearer                              signing       what is signed
+    start         a process before its first answer
     ahead         requests across a renewal                      fleet, soak   many processes; ten bad minutes
 
 Below them: `peers` (each set up as its documentation recommends, the floor and authflow among them), `near_end` (the

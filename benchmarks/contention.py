@@ -32,7 +32,7 @@ from benchmarks.report import Report, Table
 
 THREADS: Final = (1, 8, 64)
 TASKS: Final = (1, 100, 1000, 5000)
-GOAL: Final = 0.98
+GOAL: Final = 0.985
 #: Interpreters and rounds: for authflow, whose figures have goals, and for the peers, whose figures stand beside them.
 OURS, THEIRS, SHORT = (2, 7), (1, 3), (1, 1)
 

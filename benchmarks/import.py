@@ -11,7 +11,7 @@ import subprocess
 from collections import defaultdict
 from typing import Final
 
-from benchmarks.measure import NIQUESTS, PEERS, ROOT, interpreter, is_short, versions
+from benchmarks.measure import NIQUESTS, PEERS, ROOT, hottest_imports, interpreter, is_short, versions
 from benchmarks.peers import VERSIONED
 from benchmarks.report import Report, Table
 
@@ -71,7 +71,10 @@ def main() -> None:
     report.goal("import authflow", IMPORT_GOAL, statistics.median(found["import authflow"]), " ms")
     for name in [name for name in found if name.startswith("adapter for ")]:
         report.goal(name, ADAPTER_GOAL, statistics.median(found[name]), " ms")
-    report.profile += ["from authflow import AuthSession, modules that take longest themselves:", *_slowest()]
+    report.profile += [
+        "from authflow import AuthSession, modules that take longest themselves:",
+        *hottest_imports([interpreter(), "-X", "importtime", "-c", "from authflow import AuthSession"]),
+    ]
     report.publish(keep=not is_short())
 
 
@@ -82,16 +85,6 @@ def _timed(name: str, before: str, statement: str) -> float:
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
     return float(done.stdout) * 1000
-
-
-def _slowest() -> list[str]:
-    command = [interpreter(), "-X", "importtime", "-c", "from authflow import AuthSession"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60).stderr.splitlines()
-    rows = [
-        line.partition(":")[2].split("|") for line in told if line.startswith("import time:") and "self" not in line
-    ]
-    slow = sorted(((int(own), name.strip()) for own, _, name in rows), reverse=True)
-    return [f"{own / 1000:6.1f} ms  {name}" for own, name in slow[:12]]
 
 
 if __name__ == "__main__":

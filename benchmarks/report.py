@@ -19,6 +19,9 @@ HOME: Final = Path(__file__).resolve().parent
 RESULTS: Final = HOME / "results"
 ORDER: Final = (
     "hot_path",
+    "presentations",
+    "signing",
+    "start",
     "contention",
     "storm",
     "ahead",
@@ -98,21 +101,29 @@ def write_readme() -> None:
     kept = [
         json.loads(path.read_text("utf-8")) for name in (*ORDER, *SINGLY) if (path := RESULTS / f"{name}.json").exists()
     ]
-    parts = [_HEAD, _summary(kept), *(_section(report) for report in kept)]
+    parts = [_HEAD, _where(kept), _summary(kept), *(_section(report) for report in kept)]
     (HOME / "README.md").write_text("\n".join(parts).rstrip() + "\n", "utf-8")
 
 
 _HEAD = """# What the layer costs
 
-Written by the scripts in this folder. `make bench` runs them all, in eleven minutes on two cores, but the soak, which
-takes ten by itself; `.venv-peers/bin/python -m benchmarks.hot_path` (or another) runs one of them, and `--short` tries
-whether it does. Each figure comes from one run in which the floor, authflow and the peers take turns. The floor is the
+Written by the scripts in this folder. `make bench` runs them all, in some thirteen minutes on two cores, but the soak,
+which takes ten by itself; `.venv-peers/bin/python -m benchmarks.hot_path` (or another) runs one of them, and `--short`
+tries whether it does. Each figure comes from one run in which the floor, authflow and the peers take turns. The floor is the
 least that one can write by hand: an `AuthBase` or `httpx.Auth` that sets a fixed header, and does nothing about expiry,
 origins or 401. Every peer is set up as its documentation recommends (`peers.py`).
 """
 
 
+def _where(kept: Sequence[dict[str, Any]]) -> str:
+    """On what the figures were taken; each section says with which versions."""
+    places = {(one["machine"]["day"], one["machine"]["cpu"], one["machine"]["python"]) for one in kept}
+    told = "; ".join(f"{day}, {cpu}, Python {python}" for day, cpu, python in sorted(places))
+    return f"Taken on: {told}. What was missed comes first.\n"
+
+
 def _summary(kept: Sequence[dict[str, Any]]) -> str:
+    kept = sorted(kept, key=lambda report: all(goal["met"] for goal in report["goals"]))
     lines = ["| | question | goals met | missed |", "|---|---|--:|---|"]
     for report in kept:
         goals = report["goals"]
