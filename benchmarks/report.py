@@ -109,9 +109,9 @@ _HEAD = """# What the layer costs
 
 Written by the scripts in this folder. `make bench` runs them all, in some thirteen minutes on two cores, but the soak,
 which takes ten by itself; `.venv-peers/bin/python -m benchmarks.hot_path` (or another) runs one of them, and `--short`
-tries whether it does. Each figure comes from one run in which the floor, authflow and the peers take turns. The floor is the
-least that one can write by hand: an `AuthBase` or `httpx.Auth` that sets a fixed header, and does nothing about expiry,
-origins or 401. Every peer is set up as its documentation recommends (`peers.py`).
+tries whether it does. Each figure comes from one run in which the floor, authflow and the peers take turns. The floor
+is the least that one can write by hand: an `AuthBase` or `httpx.Auth` that sets a fixed header, and does nothing about
+expiry, origins or 401. Every peer is set up as its documentation recommends (`peers.py`).
 """
 
 
