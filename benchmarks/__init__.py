@@ -7,7 +7,7 @@
     contention    the same, many at once, on a good token        template      render and match, growing documents
     storm         many at once, on a token that is no good       accounts      one session to a hundred thousand
     presentations what is no bearer                              signing       what is signed
-    start         a process before its first answer
+    start         a process before its first answer              costs         README's figures, from the results
     ahead         requests across a renewal                      fleet, soak   many processes; ten bad minutes
 
 Below them: `peers` (each set up as its documentation recommends, the floor and authflow among them), `near_end` (the
