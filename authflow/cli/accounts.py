@@ -37,7 +37,7 @@ from msgspec import UNSET
 from authflow import plugins
 from authflow.accounts import Claims, answered, complete, fingerprint_for, identity_of, origins, servers
 from authflow.cli.sources import WAYS, Source, variables
-from authflow.errors import ConfigurationError, StoreError
+from authflow.errors import AuthFlowError, ConfigurationError, StoreError
 from authflow.session import AuthSession
 from authflow.stores import Store, open_store
 from authflow.vendors import Given, Input, Vendor
@@ -258,7 +258,7 @@ def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = 
         value = handed.get(name, account.inputs.get(name))
         _refuse_secret(account, name, entry, value, handed)
         if value is None:
-            value = _from_environment(account, vendor, name)
+            value = _from_environment(account, name) if name in vendor.inputs else None
         if value is None and entry.default is UNSET and not entry.optional:
             value = Source("prompt", True)
         if isinstance(value, Source):
@@ -296,10 +296,38 @@ def _refuse_secret(account: Account, name: str, entry: Input, value: Any, handed
         raise ConfigurationError(f"{where}: do not write a secret here; say where to get it: {WAYS}")
 
 
-def _from_environment(account: Account, vendor: Vendor, name: str) -> str | None:
-    """What a variable says: the account's own, else the one for all. Empty ones say nothing."""
-    names = variables(account.name, name) if name in vendor.inputs else []
-    return next((value for value in map(os.environ.get, names) if value), None)
+def _from_environment(account: Account, name: str) -> str | None:
+    """What a variable says: the account's own, else the one for all. Empty ones say nothing.
+
+    Raises ConfigurationError where the variable is another account's as well: nobody gets another's secret.
+    """
+    variable = next((one for one in variables(account.name, name) if os.environ.get(one)), None)
+    if variable is None:
+        return None
+    for other in read_accounts().values():
+        if other.name == account.name or (account.file is None and _same_vendor(account, other)):
+            continue
+        for its in _looked_for(other, name):
+            own = its.lower() != name.lower() or variable == variables(account.name, name)[0]
+            if own and variable in variables(other.name, its):
+                raise ConfigurationError(
+                    f"{variable} is read for {account.name}.{name} and for {other.name}.{its}: rename one of these "
+                    f'accounts, or say in {other.file} where one of them gets it: {its} = {{ env = "ANOTHER" }}'
+                )
+    return os.environ[variable]
+
+
+def _same_vendor(one: Account, other: Account) -> bool:
+    return Path(one.vendor).absolute() == Path(other.vendor).absolute()
+
+
+def _looked_for(account: Account, name: str) -> Iterator[str]:
+    """The inputs that an account has from the environment; of a vendor that cannot be read, this one."""
+    try:
+        names = list(account.find_vendor().inputs)
+    except AuthFlowError:
+        names = [name]
+    return (one for one in names if one not in account.inputs)
 
 
 def _place(account: Account, vendor: Vendor, known: Mapping[str, Any], name: str, source: Source) -> str:
@@ -344,8 +372,10 @@ def check_new(name: str, path: Path | None = None) -> None:
     path = path or config_path()
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"an account's name is made of letters, digits, - and _; {name!r} is not")
-    if name in read_accounts(path):
-        raise ConfigurationError(f"{path}: there is an account {name!r} already")
+    for known in read_accounts(path):
+        if variables(known, "")[0] == variables(name, "")[0]:
+            also = "" if known == name else f", and {name!r} would read the same variables"
+            raise ConfigurationError(f"{path}: there is an account {known!r} already{also}")
 
 
 def add_account(account: Account, path: Path | None = None) -> Path:

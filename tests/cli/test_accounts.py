@@ -215,6 +215,84 @@ def test_a_variable_that_means_something_else_is_no_input(
         find_account("my-own", {"key": "x"})
 
 
+TWO = """
+[accounts."{one}"]
+vendor = "{one_vendor}"
+username = "u"
+[accounts."{other}"]
+vendor = "{other_vendor}"
+username = "v"
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "variable"),
+    [
+        ("a-b", "a_b", "AUTHFLOW_A_B_PASSWORD"),
+        ("a.b", "a-b", "AUTHFLOW_A_B_PASSWORD"),
+        ("Prod", "prod", "AUTHFLOW_PROD_PASSWORD"),
+        ("x/prod", "prod", "AUTHFLOW_PROD_PASSWORD"),
+        ("é", "ü", "AUTHFLOW___PASSWORD"),
+    ],
+)
+def test_a_variable_of_two_accounts_is_neithers(
+    config: Path, monkeypatch: pytest.MonkeyPatch, one: str, other: str, variable: str
+) -> None:
+    write(config, TWO.format(one=one, other=other, one_vendor="supplier", other_vendor="no-such"))
+    monkeypatch.setenv(variable, "hunter2")
+    with pytest.raises(ConfigurationError) as error:
+        open_account(read_accounts()[one], never)
+    assert all(word in str(error.value) for word in (variable, one, other, "rename", str(config)))
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "own", "other", "its", "variable"),
+    [
+        ("a", "b_key", "a_b", "key", "AUTHFLOW_A_B_KEY"),  # both their own
+        ("api", "key", "shop", "api_key", "AUTHFLOW_API_KEY"),  # its own, and the other's for all accounts
+        ("shop", "api_key", "api", "key", "AUTHFLOW_API_KEY"),
+    ],
+)
+def test_so_is_one_whose_words_are_divided_elsewhere(
+    config: Path, monkeypatch: pytest.MonkeyPatch, one: str, own: str, other: str, its: str, variable: str
+) -> None:
+    for name, key in ((one, own), (other, its)):
+        text = KEYED.replace("{key}", f"{{{key}}}").replace("\nkey =", f"\n{key} =")
+        (config.parent / f"{name}.toml").write_text(text)
+    text = f'[accounts.{one}]\nvendor = "{one}.toml"\n[accounts.{other}]\nvendor = "{other}.toml"\n'
+    write(config, text)
+    monkeypatch.setenv(variable, "k-1")
+    with pytest.raises(ConfigurationError, match=f"{variable} is read for {one}.{own} and for {other}.{its}"):
+        open_account(read_accounts()[one], never)
+    write(config, text + f'{its} = {{ env = "ITS_OWN" }}\n')
+    assert open_account(read_accounts()[one], never).given.get(own) == "k-1"
+
+
+def test_a_variable_for_all_accounts_is_no_collision(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(config, TWO.format(one="a-b", other="a_b", one_vendor="supplier", other_vendor="supplier"))
+    monkeypatch.setenv("AUTHFLOW_PASSWORD", "for all")
+    assert [open_account(one, never).given.get("password") for one in read_accounts().values()] == ["for all"] * 2
+
+
+def test_a_file_and_its_account_share_a_variable(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, elsewhere = config.parent / "acme.toml", config.parent / "elsewhere" / "acme.toml"
+    elsewhere.parent.mkdir()
+    for path in (file, elsewhere):
+        path.write_text(KEYED)
+    write(config, '[accounts.acme]\nvendor = "acme.toml"\n')
+    monkeypatch.setenv("AUTHFLOW_ACME_KEY", "k-1")
+    assert open_account(find_account(str(file)), never).given.get("key") == "k-1"
+    with pytest.raises(ConfigurationError, match="is read for .*acme.toml.key and for acme.key"):
+        open_account(find_account(str(elsewhere)), never)
+
+
+def test_no_account_is_added_that_would_read_anothers_variables(config: Path) -> None:
+    write(config, TWO.format(one="a-b", other="other", one_vendor="supplier", other_vendor="supplier"))
+    with pytest.raises(ConfigurationError, match="'a-b' already, and 'A_b' would read the same variables"):
+        add_account(Account("A_b", "supplier"))
+
+
 def test_an_account_may_say_whose_login_it_is(config: Path) -> None:
     keys = {opened(config, f'{BASIC}identity = "{name}"').key for name in ("alice", "bob")}
     assert len({*keys, opened(config, BASIC).key}) == 3

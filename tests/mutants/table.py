@@ -1491,6 +1491,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/accounts/test_claims.py",),
     ),
     Mutant(
+        "whose: two accounts read one variable",
+        "cli/accounts.py",
+        "            if own and variable in variables(other.name, its):\n",
+        "            if False:\n",
+        vendors=(),
+        tests=("tests/cli/test_accounts.py",),
+    ),
+    Mutant(
         "whose: the machine: a record in another's place",
         "accounts/claims.py",
         "        if record.key != key:\n",
