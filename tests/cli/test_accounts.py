@@ -283,7 +283,7 @@ def test_a_file_and_its_account_share_a_variable(config: Path, monkeypatch: pyte
     write(config, '[accounts.acme]\nvendor = "acme.toml"\n')
     monkeypatch.setenv("AUTHFLOW_ACME_KEY", "k-1")
     assert open_account(find_account(str(file)), never).given.get("key") == "k-1"
-    with pytest.raises(ConfigurationError, match="is read for .*acme.toml.key and for acme.key"):
+    with pytest.raises(ConfigurationError, match=r"is read for .*acme\.toml\.key and for acme\.key"):
         open_account(find_account(str(elsewhere)), never)
 
 
