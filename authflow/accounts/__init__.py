@@ -42,7 +42,7 @@ from authflow.accounts.records import (
 )
 from authflow.accounts.stored import KEPT_FOR, Kept, Overtaken, StoredRecords, Unsaved
 from authflow.accounts.token import Freshness, Token, Windows, expiry
-from authflow.accounts.trust import check_settings, presents_at, sends_to
+from authflow.accounts.trust import check_settings, leads, presents_at, sends_to
 
 __all__ = [
     "ANONYMOUS",
@@ -77,6 +77,7 @@ __all__ = [
     "identity_of",
     "label",
     "label_key",
+    "leads",
     "may_cure",
     "origins",
     "presented",

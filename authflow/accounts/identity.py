@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -39,6 +40,8 @@ from authflow.vendors import (
 )
 
 _PLAIN: Final = Input()
+_ORIGIN: Final = re.compile(r"\w+://[^/?#]*|\{\w+\}$")
+_NAME: Final = re.compile(r"\{(\w+)")
 
 #: Who it is where nothing says it.
 DEFAULT: Final = "default"
@@ -127,7 +130,8 @@ def _asks(given: Given, name: str) -> bool:
 
 def unasked(vendor: Vendor, given: Given, said: str | None = None) -> list[str]:
     """The callables that must be asked before it is known whose login this is."""
-    return [] if said is not None else [name for name in identifying(vendor, given) if _asks(given, name)]
+    named = [] if said is not None else identifying(vendor, given)
+    return [name for name in dict.fromkeys((*named, *_placed(vendor))) if _asks(given, name)]
 
 
 def identified(vendor: Vendor, given: Given, said: str | None = None) -> Given:
@@ -146,6 +150,19 @@ def _answered(vendor: Vendor, given: Given, names: list[str]) -> Given:
     if not names:
         return given
     return given.changed({name: _typed(vendor, name, ask_for(vendor, name, given.get(name))) for name in names})
+
+
+@lru_cache(maxsize=256)
+def _placed(vendor: Vendor) -> tuple[str, ...]:
+    """The public credentials on which a server's name hangs: whoever logs in, they tell servers apart."""
+    urls = (vendor.base_url, *vendor.send_origins, *(each.request.url for each in vendor.flow.exchanges.values()))
+    places = [_ORIGIN.match(url.text) for url in urls if url is not None]
+    names = closure(vendor, [name for place in places if place for name in _NAME.findall(place[0])])
+    return tuple(name for name, entry in vendor.credentials.items() if name in names and _plain(entry))
+
+
+def _plain(entry: Input) -> bool:
+    return not entry.secret and not entry.once
 
 
 def check_identity(vendor: Vendor, said: Any, *, shared: bool) -> None:
@@ -182,9 +199,10 @@ def proved_by_use(vendor: Vendor) -> frozenset[str]:
 
 def servers(vendor: Vendor, given: Given) -> tuple[str, ...]:
     """The URLs to which exchanges may go, as they are rendered; as they are written where that hangs on more than
-    plain settings.
+    what was given and is no secret.
     """
-    known = {name: value for name, value in given.items() if name in vendor.settings and not _secret(vendor, name)}
+    plain = [name for name, entry in vendor.inputs.items() if _plain(entry)]
+    known = {name: value for name, value in given.items() if name in plain and not callable(value)}
     base = str(given.get("base_url") or _rendered(vendor.base_url, known, ""))
     urls = [exchange.request.url for exchange in vendor.flow.exchanges.values()]
     rendered = {_rendered(url, {**known, "base_url": base}, base) for url in (*urls, *vendor.send_origins) if url}
@@ -223,9 +241,9 @@ def slot_name(slot: tuple[str, ...]) -> str:
 def identity_of(vendor: Vendor, given: Given, said: str | None, fingerprint: Fingerprint) -> Identity:
     """Whose login it is. What identifies was `answered` before."""
     at = servers(vendor, given)
-    own = [] if said is not None else identifying(vendor, given)
+    own = (*([] if said is not None else identifying(vendor, given)), *_placed(vendor))
     known = [(name, value) for name, value in sorted(given.items()) if name in vendor.inputs and not callable(value)]
-    public = [(name, value) for name, value in known if not _secret(vendor, name) and not vendor.inputs[name].once]
+    public = [(name, value) for name, value in known if _plain(vendor.inputs[name])]
     coarse: list[Any] = [vendor.name, origins(at), public]
     named = [(name, value) for name, value in public if name in vendor.credentials]
     salt = _digest([vendor.name, origins(at), named]).encode()
@@ -239,7 +257,7 @@ def identity_of(vendor: Vendor, given: Given, said: str | None, fingerprint: Fin
     # A refresh token that was given by hand seeds one record, whatever it is used for: else it would be spent twice.
     kept = {"client_id"} & settings.keys() if "refresh" in given else settings.keys()
     fine: list[Any] = [vendor.name, given.get("base_url"), at, sorted((name, settings[name]) for name in kept)]
-    fine.append([said] if said is not None else who or [DEFAULT])
+    fine.append([said, *who] if said is not None else who or [DEFAULT])
     name = vendor.name.lower()
     user = _digest(fine[-1]) if _serves_many(vendor) else ""
     keys = f"{name}-{_digest(fine)}", f"{name}-refusals-{_digest(coarse)}"

@@ -66,6 +66,13 @@ def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
     return tuple((name, given.get(name)) for name in hinges if name in given)
 
 
+@lru_cache(maxsize=KEPT)
+def leads(vendor: Vendor) -> Names:
+    """The names on which it hangs, where an answer brings them, where the token may be presented."""
+    urls = (vendor.base_url, *vendor.present_origins)
+    return {"base_url", *(placeholder.name for url in urls for placeholder in url.placeholders())}
+
+
 def sends_to(
     vendor: Vendor,
     given: Given,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from authflow.accounts import (
     StoredRecords,
     by_own_clock,
     expiry,
+    leads,
     presented,
     proved_by_use,
     secrets,
@@ -139,7 +140,8 @@ class Run:
         begun = Held(self._begin(event, restart))  # reporters see the variables of whoever calls their user
         if begun.it[0] is None:
             return self.kept.record
-        rest = self._steps(*begun.it)
+        brought = event.captured.keys() if event is not None else frozenset()
+        rest = self._steps(leads(self.vendor) - brought, *begun.it)
         self.waits_since = None
         if isinstance(rest.state, Sending):
             if self.began or not self.insists:
@@ -188,11 +190,11 @@ class Run:
     def claims(self) -> Claims:
         return self.stored.claims
 
-    def _steps(self, state: str, captured: Mapping[str, Any]) -> Rest:
+    def _steps(self, led: Set[str], state: str, captured: Mapping[str, Any]) -> Rest:
         edges: list[Transition] = []
         since, now = self.waits_since, self.clock()
         waited = 0.0 if since is None else max(0.0, now - since)
-        steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges, waited)
+        steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges, waited, led)
         known, captured = Held(captured), {}
         outcome: Outcome | None = None
         while True:

@@ -13,7 +13,7 @@ that a vendor wants to be asked again it repeats, after a second or more each, f
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Generator, Iterable, Mapping
+from collections.abc import Container, Generator, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -148,15 +148,18 @@ def run(
     bound: Container[str],
     walked: list[Transition],
     waited: float = 0.0,
+    led: Set[str] = frozenset(),
 ) -> Generator[Step, Outcome, Rest]:
     """Go from `state` until one presents or fails, noting each edge in `walked`. So many seconds it `waited` already.
+    Of the names that `led` the token somewhere, a login from the start forgets those that it does not bring again.
 
     `bound` are the names that need no capture: settings, credentials, derived values. Who sends `unavailable` must have
     seen to it that the state has an edge for it; `lost`, or a missing refresh token, takes `next_step`.
     """
-    values, fresh, wait, longer = dict(captured), True, 0.0, 0.0
+    values, fresh, wait, longer, old = dict(captured), True, 0.0, 0.0, led - led
     while True:
         here = flow.states[state]
+        old = led if state == flow.start else old
         if not isinstance(here, Sending):
             return Rest(here, values)
         exchange = flow.exchanges[here.send]
@@ -174,7 +177,9 @@ def run(
             fresh = False
             outcome = yield Step(state, exchange, values, wait, waited)
             event = outcome.name
-            values = absorb(values, outcome, exchange)
+            values, old = absorb(values, outcome, exchange), old - outcome.captured.keys()
+            if "access" in outcome.captured and not spends_refresh(exchange):
+                values = {name: value for name, value in values.items() if name not in old}
             if isinstance(outcome.wait, Pause):
                 longer += outcome.wait.longer
                 wait = max(SOONEST, outcome.wait.again + longer)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from authflow import AuthSession
 from authflow.accounts.fingerprints import slow
 from authflow.accounts.identity import (
     Identity,
@@ -21,6 +22,7 @@ from authflow.accounts.identity import (
 )
 from authflow.errors import ConfigurationError
 from authflow.plugins import find_vendor
+from authflow.stores import EncryptedStore, RedisStore, new_key
 from authflow.vendors import Given
 from authflow.vendors.loading import load
 from tests.testing.shapes import shapes
@@ -150,6 +152,7 @@ def test_files_of_one_name_with_other_servers_share_nothing() -> None:
     # A refusal hangs on the servers, and not on their paths.
     assert whose(staging[0], **alice).refusals == whose(staging[1], **alice).refusals
     assert whose(staging[0], **alice).refusals != whose(staging[2], **alice).refusals
+    assert whose(staging[0], **alice).refusals != whose(login_at("login", name="Acme"), **alice).refusals
 
 
 def test_what_hangs_on_more_than_settings_enters_as_it_is_written() -> None:
@@ -214,8 +217,26 @@ def test_a_credential_that_a_file_adds_to_its_preset_tells_users_apart_too() -> 
     assert key(vendor, **alice, tenant="1", code="1") != key(vendor, **alice, tenant="2", code="1")
     assert key(vendor, **alice, tenant="1", code="1") == key(vendor, **alice, tenant="1", code="2")
     assert unasked(vendor, complete(vendor, Given({**alice, "tenant": lambda: "1", "code": "1"}))) == []
-    said = login_at("{tenant}/login", identity=["username"], credentials={"tenant": {}})
-    assert key(said, **alice, tenant="1") == key(said, **alice, tenant="2")
+    said = login_at("login/{pin}", identity=["username"], credentials={"pin": {"secret": True}}, insecure_url=True)
+    assert key(said, **alice, pin="1") == key(said, **alice, pin="2")
+
+
+def test_what_a_server_is_called_by_tells_its_grants_apart_whoever_logs_in() -> None:
+    alice = {"username": "u", "password": lambda: "p"}
+    own: dict[str, Any] = {"identity": ["username"], "credentials": {"tenant": {}}}
+    for vendor in (
+        login_at("login", base_url="https://{tenant}.example/", **own),
+        login_at("login", base_url="https://{host}.example/", derive={"host": {"lower": "{tenant}"}}, **own),
+        login_at("https://{tenant}.example/login", origins={"send": ["https://{tenant}.example"]}, **own),
+    ):
+        one, other = {"tenant": "a"}, {"tenant": lambda: "b"}
+        assert key(vendor, **alice, **one) != key(vendor, **alice, **other)
+        assert key(vendor, **alice, **other) == key(vendor, **alice, tenant="b")
+        assert unasked(vendor, complete(vendor, Given({**alice, **other})), "alice") == ["tenant"]
+        assert whose(vendor, "alice", **alice, **one).key != whose(vendor, "alice", **alice, **other).key
+    vendor = login_at("{tenant}/login", **own)
+    assert key(vendor, **alice, tenant="1") != key(vendor, **alice, tenant="2")
+    assert unasked(vendor, complete(vendor, Given({**alice, "tenant": lambda: "1"}))) == []
 
 
 def test_a_preset_whose_credentials_were_replaced_is_told_apart_by_what_was_given() -> None:
@@ -253,6 +274,7 @@ def test_one_refresh_token_that_was_given_seeds_one_record() -> None:
     assert key(vendor, refresh="r", scope="read") == key(vendor, refresh="r", scope="write")
     assert whose(vendor, refresh="r", scope="read").settings != whose(vendor, refresh="r", scope="write").settings
     others = [
+        {"refresh": "r", "token_url": "v2/token"},
         {"refresh": "r2"},
         {"refresh": "r", "client_id": "d"},
         {"refresh": "r", "token_url": "https://b.example/"},
@@ -298,6 +320,48 @@ def test_who_it_is_is_asked_once_and_secrets_are_not() -> None:
     assert "alice" not in repr(known)
 
 
+def test_a_secret_setting_enters_hashed_and_a_code_that_serves_once_not_at_all() -> None:
+    own = {"settings": {"app_key": {"secret": True}}, "credentials": {"code": {"once": True}}}
+    vendor = login_at("login/{code}", insecure_url=True, **own)
+    given = {"username": "u", "password": "p", "code": "1", "app_key": "k"}
+    one = identity_of(vendor, Given(given), None, lambda *_: "hashed")
+    other = identity_of(vendor, Given({**given, "app_key": "another"}), None, lambda *_: "hashed")
+    assert (one.key, one.settings) == (other.key, other.settings)
+    assert key(vendor, **given) != key(vendor, **{**given, "app_key": "another"})
+    later = {**given, "code": "2"}
+    assert (key(vendor, **given), whose(vendor, **given).refusals) == (
+        key(vendor, **later),
+        whose(vendor, **later).refusals,
+    )
+
+
+@pytest.mark.parametrize(
+    ("preset", "identity"),
+    [
+        *((name, ("username",)) for name in ("password", "relogin", "session-cookie", "basic", "challenge")),
+        ("oauth2-password", ("username",)),
+        ("client-credentials", ("client_id",)),
+        ("token-exchange", ("client_id", "subject_token")),
+        ("refresh-token", ("client_id", "refresh")),
+        ("jwt-bearer", ("issuer", "subject", "private_key")),
+        ("api-key", ("api_key",)),
+        ("bearer", ("token",)),
+        ("oauth2-code", ()),
+        ("oauth2-device", ()),
+    ],
+)
+def test_each_preset_says_whose_login_it_is(preset: str, identity: tuple[str, ...]) -> None:
+    assert find_vendor(shapes()[f"preset-{preset}"]).identity == identity
+
+
+@pytest.mark.parametrize("wrap", [lambda store: store, lambda store: EncryptedStore(store, new_key())])
+def test_a_fleets_store_wants_to_know_whose_login_it_is(wrap: Any) -> None:
+    store = wrap(RedisStore("redis://127.0.0.1:1/0"))
+    with pytest.raises(ConfigurationError, match="identity="):
+        AuthSession(shapes()["device"], issuer="https://a.example", client_id="c", store=store)
+    assert AuthSession(shapes()["device"], issuer="https://a.example", client_id="c", store=store, identity="a")
+
+
 def test_a_default_is_a_setting_like_any_other() -> None:
     alice = {"username": "alice", "password": "p"}
     here, there = (login_at("login", settings={"zone": {"default": zone}}) for zone in ("eu", "us"))
@@ -316,6 +380,8 @@ def test_a_secret_that_says_who_it_is_enters_hashed_slowly_and_salted() -> None:
     assert len(found) == 1
     assert {secret for secret, _ in told} == {"1", "2"}
     alice = {"username": "u", "password": "p"}
+    salts = {whose(login_at("login"), **{**alice, "username": name}).salt for name in ("alice", "bob")}
+    assert len(salts) == 2
     salts = {whose(login_at("login", base_url=f"https://{host}.example/"), **alice).salt for host in ("a", "b")}
     assert (
         len(salts | {whose(login_at("login", name="other"), **alice).salt, whose(login_at("login"), **alice).salt}) == 3
@@ -328,4 +394,6 @@ def test_without_identity_all_credentials_say_it_but_those_that_serve_once_and_t
     assert once.identity == ("key",)
     assert key(once, key="1", code="1") == key(once, key="1", code="2")
     for name in ("browser", "device", "preset-oauth2-code", "preset-oauth2-device"):
-        assert find_vendor(shapes()[name]).identity == (), name
+        raw = {**find_vendor(shapes()[name]).raw, "credentials": {"client_secret": {"secret": True}}}
+        assert "identity" not in raw or name.startswith("preset")
+        assert find_vendor(raw).identity == (), name

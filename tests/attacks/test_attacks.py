@@ -8,6 +8,7 @@ from tests.attacks import (
     at_the_port,
     crowded_store,
     hostile_screens,
+    led_astray,
     noisy_logs,
     planted_records,
     planted_refusals,
@@ -15,7 +16,7 @@ from tests.attacks import (
     swapped_records,
 )
 
-ATTACKS = [swapped_records, planted_records, planted_refusals, crowded_store, at_the_port]
+ATTACKS = [swapped_records, planted_records, planted_refusals, crowded_store, at_the_port, led_astray]
 
 
 @pytest.mark.parametrize("module", ATTACKS, ids=lambda it: it.__name__)

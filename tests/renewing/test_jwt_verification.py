@@ -72,12 +72,12 @@ def issuer() -> Iterator[Issuer]:
     issuer.server.server_close()
 
 
-def session_for(issuer: Issuer, **more: Any) -> authflow.AuthSession:
+def session_for(issuer: Issuer, keys: str = "keys", **more: Any) -> authflow.AuthSession:
     vendor = {
         "name": "issuer",
         "extends": "relogin",
         "base_url": issuer.url,
-        "verify": {"jwks_url": "keys", "issuer": "them", "audience": "us"},
+        "verify": {"jwks_url": keys, "issuer": "them", "audience": "us"},
         "exchanges": {
             "login": {
                 "request": {"url": "login", "json": {"u": "{username}", "p": "{password}"}},
@@ -161,6 +161,13 @@ def test_a_store_whose_tokens_cannot_be_proved_is_waited_for(issuer: Issuer) -> 
     issuer.server.server_close()
     with pytest.raises(authflow.VendorUnavailable):
         session_for(issuer, store=store).token()
+
+
+def test_keys_that_cannot_be_had_are_no_reason_to_send_the_password(issuer: Issuer) -> None:
+    store = planted(issuer, issuer.mint("one", sub="another"))
+    with pytest.raises(authflow.VendorUnavailable, match="cannot be fetched"):
+        session_for(issuer, "http://127.0.0.1:1/keys", store=store).token()
+    assert session_for(issuer, store=store).token().access != issuer.token  # what was planted is a good token
 
 
 @pytest.mark.parametrize(
