@@ -56,7 +56,7 @@ class AuthFlowError(Exception):
         self.reason = harmless(reason)
 
     #: How the message says what `retry_after` means.
-    _waits: ClassVar[str] = ""
+    _waits: ClassVar[str] = "; it is asked again in {:.0f} s at the earliest"
 
     def __str__(self) -> str:
         """The message, and for how long nothing is sent: that counts down, also for an error that is raised again."""
@@ -88,8 +88,6 @@ class VendorUnavailable(AuthFlowError):
     """The vendor cannot answer now (408, 425, 429, 5xx, or no answer at all); nothing is known against the
     credentials. Where nothing came back (`status` is None), it is the client's own connection error too.
     """
-
-    _waits = "; it is asked again in {:.0f} s at the earliest"
 
 
 class VendorAnswerError(AuthFlowError):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authflow.cli.exits import REFUSED, Failed
-from authflow.errors import harmless
+from authflow.errors import ConfigurationError, harmless
 
 if TYPE_CHECKING:
     from authflow.testing import Exploration
@@ -30,7 +30,11 @@ def explore(vendors: Sequence[str], examples: int, steps: int, seed: int | None,
     for vendor in vendors:
         with _bar(vendor, sum(testing.stories(examples))) as progress, tempfile.TemporaryDirectory() as scratch:
             set_hypothesis_home_dir(scratch)  # or it leaves a folder where the user stands
-            found[vendor] = testing.explore(vendor, examples=examples, steps=steps, seed=seed, progress=progress)
+            try:
+                found[vendor] = testing.explore(vendor, examples=examples, steps=steps, seed=seed, progress=progress)
+            except ConfigurationError as error:  # no alarm: it may well be right
+                print(harmless(f"{vendor}: not explored: {error}"), file=sys.stderr)
+                continue
         for reason in found[vendor].cannot:
             print(harmless(f"{vendor}: not simulated: {reason}"), file=sys.stderr)
         if findings is None:

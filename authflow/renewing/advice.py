@@ -17,19 +17,25 @@ from authflow.templates import Exchange, Unbound, Unfit
 from authflow.vendors import Values
 
 PROXY: Final = "it is the proxy that refuses: AuthSession(client=…) takes a client with the proxy's credentials"
-_CA: Final = "AuthSession(client=…) takes a client that trusts the right certificates, or that shows one of its own"
+_CA: Final = "if you trust it, give AuthSession(client=…) a client that does; such a client can also show one of yours"
 _NAME: Final = "check the host's name, the network, and the proxy if HTTPS_PROXY names one"
+_CUT: Final = "the connection broke off, or what answers there does not speak HTTP"
 #: What an error says → what to do about it; the first that fits.
 _ADVICE: Final = (
     (r"\b407\b", PROXY),
     (r"proxy", "check the proxy that HTTPS_PROXY names; AuthSession(client=…) takes a client with a proxy of your own"),
-    (r"has expired|not yet valid", "the server's certificate has run out, or this machine's clock is wrong"),
-    (r"mismatch|not valid for|doesn't match", "the certificate is another host's: is this the right URL?"),
+    (r"has expired|not yet valid", "the server must renew its certificate, or this machine's clock is wrong"),
+    (r"mismatch|not valid for|doesn't match", "the certificate belongs to another host: check the URL"),
     (r"certificate|self.signed|unknown ca", _CA),
-    (r"wrong.version.number|unknown.protocol|packet.length", "no TLS is spoken at this port; check it"),
+    (
+        r"wrong.version.number|unknown.protocol|packet.length",
+        "no TLS is spoken at this port: check host, port and https",
+    ),
     (r"name or service|name resolution|getaddrinfo|nodename|no address", _NAME),
-    (r"refused", "is the server running there? Check host and port, and the proxy if HTTPS_PROXY names one"),
-    (r"unreachable|no route", "check the network, and the proxy if HTTPS_PROXY names one"),
+    (r"refused", "check that the server runs there, its host and port, and the proxy if HTTPS_PROXY names one"),
+    (r"reset by peer|disconnected|ProtocolError|PayloadError|ResponseError|^ConnectionError$", _CUT),
+    (r"took too long|nothing within|ReadTimeout", "AuthSession(timeout=…) says for how many seconds it waits"),
+    (r"unreachable|no route|timed out|ConnectTimeout", "check the network, and the proxy if HTTPS_PROXY names one"),
 )
 
 

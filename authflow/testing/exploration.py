@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from authflow.errors import ConfigurationError
 from authflow.testing.clock import Clock
 from authflow.testing.coverage import Coverage
 from authflow.testing.simulator import Simulator
@@ -73,7 +74,8 @@ def explore(
     part: several users and servers on one store. `progress` is told how many have begun, and whether a promise was
     broken, whose story is being shortened.
 
-    `options` are those of `Simulator`. Raises ConfigurationError, VendorFileError.
+    `options` are those of `Simulator`. Raises ConfigurationError, also where the simulator says that it cannot make up
+    what a login needs; VendorFileError.
     """
     import hypothesis
     from hypothesis.stateful import run_state_machine_as_test
@@ -82,6 +84,8 @@ def explore(
     from authflow.testing.machine import flow_machine
 
     machine = flow_machine(vendor, **options)
+    simulator = Simulator(machine.vendor, clock=Clock(), **options)
+    _logs_in(simulator)
     parts: tuple[Any, ...] = machine, machine.accounts
     machine.progress = staticmethod(progress)
     machine.accounts.progress = staticmethod(lambda done, broken: progress(examples + done, broken))
@@ -112,7 +116,7 @@ def explore(
     return Exploration(
         machine.coverage,
         seed,
-        Simulator(machine.vendor, clock=Clock(), **options).cannot,
+        simulator.cannot,
         tuple(differs for differs, _, _ in users(machine.vendor, options.get("inputs") or {})),
         sum(part.steps["examples"] for part in parts),
         sum(part.steps["steps"] for part in parts),
@@ -120,3 +124,19 @@ def explore(
         failure,
         tuple(part.last_story),
     )
+
+
+def _logs_in(simulator: Simulator) -> None:
+    """Where something cannot be simulated: is there a login all the same? Else each story would be a false alarm."""
+    if not simulator.cannot:
+        return
+    from authflow.session import AuthSession
+    from authflow.testing.transports import SimulatedSender
+
+    try:
+        AuthSession(
+            simulator.vendor, client=SimulatedSender(simulator), clock=simulator.clock, **simulator.inputs
+        ).token()
+    except Exception as error:  # the plugin's own, too
+        why = "; ".join(simulator.cannot)
+        raise ConfigurationError(f"{simulator.vendor.title} cannot be explored: {why}") from error

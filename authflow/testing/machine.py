@@ -34,7 +34,7 @@ from authflow.testing.shared_store import SharedStore
 from authflow.testing.simulator import DATA, KEYS, Simulator
 from authflow.testing.stage import Stage
 from authflow.testing.story import numbered
-from authflow.vendors import UNAVAILABLE, Failing, Presenting, Vendor
+from authflow.vendors import UNAVAILABLE, UNUSED, Failing, Presenting, Vendor
 
 PROCESSES = 3
 WHO = st.integers(0, PROCESSES - 1)
@@ -120,8 +120,10 @@ class FlowMachine(RuleBasedStateMachine):
         # The last of them asks for its passwords anew each time; the others were told once.
         inputs = {**self.simulator.inputs, **self.passwords}
         if index == PROCESSES - 1:
-            # But for a refresh token: asked for, it tells no users apart, and one would be spent for two records.
-            asked = [secret for secret in self.passwords if secret != REFRESH]
+            # But for a refresh token: asked for, it tells no users apart, and one would be spent for two records; and
+            # for what the code of a plugin uses: whether that asked for it, cannot be seen here.
+            in_code = {one.key for one in self.vendor.warnings if one.reason == UNUSED}
+            asked = [name for name in self.passwords if name != REFRESH and f"credentials.{name}" not in in_code]
             inputs |= {secret: lambda secret=secret: self.passwords[secret] for secret in asked}
         codes = [name for name, entry in self.vendor.credentials.items() if entry.once and name in inputs]
         inputs |= {name: lambda name=name: self._code(name) for name in codes}

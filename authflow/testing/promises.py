@@ -222,9 +222,8 @@ class Watcher:
             return
         if secret and self._owner.get(key, secret) != secret:  # another password's grant is not for this one
             return
-        if not secret and self.simulator.inputs != self._inputs:  # which password this one has cannot be seen here
-            return
-        if self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know of it
+        unseen = not secret and self.simulator.inputs != self._inputs  # which password this one has
+        if unseen or self.vendor.idle is not None:  # another process's use keeps a token alive, and nobody can know
             return
         access = str(record.captured.get(ACCESS, ""))
         cure = access in self.rejected and self._cause.get(process) != EXPIRED
@@ -426,7 +425,8 @@ class Watcher:
     def died(self, process: Process) -> None:
         """A process was killed: what it alone knew is gone."""
         self.tell(f"{process} is killed")
-        self.spent |= self.unsaved.get(process, set()) | {self._sent.pop(process, "")} - {""}
+        if self._another:  # else what may be used up is sent once more: there is nothing left to lose
+            self.spent |= self.unsaved.get(process, set()) | {self._sent.pop(process, "")} - {""}
         self.is_no_cure(process)
         mine: list[dict[Process, Any]] = [self.unsaved, self._granted, self._omitted, self._failed]
         for table in (*mine, self._sent_credentials):

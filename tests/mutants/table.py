@@ -2872,6 +2872,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/attacks/test_reporters.py::test_no_tool_shows_a_secret[constructor: timeout=0]",),
     ),
     Mutant(
+        "who must wait after an answer of no use is not told for how long",
+        "errors.py",
+        '_waits: ClassVar[str] = "; it is asked again in {:.0f} s at the earliest"',
+        '_waits: ClassVar[str] = ""',
+        vendors=(),
+        tests=("tests/renewing/test_advice.py",),
+    ),
+    Mutant(
+        "a connection that was cut is named by its class alone",
+        "renewing/advice.py",
+        "|PayloadError|ResponseError|^ConnectionError$",
+        "|PayloadError|ResponseError",
+        vendors=(),
+        tests=("tests/renewing/test_advice.py",),
+    ),
+    Mutant(
         "a redirect's origin is not named",
         "renewing/advice.py",
         "    if not may_go(exchange, url, values):",

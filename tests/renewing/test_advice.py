@@ -1,17 +1,27 @@
-"""What a message says to do, each provoked over real sockets, through requests and httpx."""
+"""What a message says to do, each provoked over real sockets, through requests, httpx and aiohttp."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import datetime
+import ipaddress
 import logging
 import socket
+import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import authflow
 from tests.servers import Says, closed_port, listening
@@ -28,10 +38,22 @@ def by_httpx(session: authflow.AuthSession, url: str) -> None:
     httpx.get(f"{url}/data", auth=session.httpx)
 
 
-CALLS = pytest.mark.parametrize("call", [by_requests, by_httpx])
+def by_aiohttp(session: authflow.AuthSession, url: str) -> None:
+    async def call() -> None:
+        async with aiohttp.ClientSession(middlewares=[session.aiohttp]) as http, http.get(f"{url}/data"):
+            pass
+
+    asyncio.run(call())
+
+
+CALLS = pytest.mark.parametrize("call", [by_requests, by_httpx, by_aiohttp])
 Call = Callable[[authflow.AuthSession, str], None]
 #: Each library's own word for a connection that failed.
-CONNECTION = {by_requests: requests.ConnectionError, by_httpx: httpx.TransportError}
+CONNECTION = {
+    by_requests: requests.ConnectionError,
+    by_httpx: httpx.TransportError,
+    by_aiohttp: aiohttp.ClientConnectionError,
+}
 
 
 def at(url: str, *, given: dict[str, Any] = CLIENT, **more: Any) -> authflow.AuthSession:
@@ -71,9 +93,9 @@ def proxy(status: str) -> Iterator[str]:
         thread.join()
 
 
-def said(call: Call, url: str) -> str:
+def said(call: Call, url: str, **more: Any) -> str:
     with pytest.raises(authflow.VendorUnavailable) as caught:
-        call(at(url), url)
+        call(at(url, given={**CLIENT, **more}), url)
     assert isinstance(caught.value, CONNECTION[call]), type(caught.value).__mro__
     return str(caught.value)
 
@@ -95,14 +117,125 @@ def test_a_proxy_that_lets_nothing_through(
     assert [word for word in words if word not in message] == []
 
 
+def signed(path: Path, host: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)) -> Path:
+    """A certificate that signed itself, of this host, good from and until so many days from now."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "acme")])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    begins, ends = (now + datetime.timedelta(days=day) for day in days)
+    built = built.not_valid_before(begins).not_valid_after(ends)
+    here: x509.GeneralName = x509.DNSName(host)
+    if host[0].isdigit():
+        here = x509.IPAddress(ipaddress.ip_address(host))
+    built = built.add_extension(x509.SubjectAlternativeName([here]), critical=False)
+    built = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(built.sign(key, hashes.SHA256()).public_bytes(form[0]) + key.private_bytes(*form))
+    return path
+
+
+@contextlib.contextmanager
+def behaving(how: Callable[[socket.socket], object], scheme: str = "http") -> Iterator[str]:
+    """A server that does this with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as came:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    one = came.enter_context(server.accept()[0])
+                    with contextlib.suppress(OSError):
+                        how(one)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def cuts(one: socket.socket, *, says: bytes = b"", reset: bool = False) -> None:
+    one.recv(1 << 16)
+    one.sendall(says)
+    if reset:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    one.close()
+
+
+NOT_YOURS = "the certificate belongs to another host: check the URL"
+OLD = "the server must renew its certificate, or this machine's clock is wrong"
+
+
 @CALLS
-def test_nobody_listens_a_name_is_unknown_and_no_tls_is_spoken(call: Call) -> None:
-    with closed_port() as url:
-        assert "is the server running there?" in said(call, url)
+@pytest.mark.parametrize(
+    ("how", "trusted", "advice"),
+    [
+        ({}, False, "if you trust it, give AuthSession(client=…) a client that does"),
+        ({"days": (-9, -2)}, True, OLD),
+        ({"days": (2, 9)}, True, OLD),
+        ({"host": "10.9.9.9"}, True, NOT_YOURS),
+        ({"host": "other.example"}, True, NOT_YOURS),
+    ],
+    ids=["self-signed", "expired", "not yet valid", "another address", "another name"],
+)
+def test_a_certificate_that_does_not_serve(
+    call: Call, how: dict[str, Any], trusted: bool, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = signed(tmp_path / "own.pem", **how)
+    trust = own if trusted else signed(tmp_path / "another.pem")
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(trust))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own)
+    with behaving(lambda one: context.wrap_socket(one, server_side=True), "https") as url:
+        message = said(call, url)
+    assert f"no answer to login from {url} (" in message
+    assert f"): {advice}" in message
+    assert message.endswith("; it is asked again in 1 s at the earliest")
+
+
+@CALLS
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda one: cuts(one, reset=True),
+        cuts,
+        lambda one: cuts(one, says=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+        lambda one: cuts(one, says=b"SSH-2.0-OpenSSH_9.7\r\n"),
+    ],
+    ids=["reset", "closed", "half an answer", "no HTTP"],
+)
+def test_a_connection_that_breaks_off(call: Call, how: Callable[[socket.socket], object]) -> None:
+    with behaving(how) as url:
+        assert "the connection broke off, or what answers there does not speak HTTP" in said(call, url)
+
+
+@CALLS
+def test_an_answer_that_does_not_come(call: Call) -> None:
+    with behaving(lambda one: None) as url:
+        message = said(call, url, timeout=0.2)
+    assert "): AuthSession(timeout=…) says for how many seconds it waits" in message
+
+
+@CALLS
+def test_nobody_listens_a_name_is_unknown_and_no_tls_is_spoken(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "check the host's name" in said(call, "https://nowhere.invalid")
     with listening() as plain:
         message = said(call, plain.url.replace("http:", "https:"))
         assert "no TLS is spoken at this port" in message
+    with closed_port() as url:
+        assert "check that the server runs there" in said(call, url)
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        assert "the proxy" in said(call, "https://acme.example")
+
+
+@CALLS
+@pytest.mark.parametrize("answer", [Says(418, {}), Says(400, {"error": "invalid_scope"})], ids=["418", "scope"])
+def test_who_must_wait_after_an_answer_of_no_use_is_told_for_how_long(call: Call, answer: Says) -> None:
+    with listening(lambda came: answer) as server:
+        for _ in range(2):  # what came, and that it is not asked for again
+            with pytest.raises((authflow.VendorAnswerError, authflow.ConfigurationError)) as caught:
+                call(at(server.url), server.url)
+            assert "; it is asked again in 60 s at the earliest" in str(caught.value)
 
 
 @CALLS

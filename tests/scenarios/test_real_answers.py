@@ -6,7 +6,9 @@ where none is told that says anything), or the error, with a word of its message
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -59,6 +61,12 @@ FORM = client(
 REASON = login({"json": {"token": "{access}"}}, {"status": [200, 400, 401, 403], "json": {"message": "{reason}"}})
 
 
+ZABBIX = login(
+    {"json": {"jsonrpc": "2.0", "result": "{access}"}}, {"status": 200, "json": {"error": {"data": "{reason}"}}}
+)
+TORRENT = login({"status": 200, "cookies": {"SID": "{access}"}}, {"status": 200, "text": "Fails."})
+
+
 def signed(**claims: Any) -> str:
     return jwt.encode(claims, "k" * 32)
 
@@ -82,15 +90,10 @@ ROWS = [
     Row("Keycloak 26", OAUTH, 200, {**T, "expires_in": 300, "refresh_expires_in": 0, "not-before-policy": 0}, 300),
     Row("Entra ID v2", OAUTH, 200, {**T, "expires_in": 3599, "ext_expires_in": 3599}, 3599),
     Row("delta-io/delta-sharing#628", OAUTH, 200, {**T, "expires_in": "3600"}, 3600),
-    Row("reddit-archive/reddit#761", OAUTH, 200, {**T, "expires_in": 3600.0}, 3600),
     Row("CMSgov/bluebutton-web-server#512", OAUTH, 200, {**T, "expires_in": 35999.87}, 35999),
-    Row("a fraction in text: Python's str(float)", OAUTH, 200, {**T, "expires_in": "3599.5"}, 3599),
     Row("oauthlib/oauthlib#675", OAUTH, 200, {**T, "expires_in": None}, None),
     Row("superseriousbusiness/gotosocial#731: 0 is for ever", OAUTH, 200, {**T, "expires_in": 0}, None),
-    Row("spring-projects/spring-security#4810: -1 is for ever", OAUTH, 200, {**T, "expires_in": -1}, None),
-    Row("a blank, where a form was meant", OAUTH, 200, {**T, "expires_in": ""}, None),
     Row("a duration in words, as Go and Spring write it", OAUTH, 200, {**T, "expires_in": "1h0m0s"}, None),
-    Row("Java's Long.MAX_VALUE for ever", OAUTH, 200, {**T, "expires_in": 9223372036854775807}, None),
     Row("Python's json.dumps(float('inf'))", OAUTH, 200, b'{"access_token": "t-1", "expires_in": Infinity}', None),
     Row("a table instead of a number", OAUTH, 200, {**T, "expires_in": {"seconds": 60}}, None),
     Row("pow-auth/assent#112: Harvest; openhab/openhab-core#5284: Ostrom", OAUTH, 201, {**T, "expires_in": 60}, 60),
@@ -152,25 +155,171 @@ ROWS = [
     Row("RFC 7519 §4.1.4: exp is optional", JWT, 200, lambda: {"access_token": signed(sub="x")}, None, {}, "eyJ"),
     Row("Django REST framework's authtoken", TOKEN, 200, {"token": "t-1"}, None),
     Row("a token that is a number", TOKEN, 200, {"token": 4711}, None, {}, "4711"),
-    Row(
-        "a time of day without a zone, of five hours ago",
-        ISO,
-        200,
-        {"token": "t-1", "expires": "2001-01-01T00:00:00"},
-        None,
-    ),
     Row("RFC 3339", ISO, 200, {"token": "t-1", "expires": "2099-01-01T00:00:00Z"}, 2e9),
     Row(
         ".NET's DateTime.MaxValue for ever", ISO, 200, {"token": "t-1", "expires": "9999-12-31T23:59:59.9999999"}, None
     ),
-    Row("MySQL's zero date", ISO, 200, {"token": "t-1", "expires": "0000-00-00 00:00:00"}, None),
     Row("seconds where ms are meant", MS, 200, lambda: {"token": "t-1", "expires": int(time.time()) + 900}, None),
     Row("a plain text with a line break: Go's Fprintln", TEXT, 200, b"t-1\n", None),
-    Row("SOAP", XML, 200, b"<r><sessionId>t-1</sessionId></r>", None),
+    Row(
+        "Salesforce SOAP API, login()",
+        XML,
+        200,
+        b"<?xml version='1.0'?><s:Body xmlns:s='urn:x'><r>\n<sessionId>t-1</sessionId></r></s:Body>",
+        None,
+    ),
     Row("OpenStack Keystone v3", HEADER, 201, {"token": {"methods": ["password"]}}, None, {"X-Subject-Token": "t-1"}),
     Row("PHP's session cookie", COOKIE, 302, b"", None, {"Set-Cookie": "session=t-1; path=/; HttpOnly"}),
     Row("bottlepy/bottle#1026: quotes", DISCUZ, 200, b"", None, {"Set-Cookie": 'session="a/b c"; Path=/'}, '"a/b c"'),
+    Row("RFC 8259 §4: names that are there twice", OAUTH, 200, b'{"access_token":"x","access_token":"t-1"}', None),
+    Row(
+        "RFC 9110 §8.4: gzip that nobody asked for",
+        OAUTH,
+        200,
+        gzip.compress(json.dumps({**T, "expires_in": 60}).encode(), mtime=0),
+        60,
+        {"Content-Encoding": "gzip"},
+    ),
+    Row(
+        "Salesforce, OAuth 2.0 flows: issued_at, no expires_in",
+        OAUTH,
+        200,
+        {**T, "instance_url": "https://x.example", "id": "https://y.example/id", "issued_at": "1278448101416"},
+        None,
+    ),
+    Row("Intuit, OAuth 2.0", OAUTH, 200, {**T, "expires_in": 3600, "x_refresh_token_expires_in": 8726400}, 3600),
+    Row("Twitch, client credentials: scopes in a list", OAUTH, 200, {**T, "expires_in": 60, "scope": ["a", "b"]}, 60),
+    Row("Mastodon, POST /oauth/token", OAUTH, 200, {**T, "scope": "read", "created_at": 1573979017}, None),
+    Row(
+        "ASP.NET Web API 2, OWIN: .expires beside it",
+        OAUTH,
+        200,
+        {**T, "expires_in": 1209599, ".expires": "Mon, 28 Oct 2013 06:53:32 GMT"},
+        1209599,
+    ),
+    Row(
+        "Docker Registry, token authentication",
+        reading(token="{access}", expires_in="{expires_in:int?}"),
+        200,
+        {"token": "t-1", "access_token": "t-1", "expires_in": 300, "issued_at": "2026-01-01T00:00:00Z"},
+        300,
+    ),
+    Row("Magento 2, integration/admin/token: a string", login({"json": "{access}"}), 200, "t-1", None),
+    Row(
+        "Gitea, POST /users/{username}/tokens",
+        reading(sha1="{access}"),
+        201,
+        {"id": 1, "name": "test", "sha1": "t-1", "token_last_eight": "12345678"},
+        None,
+    ),
+    Row(
+        "Rocket.Chat, POST /api/v1/login",
+        reading(status="success", data={"authToken": "{access}"}),
+        200,
+        {"status": "success", "data": {"userId": "u", "authToken": "t-1"}},
+        None,
+    ),
+    Row(
+        "Feishu, tenant_access_token/internal",
+        reading(code=0, tenant_access_token="{access}", expire="{expires_in:int}"),
+        200,
+        {"code": 0, "msg": "ok", "tenant_access_token": "t-1", "expire": 7200},
+        7200,
+    ),
+    Row("Zabbix, user.login", ZABBIX, 200, {"jsonrpc": "2.0", "result": "t-1", "id": 1}, None),
+    Row(
+        "CouchDB, POST /_session",
+        login({"cookies": {"AuthSession": "{access}"}}),
+        200,
+        {"ok": True, "name": "root", "roles": ["_admin"]},
+        None,
+        {"Set-Cookie": "AuthSession=t-1; Version=1; Path=/; HttpOnly"},
+    ),
+    Row("qBittorrent, auth/login", TORRENT, 200, b"Ok.", None, {"Set-Cookie": "SID=t-1; HttpOnly; path=/"}),
+    Row(
+        "DMTF DSP0266 (Redfish): a session",
+        login({"status": 201, "headers": {"X-Auth-Token": "{access}"}}),
+        201,
+        {"Id": "1"},
+        None,
+        {"X-Auth-Token": "t-1", "Location": "/redfish/v1/SessionService/Sessions/1"},
+    ),
     # --- no grants ---
+    Row("qBittorrent, auth/login: a wrong password", TORRENT, 200, b"Fails.", (Refused, "username and password")),
+    Row(
+        "Zabbix, user.login: JSON-RPC errors come with 200",
+        ZABBIX,
+        200,
+        {"jsonrpc": "2.0", "error": {"code": -32602, "data": "Incorrect user name or password."}, "id": 1},
+        (Refused, "Incorrect user name"),
+    ),
+    Row(
+        "Slack Web API: ok is false",
+        login({"json": {"ok": True, "token": "{access}"}}, {"status": 200, "json": {"ok": False, "error": "{reason}"}}),
+        200,
+        {"ok": False, "error": "invalid_auth"},
+        (Refused, "invalid_auth"),
+    ),
+    Row(
+        "Synology DSM, SYNO.API.Auth: a number says why",
+        login({"json": {"data": {"sid": "{access}"}}}, {"status": 200, "json": {"error": {"code": "{reason}"}}}),
+        200,
+        {"error": {"code": 400}, "success": False},
+        (Refused, "400"),
+    ),
+    Row(
+        "Moodle, login/token.php",
+        login({"json": {"token": "{access}"}}, {"status": 200, "json": {"error": "{reason}"}}),
+        200,
+        {"error": "Invalid login, please try again", "errorcode": "invalidlogin", "stacktrace": None},
+        (Refused, "Invalid login"),
+    ),
+    Row(
+        "CouchDB, POST /_session: a wrong password",
+        login({"cookies": {"AuthSession": "{access}"}}, {"status": 401, "json": {"reason": "{reason?}"}}),
+        401,
+        {"error": "unauthorized", "reason": "Name or password is incorrect."},
+        (Refused, "Name or password is incorrect"),
+    ),
+    Row(
+        "Fitbit Web API: a list of errors",
+        OAUTH,
+        401,
+        {"errors": [{"errorType": "invalid_client", "message": "Invalid header"}], "success": False},
+        (Refused, "client_id and client_secret"),
+    ),
+    Row(
+        "Facebook Graph API: an error that is a table",
+        OAUTH,
+        400,
+        {"error": {"message": "Error validating application.", "type": "OAuthException", "code": 101}},
+        (Refused, "client_id and client_secret"),
+    ),
+    Row("reddit: an error that is a number", OAUTH, 401, {"message": "Unauthorized", "error": 401}, (Refused, "60 s")),
+    Row("RFC 6749 §5.2: invalid_client with 400", OAUTH, 400, {"error": "invalid_client"}, (Refused, "invalid_client")),
+    Row(
+        "Okta: an errorSummary",
+        OAUTH,
+        401,
+        {"errorCode": "invalid_client", "errorSummary": "Invalid value for 'client_id' parameter."},
+        (Refused, "client_id and client_secret"),
+    ),
+    Row(
+        "Spring Boot's BasicErrorController: 404",
+        OAUTH,
+        404,
+        {"status": 404, "error": "Not Found", "path": "/login"},
+        (Unforeseen, "status 404"),
+    ),
+    Row("RFC 9110 §15.3.3: accepted, and no token yet", TOKEN, 202, b"", (Unforeseen, "status 202")),
+    Row("Gerrit's REST API: )]}' before the JSON", TOKEN, 200, b')]}\'\n{"token":"t-1"}', (Unforeseen, "not JSON")),
+    Row(
+        "Tencent QQ Connect, /oauth2.0/me: JSONP",
+        TOKEN,
+        200,
+        b'callback( {"token":"t-1"} );',
+        (Unforeseen, "not JSON"),
+    ),
     Row("RFC 6749 §5.2, its example", OAUTH, 400, {"error": "invalid_request"}, (Faulty, "invalid_request")),
     Row(
         "Keycloak 26, wrong secret",
@@ -222,7 +371,6 @@ ROWS = [
         {"error": "temporarily_unavailable"},
         (Unavailable, "temporarily_unavailable"),
     ),
-    Row("RFC 8628 §3.5", OAUTH, 400, {"error": "slow_down"}, (Unavailable, "slow_down")),
     Row(
         "RFC 6749 §5.2: a scope that there is not",
         OAUTH,
@@ -257,7 +405,6 @@ ROWS = [
     Row("an error in plain text, with 200", TEXT, 200, b"Login failed: unknown user", (Unforeseen, "no token")),
     Row("NodeBB/NodeBB#2292: a page where JSON was", TOKEN, 200, b"<html>Maintenance</html>", (Unforeseen, "not JSON")),
     Row("PHP's false for no token", TOKEN, 200, {"token": False}, (Unforeseen, "no token")),
-    Row("an empty token", TOKEN, 200, {"token": ""}, (Unforeseen, "no token")),
     Row("a token within a table", TOKEN, 200, {"token": {"value": "t-1"}}, (Unforeseen, "no token")),
     Row(
         "Express: message",
@@ -284,9 +431,30 @@ ROWS = [
 ]
 
 
-def test_no_two_rows_are_alike() -> None:
+def kinds(value: Any) -> Any:
+    """A document without its values: names, and kinds of values."""
+    if isinstance(value, Mapping):
+        return {name: kinds(item) for name, item in value.items()}
+    return [kinds(item) for item in value] if isinstance(value, list) else type(value).__name__
+
+
+def shape(row: Row) -> str:
+    """A row without its values. What it means is no value, nor are the names of a character set or of a media type."""
+    body = row.body() if callable(row.body) else row.body
+    told = re.sub(rb"[A-Za-z0-9]+", b"w", body) if isinstance(body, bytes) else kinds(body)
+    means = row.means[0].__name__ if isinstance(row.means, tuple) else row.means is None
+    claims = row.source if callable(row.body) else ""
+    kind = row.headers.get("Content-Type")
+    return repr((row.file, row.status, kind, sorted(row.headers), told, claims, means))
+
+
+def test_no_two_rows_differ_only_in_a_value() -> None:
     assert len(ROWS) >= 60
     assert len({row.source for row in ROWS}) == len(ROWS)
+    alike: dict[str, list[str]] = {}
+    for row in ROWS:
+        alike.setdefault(shape(row), []).append(row.source)
+    assert [sources for sources in alike.values() if len(sources) > 1] == []
 
 
 def by_requests(session: authflow.AuthSession, url: str) -> None:

@@ -98,6 +98,40 @@ def test_what_nobody_promised_is_no_alarm(vendor: Any, examples: int, seed: int)
     assert found.failure is None, str(found)
 
 
+GIVEN = {
+    "name": "given",
+    "extends": "refresh-token",
+    "base_url": "https://api.example/",
+    "settings": {"token_url": {"default": "https://accounts.example/oauth/token"}},
+}
+FOR_CODE_ALONE = {
+    "name": "coded",
+    "extends": "relogin",
+    "base_url": "https://api.example/",
+    "credentials": {"password": {"secret": True}},
+    "exchanges": {
+        "login": {
+            "request": {"url": "login/begin", "json": {"username": "{username}"}},
+            "answers": {
+                "granted": {"status": 200, "json": {"access": "{access}", "expires_in": "{expires_in:int}"}},
+            },
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "vendor",
+    [
+        pytest.param(GIVEN, id="where there is no other way in, what a killed process exchanged is sent once more"),
+        pytest.param(FOR_CODE_ALONE, id="a password that no exchange carries, known to some and asked for by others"),
+    ],
+)
+def test_what_nobody_promised_is_no_alarm_in_long_stories(vendor: Any) -> None:
+    found = explore(vendor, examples=12, steps=60, seed=0, shrink=False)
+    assert found.failure is None, str(found)
+
+
 def test_a_seed_tells_the_same_stories_again() -> None:
     runs = [explore("supplier", examples=20, seed=7) for _ in range(2)]
     assert runs[0].coverage.visits == runs[1].coverage.visits

@@ -152,6 +152,8 @@ ASKED = {"salt": "00ff", "rounds": 10, "challenge": "once"}
 @pytest.mark.parametrize("plugin", [handshake], indirect=True)
 def test_a_step_in_code_takes_a_part_for_each_request(plugin: ModuleType) -> None:
     assert [reason.partition(":")[0] for reason in Simulator(file_of(plugin)).cannot] == ["exchanges.login"]
+    with pytest.raises(ConfigurationError, match=r"cannot be explored: exchanges\.login"):
+        explore(file_of(plugin), examples=1)
 
     def finish(call: Call) -> Answer:
         said = Answer(0, (), call.request.body or b"").json
@@ -176,6 +178,8 @@ def test_a_function_that_nobody_can_take_back_is_said(plugin: ModuleType) -> Non
     reasons = Simulator(file_of(plugin)).cannot
     assert [reason.partition(":")[0] for reason in reasons] == ["derive.assertion"] * 2
     assert "give inputs" in reasons[0]
+    with pytest.raises(ConfigurationError, match=r"cannot be explored: derive\.assertion: .*give inputs"):
+        explore(file_of(plugin), examples=1)
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     seen: list[Any] = []
     parts = {"login": lambda call: seen.append(call.values["assertion"])}
