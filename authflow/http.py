@@ -91,8 +91,8 @@ class Answer(Sealed):
             return msgspec.json.decode(self.text)
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             pass
-        try:  # NaN, Infinity and numbers without end are no JSON, and some servers write them (RFC 8259 §6)
-            document = json.loads(self.text, parse_int=lambda text: int(text) if len(text) < 400 else float(text))
+        try:  # NaN, Infinity, endless numbers and bare tabs are no JSON, and some servers write them (RFC 8259 §6, 7)
+            document = json.loads(self.text, strict=False, parse_int=_whole)
             json.dumps(document, ensure_ascii=False).encode()  # half a character is none
         except (ValueError, RecursionError) as error:
             raise ValueError("the body is not JSON") from error
@@ -476,3 +476,7 @@ class Left(Enum):
     """What a presented list leaves as the caller wrote it."""
 
     LEFT = "left"
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if len(text) < 400 else float(text)

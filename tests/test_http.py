@@ -323,6 +323,10 @@ def test_a_number_that_is_none_spoils_no_other_value(number: str) -> None:
     assert Answer(200, (), f'{{"t": "a", "in": {number}}}'.encode()).json["t"] == "a"
 
 
+def test_a_line_break_in_a_text_spoils_no_other_value() -> None:
+    assert Answer(200, (), b'{"t": "a", "hello": "one\n\ttwo"}').json == {"t": "a", "hello": "one\n\ttwo"}
+
+
 @pytest.mark.parametrize("value", ["a b", '"quoted"', '"a b"', "a,b", "a=b=="])
 def test_a_cookie_is_what_was_set(value: str) -> None:
     assert Answer(200, (("Set-Cookie", f"s={value}; Path=/"),)).cookies == {"s": value}

@@ -113,7 +113,8 @@ def decoded(body: bytes, encodings: str) -> bytes:
     """An answer that is compressed though nobody asked for it: a kilobyte may hold gigabytes. Raises TooLarge."""
     for encoding in reversed([part.strip().lower() for part in encodings.split(",")]):
         if encoding in ("gzip", "x-gzip", "deflate"):
-            unpacked = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            bare = encoding == "deflate" and int.from_bytes(body[:2]) % 31  # no zlib around it (RFC 9110 §8.4.1.2)
+            unpacked = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
             try:
                 body = unpacked.decompress(body, MAX_ANSWER + 1)
             except zlib.error:

@@ -131,7 +131,9 @@ def _write_time(value: Any) -> int | float:
 
 
 def _read_xml(value: Any) -> str:
-    return html.unescape(_read_str(value))  # numeric references too
+    text = _read_str(value)
+    literal = text.startswith("<![CDATA[") and text.endswith("]]>")
+    return text[9:-3] if literal else html.unescape(text)  # numeric references too
 
 
 _XML: Final = str.maketrans(

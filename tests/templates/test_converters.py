@@ -51,6 +51,7 @@ from authflow.templates.converters import CONVERTERS, jwt_claims, number
         ("time", "1700000000250", 1700000000.25),
         ("xml", "a &lt;b&gt; &amp; &quot;c&apos;", "a <b> & \"c'"),
         ("xml", "&amp;lt;", "&lt;"),
+        ("xml", "<![CDATA[a&b]]>", "a&b"),
         ("xml", "&#228;&#xe4;&#10;", "ää\n"),
         ("json", 'a \\"b\\" \\u00e4\\n', 'a "b" ä\n'),
         ("word", "abc", "abc"),
