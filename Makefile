@@ -43,7 +43,7 @@ mutants: $(READY)
 
 # The peers live in .venv-peers; niquests, which takes urllib3's place, beside them in .venv-niquests.
 bench: .venv-peers/.ready .venv-niquests/.ready
-	.venv-peers/bin/python -m benchmarks; .venv-peers/bin/python -m benchmarks.costs
+	.venv-peers/bin/python -m benchmarks; ended=$$?; .venv-peers/bin/python -m benchmarks.costs && exit $$ended
 
 .venv-peers/.ready: EXTRA = requests,httpx,httpx2,redis,cli
 .venv-niquests/.ready: EXTRA = niquests

@@ -225,7 +225,9 @@ def find_account(name: str, settings: Mapping[str, str] | None = None, store: st
     if name not in known and not (name.endswith(".toml") or os.sep in name) and name not in plugins.vendors():
         close = difflib.get_close_matches(name, {*known, *plugins.vendors()}, 1)
         hint = f": did you mean {close[0]!r}?" if close else ""
-        have = f"accounts: {', '.join(sorted(known)) or 'none'}; vendors: {', '.join(sorted(plugins.vendors()))}"
+        have = (
+            f"accounts: {', '.join(sorted(known)) or 'none'}; vendors: {', '.join(sorted(plugins.vendors())) or 'none'}"
+        )
         raise ConfigurationError(
             f"there is no account and no vendor {name!r}{hint} ({have}); a vendor file is named by its path"
         )

@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,7 +58,9 @@ _KINDS: Final = {"data": "application/x-www-form-urlencoded", "document": "appli
     help="Write what was sent and heard there, as a HAR file for authflow-learn: with stand-ins for the secrets.",
 )
 @click.option("--with-secrets", is_flag=True, help="With --capture: the secrets themselves, in a file of mode 0600.")
-@click.option("--max-time", type=float, callback=some_time, metavar="SECONDS", help="How long the request may take.")
+@click.option(
+    "--max-time", type=float, callback=some_time, metavar="SECONDS", help="How long the whole request may take."
+)
 @account_options
 @json_option
 @click.pass_context
@@ -107,6 +110,7 @@ def request(
             url = resolve(folder(session._manager.grants.current.base_url), url)
         order = Order(method.upper(), url, pairs, body, not no_follow, max_time or timeout)
         what = f"{order.method} {without_query(url)}"
+        stack.enter_context(_at_most(max_time, what))
         reply = desk.wait_for(what, lambda: stack.enter_context(fetch(session, order)))
         with _sink(output) as sink, counting(what, shown=not sink.isatty()) as count:
             if as_json:
@@ -115,6 +119,25 @@ def request(
                 _print(reply, sink, include=include, anything=output is not None, count=count)
             sink.flush()
     context.exit(_code(reply.status) if fail or reply.status == UNAUTHORIZED else DONE)
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float | None, what: str) -> Iterator[None]:
+    """All of it takes no longer. Without alarms (on Windows), each wait for the vendor takes no longer."""
+
+    def late(*_: Any) -> None:
+        raise Failed(f"{what}: not done after {seconds:g} s", UNAVAILABLE)
+
+    if seconds is None or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _keep(seen: Recording, capture: Path) -> None:

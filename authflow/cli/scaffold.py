@@ -23,6 +23,7 @@ def files(name: str, preset: str = "password") -> Mapping[str, str]:
     if preset not in VENDORS:
         raise ValueError(f"{preset!r} is no preset: there are {', '.join(VENDORS)}")
     slots = {"@name@": name, "@package@": f"authflow_{name.replace('-', '_')}", "@secret@": VENDORS[preset].secret}
+    slots["@extra@"] = VENDORS[preset].extra
     slots["@ask@"] = "ask=simulator.person, " if VENDORS[preset].person else ""
     texts = {**_FILES, "@package@/@name@.toml": vendor_file(name, preset)}
     if not VENDORS[preset].secret:
@@ -37,13 +38,14 @@ def vendor_file(name: str, preset: str) -> str:
 
 
 class _Vendor(NamedTuple):
-    """What a file on a preset must say beside its address; the credential that the test of a refusal gets wrong; and
-    does a person log in?
+    """The credential that the test of a refusal gets wrong; what a file on a preset must say beside its address; the
+    extra that it needs; and does a person log in?
     """
 
     secret: str
     rest: str = ""
     top: str = ""
+    extra: str = ""
     person: bool = False
 
 
@@ -101,7 +103,9 @@ present = { headers = { X-User = "{user}", X-Time = "{time}", X-Signature = "{si
     "oauth2-password": _Vendor("password", _TOKEN_URL),
     "refresh-token": _Vendor("refresh", _TOKEN_URL),
     "token-exchange": _Vendor("subject_token", _TOKEN_URL),
-    "jwt-bearer": _Vendor("", _TOKEN_URL + 'audience = { default = "https://api.example/" }  # TODO\n'),
+    "jwt-bearer": _Vendor(
+        "", _TOKEN_URL + 'audience = { default = "https://api.example/" }  # TODO\n', "", "[encrypted]"
+    ),
 }
 
 
@@ -123,7 +127,7 @@ name = "authflow-@name@"
 version = "0.1.0"
 description = "@name@: a vendor for authflow"
 requires-python = ">=3.11"
-dependencies = ["authflow-http"]
+dependencies = ["authflow-http@extra@"]
 
 [dependency-groups]
 dev = ["authflow-http[httpx,test]"]

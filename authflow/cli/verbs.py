@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import click
 
+from authflow.cli.front import show_log
+
 __all__ = ["attach"]
 
 #: verb → the module here that has it, and its short help
@@ -28,6 +30,21 @@ VERBS: Final = {
 }
 
 
+def _show_log(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.find_root().params.get("verbose"):
+        show_log()
+
+
+#: Before the verb or behind it, wherever somebody writes it.
+VERBOSE: Final = click.Option(
+    ["-v", "--verbose"],
+    is_flag=True,
+    expose_value=False,
+    callback=_show_log,
+    help="Show the log: renewals and state changes.",
+)
+
+
 def attach(group: click.Group) -> None:
     """Add the verbs to a group."""
     for name in VERBS:
@@ -45,6 +62,8 @@ class _Later(click.Command):
         module = importlib.import_module(f"authflow.cli.{VERBS[self.name][0]}")
         verb: click.Command = getattr(module, self.name)
         verb.epilog = self.epilog
+        if VERBOSE not in verb.params:
+            verb.params.append(VERBOSE)
         return verb
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
+from authflow.errors import ConfigurationError
 from authflow.templates import Placeholder, Unbound, UrlTemplate, render
 from authflow.vendors import Presenting, Values, Vendor, filled, seconds
 
@@ -160,9 +161,10 @@ def encrypts_with(vendor: Vendor) -> frozenset[str]:
 
 def public_key() -> str:
     """The key that a vendor shows, to be encrypted with."""
+    private = _key("RS256").encode()
     from cryptography.hazmat.primitives import serialization as s
 
-    public = s.load_pem_private_key(_key("RS256").encode(), None).public_key()
+    public = s.load_pem_private_key(private, None).public_key()
     return public.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
@@ -187,8 +189,12 @@ def _key(algorithm: str) -> str:
     """A key for an algorithm of JSON Web Signature (RFC 7518 §3.1): a PEM, or for the symmetric ones a text."""
     if algorithm.startswith("HS"):
         return "a demonstration key, as long as the digest of SHA-512 is: 64 bytes"
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    except ImportError:
+        needs = f"a key for {algorithm} needs cryptography: pip install 'authflow-http[encrypted]'"
+        raise ConfigurationError(needs) from None
 
     curves: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
     private: Any

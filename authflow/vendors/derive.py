@@ -109,6 +109,8 @@ def _jwt(argument: Any, now: float) -> str:
     if "key_encoding" in argument:
         key = decoded(key, argument["key_encoding"])
     algorithm = argument.get("algorithm", "HS256")
+    if algorithm[:2] in ("RS", "ES", "PS", "Ed"):
+        import cryptography  # noqa: F401 - without it, PyJWT says that it knows no such algorithm
     try:
         return jwt.encode(claims, key, algorithm=algorithm, headers=argument.get("headers"))
     except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError):

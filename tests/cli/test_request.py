@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,34 @@ def test_a_request_ends_after_its_time(shell: Shell, tmp_path: Path) -> None:
         done = shell("request", "GET", f"{listener.url}/200", "--max-time", "0.5")
         held.set()
     assert (done.code, done.err.count("\n")) == (3, 1)
+
+
+def test_an_answer_that_trickles_ends_after_its_time_too(shell: Shell, tmp_path: Path) -> None:
+    """Each byte comes in time, the whole does not."""
+    gone = threading.Event()
+
+    class Trickle(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "99")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not gone.wait(0.2):
+                    self.wfile.write(b"x")
+
+        def log_message(self, *arguments: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Trickle) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        path = tmp_path / "slow.toml"
+        base_url = f"http://127.0.0.1:{server.server_port}/"
+        path.write_text(f'name = "slow"\nextends = "bearer"\nbase_url = "{base_url}"\n', "utf-8")
+        done = shell("request", "GET", "x", "-a", str(path), "--max-time", "1.5", AUTHFLOW_TOKEN=TOKEN)
+        gone.set()
+        server.shutdown()
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert "not done after 1.5 s" in done.err
 
 
 @pytest.mark.parametrize(
