@@ -1,6 +1,8 @@
 """From a capture of a login to a vendor file.
 
-    captures    HAR files and transcripts of `curl -v`, as exchanges
+    messages    one request and its answer
+    transcripts what curl says: `-v`, `--trace-ascii`, `-i`
+    captures    HAR files, and transcripts, as exchanges
     leaves      what a message holds, place by place: JSON, forms, XML, headers, cookies, queries, Basic, base64
     names       what the names of fields say, and the looks of values
     derived     which values are made of others: digests, codes, base64
@@ -19,8 +21,9 @@ Nothing of a capture's secrets is in what comes out: a value is a placeholder, o
 pure, but for `command` and `asking`.
 """
 
-from authflow_learn.captures import Capture, CaptureError, read_capture
+from authflow_learn.captures import read_capture
 from authflow_learn.inference import learn
+from authflow_learn.messages import Capture, CaptureError
 from authflow_learn.tracing import Learnt
 from authflow_learn.writing import vendor_file
 

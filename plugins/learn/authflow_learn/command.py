@@ -16,8 +16,9 @@ import click
 from authflow.errors import VendorFileError, harmless
 from authflow.vendors import load
 from authflow_learn import asking
-from authflow_learn.captures import CaptureError, read_capture
+from authflow_learn.captures import read_capture
 from authflow_learn.inference import learn
+from authflow_learn.messages import CaptureError
 from authflow_learn.writing import vendor_file
 
 
@@ -42,9 +43,10 @@ def cli(
 ) -> None:
     """Write the vendor file of a captured login.
 
-    CAPTURE is a HAR file (a browser's network tab, mitmproxy, Playwright, Charles) or a transcript of `curl -v`.
-    Several are read in their order. What only you know is told apart from what the vendor said if you name it:
-    --username alice, --password-env ACME_PASSWORD. Nothing of the capture's secrets is in the file, or printed.
+    CAPTURE is a HAR file (a browser's network tab, mitmproxy, Playwright, Charles) or a transcript of curl (-v,
+    --trace-ascii, or -i below its command line). Several are read in their order. What only you know is told apart
+    from what the vendor said if you name it: --username alice, --password-env ACME_PASSWORD. Nothing of the capture's
+    secrets is in the file, or printed.
     """
     known = {"username": username} if username else {}
     for key, variable in [("password", password_env or ""), *(pair.partition("=")[::2] for pair in values)]:

@@ -6,8 +6,8 @@ import re
 from typing import NoReturn
 
 from authflow_learn import meanings, names, signing
-from authflow_learn.captures import CaptureError
 from authflow_learn.leaves import Leaf, Place
+from authflow_learn.messages import CaptureError
 from authflow_learn.tracing import Flow, Key, Learnt
 
 

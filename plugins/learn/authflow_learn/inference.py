@@ -23,8 +23,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from authflow_learn import direct, meanings, names, standards, users
-from authflow_learn.captures import Capture, CaptureError
 from authflow_learn.leaves import Leaf, Place, looked_at
+from authflow_learn.messages import Capture, CaptureError
 from authflow_learn.tracing import SHORTEST, TOKEN_NAME, Flow, Key, Learnt, Step, like_a_token, spot
 
 #: Where the notation can put what a request carries.
@@ -77,6 +77,10 @@ class _Inference(Flow):
         self._logout(result, key, births)
         if refresh is not None:
             result.refresh = self._step(refresh, result, login, "refresh")
+        for step in [*result.steps, *([result.refresh] if result.refresh is not None else [])]:
+            one = self.captures[step.at]
+            if not one.request.body and one.request.header("content-length").strip("0"):
+                result.ask(f"what does {step.name!r} send? The capture has no body of it: write it into its request")
         meanings.read(self, result, login, uses, births)
         self._constants(result, uses)
         result.origins = {_origin(self.captures[at].url) for at in uses} - {_origin(result.base_url)}

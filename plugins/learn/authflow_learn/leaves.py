@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from authflow.http import Answer
-from authflow_learn.captures import Capture, Message
+from authflow_learn.messages import Capture, Message
 
 Place = tuple[str | int, ...]
 #: Headers that every client or server sends, and that no login is about.

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, quote_plus, urlsplit
 import jwt
 
 from authflow.templates import jwt_claims
-from authflow_learn.captures import Capture
 from authflow_learn.leaves import Leaf, unbase64
+from authflow_learn.messages import Capture
 from authflow_learn.tracing import Flow
 
 _URN: Final = "urn:ietf:params:oauth:grant-type:"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from authflow_learn import names
-from authflow_learn.captures import Capture
 from authflow_learn.derived import Made, made
 from authflow_learn.leaves import Leaf, Place, of_answer, of_request
+from authflow_learn.messages import Capture
 
 if TYPE_CHECKING:
     from authflow_learn.standards import Standard

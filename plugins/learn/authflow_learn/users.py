@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from authflow_learn import names
-from authflow_learn.captures import CaptureError
 from authflow_learn.leaves import Leaf
+from authflow_learn.messages import CaptureError
 from authflow_learn.tracing import Flow, Learnt, Question
 
 _ANEW: Final = re.compile(r"nonce|request|correlation|trace|transaction|idempot|^state$|^rnd|random|uuid", re.I)

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from authflow.masking import SHORT, spells
 from authflow_learn import meanings
-from authflow_learn.captures import CaptureError
 from authflow_learn.leaves import NOISY_COOKIE, Leaf, Place, is_form
+from authflow_learn.messages import CaptureError
 from authflow_learn.tracing import Learnt, Step
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
