@@ -131,6 +131,8 @@ class Watcher:
         self.store: SharedStore | None = None
         self.spent: set[str] = set()
         self.unsaved: dict[Process, set[str]] = {}
+        #: Refresh tokens that serve still, whatever a process thinks of one whose store failed.
+        self._serve: set[str] = set()
         self.saved_access: set[str] = set()
         self.rejected: set[str] = set()
         self.refusals: dict[str, _Refusals] = defaultdict(_Refusals)
@@ -190,7 +192,7 @@ class Watcher:
         self._given.add(self.simulator.inputs.get(REFRESH))
         if refresh in self._given:
             refresh = None
-        if refresh is not None and (refresh in self.spent or refresh in self.unsaved.get(process, ())):
+        if refresh is not None and (refresh in self.spent or refresh in self.unsaved.get(process, set()) - self._serve):
             self.breaks(2, f"{process} sends {exchange} with a refresh token that was replaced, refused or lost")
         sent = self.vendor.flow.exchanges.get(exchange)
         if refresh is not None and sent is not None and rotates(sent) and self._another:
@@ -286,9 +288,8 @@ class Watcher:
                 spent = outcome.captured.get(REFRESH) not in (None, refresh)
                 if outcome.captured.get(REFRESH) is None:
                     self._omitted[process] = str(refresh)
-                if not spent:  # it serves still, whatever one process thinks of it whose store failed
-                    for believed in self.unsaved.values():
-                        believed.discard(str(refresh))
+                if not spent:
+                    self._serve.add(str(refresh))
             else:
                 spent = outcome.name != UNAVAILABLE
                 record = self._stored(key)
@@ -298,6 +299,7 @@ class Watcher:
                     spent = str(refresh) in self._ahead
                     self._ahead.add(str(refresh))
             if spent:
+                self._serve.discard(str(refresh))
                 self.unsaved.setdefault(process, set()).add(str(refresh))
         if outcome is not None and ACCESS in outcome.captured:
             if process in self._sent_credentials:
@@ -356,19 +358,15 @@ class Watcher:
                 if len(late) > MOST_REFUSED and process not in self._forced:
                     self.breaks(3, f"{process} is refused, the {len(late)}th within an hour")
             return
-        self.spent |= self.unsaved.pop(process, set())
+        self.spent |= (believed := self.unsaved.pop(process, set())) - self._serve
         self.saved_access.add(str(record.captured.get(ACCESS, "")))
         brought = {str(value) for value in record.captured.values()}  # a vendor may hand a credential out again
         self._keeps_no_credential(process, data, brought)
         before, self._last[key] = self._last.get(key), record
         had = before.captured.get(REFRESH) if before is not None and process not in self._forced else None
         marked = before is not None and before.mark
-        if (
-            had is not None
-            and record.captured.get(REFRESH) is None
-            and had not in self.spent | self._ahead
-            and not marked
-        ):
+        gone = had is not None and record.captured.get(REFRESH) is None and not marked
+        if gone and had not in self.spent | self._ahead | believed:
             self.breaks(2, f"{process} throws a refresh token away that nobody has refused")
         if (refresh := self._omitted.pop(process, None)) is not None and record.captured.get(REFRESH) != refresh:
             self.breaks(2, f"{process} forgets a refresh token that an answer had only left out")
@@ -425,8 +423,9 @@ class Watcher:
     def died(self, process: Process) -> None:
         """A process was killed: what it alone knew is gone."""
         self.tell(f"{process} is killed")
-        if self._another:  # else what may be used up is sent once more: there is nothing left to lose
-            self.spent |= self.unsaved.get(process, set()) | {self._sent.pop(process, "")} - {""}
+        # Without another way in, or a mark that a token wants which is never replaced, it is sent once more.
+        if self._another and any(map(rotates, self.vendor.flow.exchanges.values())):
+            self.spent |= (self.unsaved.get(process, set()) | {self._sent.pop(process, "")}) - {"", *self._serve}
         self.is_no_cure(process)
         mine: list[dict[Process, Any]] = [self.unsaved, self._granted, self._omitted, self._failed]
         for table in (*mine, self._sent_credentials):
