@@ -851,6 +851,21 @@ def test_a_renewed_token_that_another_process_takes_up_is_no_word_on_a_forbidden
     assert len(vendor.names) <= 7
 
 
+def test_a_rejection_that_says_where_to_go_leads_the_login_that_follows(vendor: ScriptedVendor) -> None:
+    login = {**LADDER["exchanges"]["login"], "answers": {"granted": {"json": {"access": "{access}"}}}}
+    file = {
+        "name": "led",
+        "extends": "relogin",
+        "base_url": "https://vendor.example/api/",
+        "exchanges": {"login": login},
+    }
+    file["answers"] = {"rejected": {"status": 401, "headers": {"X-Site": "{base_url}"}}}
+    session = authflow.AuthSession(file, username="u", password="p", client=vendor, clock=vendor.clock)
+    grant = served(session._manager.authorize(URL))
+    heard = session._manager.on_response(grant, URL, answered(401, headers={"X-Site": "https://two.example/"}))
+    assert served(heard).base_url == "https://two.example/"
+
+
 def test_a_key_that_was_changed_is_sent_in_the_same_call(vendor: ScriptedVendor) -> None:
     keys = ["old"]
     file = {"extends": "api-key", "name": "acme", "base_url": "https://vendor.example/"}

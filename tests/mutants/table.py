@@ -1917,7 +1917,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        brought = event.captured.keys() if event is not None else frozenset()\n",
         "        brought = frozenset()\n",
         vendors=(),
-        tests=("tests/trust/test_origins.py", "tests/clients/test_moved.py"),
+        tests=("tests/test_session.py::test_a_rejection_that_says_where_to_go_leads_the_login_that_follows",),
     ),
     Mutant(
         "whose: the machine: a record in another's place",
