@@ -131,8 +131,7 @@ class Watcher:
         self.store: SharedStore | None = None
         self.spent: set[str] = set()
         self.unsaved: dict[Process, set[str]] = {}
-        #: Refresh tokens that serve still, whatever a process thinks of one whose store failed.
-        self._serve: set[str] = set()
+        self._serve: set[str] = set()  # refresh tokens, whatever a process thinks of one whose store failed
         self.saved_access: set[str] = set()
         self.rejected: set[str] = set()
         self.refusals: dict[str, _Refusals] = defaultdict(_Refusals)
@@ -157,6 +156,7 @@ class Watcher:
         spends = [spends_refresh(exchange) for exchange in self.vendor.flow.exchanges.values()]
         #: Is there another way in than a refresh token? Then one is passed over that may be used up.
         self._another = sum(not one for one in spends) > (self.vendor.on_logout is not None)
+        self._marks = self._another and any(map(rotates, self.vendor.flow.exchanges.values()))
 
     def breaks(self, number: int, how: str) -> None:
         line = f"promise {number} ({PROMISES[number]}): {how}"
@@ -390,6 +390,8 @@ class Watcher:
         """The child knows what its parent knows."""
         self.tell(f"{process} forks: {child}")
         self.unsaved[child] = set(self.unsaved.get(process, ()))
+        if self._renewal_sends[process] and not self._marks:  # the child carries no renewal on
+            self._serve |= self.unsaved[child]
 
     def store_lost(self) -> None:
         """Somebody took the records away: what was remembered in them nobody can know."""
@@ -423,8 +425,7 @@ class Watcher:
     def died(self, process: Process) -> None:
         """A process was killed: what it alone knew is gone."""
         self.tell(f"{process} is killed")
-        # Without another way in, or a mark that a token wants which is never replaced, it is sent once more.
-        if self._another and any(map(rotates, self.vendor.flow.exchanges.values())):
+        if self._marks:  # else what may be used up is sent once more: there is nothing left to lose
             self.spent |= (self.unsaved.get(process, set()) | {self._sent.pop(process, "")}) - {"", *self._serve}
         self.is_no_cure(process)
         mine: list[dict[Process, Any]] = [self.unsaved, self._granted, self._omitted, self._failed]
