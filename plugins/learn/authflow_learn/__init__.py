@@ -13,6 +13,8 @@
     meanings    what answers mean: how long a token is good, what a refusal looks like
     direct      where there is nothing to log in to
     signing     signatures, tried out with a secret that you name
+    notation    how the notation and TOML write a value
+    exchanges   an exchange as the file says it
     writing     the vendor file, as if written by hand
     asking      at a terminal, the questions that nothing in the capture answers
     command     `authflow-learn`
