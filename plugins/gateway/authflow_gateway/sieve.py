@@ -21,7 +21,7 @@ MOST: Final = 512
 class Sieve:
     """One account's. The grant before this one counts too: its answers may still be under way."""
 
-    __slots__ = ("_grant", "_known", "_last", "_plain", "_session", "_shortest", "_whole")
+    __slots__ = ("_grant", "_known", "_last", "_plain", "_session", "_shortest", "_small", "_whole")
 
     def __init__(self, session: authflow.AuthSession) -> None:
         self._session = session
@@ -29,6 +29,7 @@ class Sieve:
         self._last: frozenset[str] = frozenset()
         self._known: frozenset[str] = frozenset()
         self._whole: frozenset[str] = frozenset()
+        self._small: frozenset[str] = frozenset()
         self._shortest = 0
         self._plain: set[str] = set()
 
@@ -47,13 +48,15 @@ class Sieve:
 
     def _forget(self) -> None:
         self._whole, self._plain = self._known | self._last, set()
+        self._small = frozenset(map(str.lower, self._whole))
         self._shortest = min((min(len(secret), HEAD) for secret in self._whole), default=0)
 
     def shows(self, text: str) -> bool:
         """Is one of the secrets in this text?"""
         if not self._whole or len(text) < self._shortest or text in self._plain:
             return False
-        if spells(text, self._whole):
+        # A host's name, and a number in hexadecimal, mean the same in capitals (RFC 3986 §6.2.2.1).
+        if spells(text, self._whole) or spells(text.lower(), self._small):
             return True
         if len(self._plain) >= MOST:
             self._plain.clear()

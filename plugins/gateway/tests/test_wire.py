@@ -92,6 +92,7 @@ SPELLINGS = {
     "base64 for URLs": base64.urlsafe_b64encode(f"x:{TOKEN}".encode()).decode().rstrip("="),
     "hex": TOKEN.encode().hex(),
     "hex in capitals": TOKEN.encode().hex().upper(),
+    "in capitals": TOKEN.upper(),
 }
 PLACES = ("me?token={}", "me#token={}", "{}/me", "https://away.example/?t={}", "//{}@away.example/", "me?a=b%26t%3D{}")
 
