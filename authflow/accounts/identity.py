@@ -43,6 +43,10 @@ _PLAIN: Final = Input()
 _ORIGIN: Final = re.compile(r"\w+://[^/?#]*|\{\w+\}$")
 _NAME: Final = re.compile(r"\{(\w+)")
 
+#: Whose assertion it is say these settings (RFC 7523 §3), and not the key that signs it, which may be replaced.
+_SIGNED_FOR: Final = ("issuer", "subject")
+_KEY: Final = "private_key"
+
 #: Who it is where nothing says it.
 DEFAULT: Final = "default"
 
@@ -111,14 +115,9 @@ def identifying(vendor: Vendor, given: Given) -> list[str]:
     if not vendor.identity:
         return []
     named = [name.removesuffix("?") for name in vendor.identity if not (name[-1:] == "?" and _asks(given, name[:-1]))]
-    settings = [name for name in named if name in vendor.settings]
-    said = bool(settings) and all(name in given for name in settings)
-    found = [
-        name
-        for name in named
-        if name in vendor.credentials and name in given and not (said and vendor.credentials[name].secret)
-    ]
-    if found or said:
+    said = all(name in vendor.settings and name in given and name in named for name in _SIGNED_FOR)
+    found = [name for name in named if name in vendor.credentials and name in given and not (said and name == _KEY)]
+    if found or (said and _KEY in named):
         return found
     # The file replaced what its preset tells users apart by: whatever was given must.
     return [name for name, entry in vendor.credentials.items() if name in given and not entry.once]
@@ -255,7 +254,7 @@ def identity_of(vendor: Vendor, given: Given, said: str | None, fingerprint: Fin
     if not public:
         coarse += [said] if said is not None else [who]
     # A refresh token that was given by hand seeds one record, whatever it is used for: else it would be spent twice.
-    kept = {"client_id"} & settings.keys() if "refresh" in given else settings.keys()
+    kept = {"client_id", *vendor.identity} & settings.keys() if "refresh" in given else settings.keys()
     fine: list[Any] = [vendor.name, given.get("base_url"), at, sorted((name, settings[name]) for name in kept)]
     fine.append([said, *who] if said is not None else who or [DEFAULT])
     name = vendor.name.lower()

@@ -221,6 +221,25 @@ def test_a_credential_that_a_file_adds_to_its_preset_tells_users_apart_too() -> 
     assert key(said, **alice, pin="1") == key(said, **alice, pin="2")
 
 
+@pytest.mark.parametrize("identity", [["client_id", "subject_token", "audience"], ["subject_token", "audience"]])
+def test_a_setting_that_a_file_names_takes_no_secrets_place(identity: list[str]) -> None:
+    file = {"extends": "token-exchange", "name": "acme", "base_url": "https://acme.example/", "identity": identity}
+    file["settings"] = {"token_url": {"default": "https://acme.example/token"}}
+    known = {"client_id": "app", "client_secret": "s", "audience": "api"}
+    assert key(load(file), **known, subject_token="alice") != key(load(file), **known, subject_token="bob")
+    assert "subject_token" in unasked(load(file), Given({**known, "subject_token": lambda: "alice"}))
+
+
+def test_whose_assertion_it_is_tells_given_refresh_tokens_apart() -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": "{refresh}", "assertion": "{assertion}"}
+    login = {"request": {"url": "{token_url}", "method": "POST", "form": form}}
+    file = {"extends": "jwt-bearer", "name": "acme", "base_url": "https://acme.example/", "exchanges": {"login": login}}
+    file["settings"] = {"token_url": {"default": "https://acme.example/token"}}
+    file["credentials"] = {"refresh": {"secret": True}}
+    known = {"issuer": "me", "audience": "x", "private_key": lambda: "k", "refresh": lambda: "r"}
+    assert key(load(file), **known, subject="alice") != key(load(file), **known, subject="bob")
+
+
 def test_what_a_server_is_called_by_tells_its_grants_apart_whoever_logs_in() -> None:
     alice = {"username": "u", "password": lambda: "p"}
     own: dict[str, Any] = {"identity": ["username"], "credentials": {"tenant": {}}}

@@ -1344,7 +1344,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: a given refresh token seeds a record for each scope",
         "accounts/identity.py",
-        '    kept = {"client_id"} & settings.keys() if "refresh" in given else settings.keys()\n',
+        '    kept = {"client_id", *vendor.identity} & settings.keys() if "refresh" in given else settings.keys()\n',
         "    kept = settings.keys()\n",
         vendors=(),
         tests=("tests/accounts/test_identity.py",),
@@ -1352,7 +1352,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: a given refresh token is one for all clients",
         "accounts/identity.py",
-        '    kept = {"client_id"} & settings.keys() if',
+        '    kept = {"client_id", *vendor.identity} & settings.keys() if',
         "    kept = set() if",
         vendors=(),
         tests=("tests/accounts/test_identity.py",),
@@ -1697,7 +1697,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: the key tells apart where issuer and subject are given",
         "accounts/identity.py",
-        "name in given and not (said and vendor.credentials[name].secret)",
+        "name in given and not (said and name == _KEY)",
         "name in given",
         vendors=(),
         tests=("tests/accounts/test_identity.py",),
@@ -1902,6 +1902,22 @@ MUTANTS: tuple[Mutant, ...] = (
         "    plain = vendor.settings\n",
         vendors=(),
         tests=("tests/accounts/test_identity.py",),
+    ),
+    Mutant(
+        "whose: a setting that a file names takes a secret's place",
+        "accounts/identity.py",
+        "not (said and name == _KEY)]",
+        "not (vendor.credentials[name].secret and any(one in vendor.settings and one in given for one in named))]",
+        vendors=(),
+        tests=("tests/accounts/test_identity.py::test_a_setting_that_a_file_names_takes_no_secrets_place",),
+    ),
+    Mutant(
+        "whose: a given refresh token says nothing of whose assertion it goes with",
+        "accounts/identity.py",
+        '{"client_id", *vendor.identity} & settings',
+        '{"client_id"} & settings',
+        vendors=(),
+        tests=("tests/accounts/test_identity.py::test_whose_assertion_it_is_tells_given_refresh_tokens_apart",),
     ),
     Mutant(
         "whose: a new login goes where the store says",
