@@ -16,6 +16,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -33,7 +34,8 @@ MARGIN: Final = 12 * HEAD
 MOST_SECRETS: Final = 500
 #: A shorter secret is one only where it is a whole value.
 SHORT: Final = 4
-ENCODINGS: Final = ("utf-8", "cp1252", "utf-16-le", "utf-16-be")  # the second has all of Latin-1
+#: The second has all of Latin-1. What a server writes that does not say in which it does, or says another.
+ENCODINGS: Final = ("utf-8", "cp1252", "utf-16-le", "utf-16-be", "iso8859-15", "cp1250", "cp1251", "shift_jis", "gbk")
 
 _TOKENISH: Final = re.compile(r"(?=[\w.~+/=-]*\d)(?=[\w.~+/=-]*[A-Za-z])[\w.~+/=-]{16,}|[\w.~+/=-]{32,}")
 _SECRET_KEY: Final = re.compile(
@@ -103,9 +105,28 @@ def _of_utf7(found: bytes) -> bytes | None:
         return None
 
 
-_BASE64: Final = re.compile(rb"[\w+/-]{6,}(?:\r?\n[\w+/-]+)*={0,2}", re.ASCII)
+def _of_base85(decode: Callable[[bytes], bytes], start: int) -> Callable[[bytes], bytes]:
+    def read(found: bytes) -> bytes:  # groups stand alone: one that is none hides no other
+        read = bytearray()
+        for at in range(start, len(found) - 1, 5):
+            with suppress(ValueError):
+                read += decode(found[at : at + 5])
+        return bytes(read)
+
+    return read
+
+
+def _of_other_scripts(found: bytes) -> bytes:
+    """Digits of all scripts, and letters that are others but in their look: full width, in a circle, bold."""
+    chars = unicodedata.normalize("NFKC", found.decode("utf-8", "surrogatepass"))
+    return "".join(str(unicodedata.digit(char, char)) for char in chars).encode("utf-8", "surrogatepass")
+
+
+_BASE64: Final = re.compile(rb"[\w+/-]{6,}(?:\r?\n[ \t]*[\w+/-]+)*={0,2}", re.ASCII)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{8,}")
 _ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", "base64 0", "base64 1", "base64 2", "base64 3")
+_BASE85: Final = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{5,}")
+_ASCII85: Final = re.compile(rb"[!-u]{5,}")
 _BYTE: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|\d{1,2})"
 #: How text may be written, by name. Who writes one more way writes a row.
 SPELLINGS: Final[Mapping[str, _Spelling]] = {
@@ -153,22 +174,32 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         lambda found: chr(int(found.strip(b"\\u{} "), 16)).encode(),
     ),
     "numbers of bytes": _Spelling(
-        re.compile(_BYTE + rb"(?:,\s*" + _BYTE + rb"){3,}"),
-        lambda found: bytes(int(part) for part in found.split(b",")),
+        re.compile(_BYTE + rb"(?:[,\s]\s*" + _BYTE + rb"){3,}"),
+        lambda found: bytes(int(part) for part in re.split(rb"[,\s]\s*", found)),
     ),
     "hex in pairs": _Spelling(
-        re.compile(rb"[0-9A-Fa-f]{2}(?:[ :-][0-9A-Fa-f]{2}){3,}"),
-        lambda found: bytes.fromhex(re.sub(rb"[:-]", b" ", found).decode()),
+        re.compile(rb"(?:0x)?[0-9A-Fa-f]{2}(?:(?:[ :-]|, ?)(?:0x)?[0-9A-Fa-f]{2}){3,}"),
+        lambda found: bytes.fromhex(re.sub(rb"[ :,-]+|0x", b" ", found).decode()),
     ),
     "base32": _Spelling(
-        re.compile(rb"[A-Z2-7]{7,}={0,6}"),
-        lambda found: base64.b32decode(found.rstrip(b"=") + b"=" * (-len(found.rstrip(b"=")) % 8)),
+        re.compile(rb"(?:[A-Z2-7]{7,}|[a-z2-7]{7,})={0,6}"),
+        lambda found: base64.b32decode(found.rstrip(b"=").upper() + b"=" * (-len(found.rstrip(b"=")) % 8)),
     ),
     **{
         f"base64 {start}": _Spelling(_BASE64, _of_base64(start), ("URL", "form", "HTML", "backslash", "base64 0"))
         for start in range(4)
     },
     **{f"hex {start}": _Spelling(_HEX, _of_hex(start)) for start in range(2)},
+    "wrapped": _Spelling(re.compile(rb"\r?\n[ \t]*"), lambda found: b"", ("URL", "backslash")),
+    "wrapped between words": _Spelling(re.compile(rb"\r?\n\s*"), lambda found: b" "),
+    "quotes, doubled": _Spelling(re.compile(rb"''|\"\""), lambda found: found[1:]),
+    "quotes of a shell": _Spelling(re.compile(rb"'\"'\"'|'\\''"), lambda found: b"'"),
+    "digits in groups": _Spelling(
+        re.compile(rb"\d{1,3}(?:(?:[,.' _]|\xc2\xa0|\xe2\x80\xaf)\d{3})+"), lambda found: re.sub(rb"\D", b"", found)
+    ),
+    "other scripts": _Spelling(re.compile(rb"(?:[\xc2-\xf4][\x80-\xbf]{1,3})+"), _of_other_scripts),
+    **{f"base85 {at}": _Spelling(_BASE85, _of_base85(base64.b85decode, at)) for at in range(5)},
+    **{f"ascii85 {at}": _Spelling(_ASCII85, _of_base85(base64.a85decode, at)) for at in range(5)},
 }
 
 

@@ -7,9 +7,13 @@ import html
 import itertools
 import json
 import quopri
+import shlex
+import ssl
+import textwrap
 import time
 import urllib.parse
 from collections.abc import Callable
+from email.mime.text import MIMEText
 from typing import Any
 
 import msgspec
@@ -167,6 +171,19 @@ ENCODERS: dict[str, Callable[[str], str | bytes]] = {
     "hex in pairs": lambda text: text.encode().hex(":"),
     "hex": lambda text: text.encode().hex(),
     "hex behind a digit": lambda text: f"0{text.encode().hex()}",
+    "base32 in lower case": lambda text: base64.b32encode(text.encode()).lower(),
+    "base85": lambda text: base64.b85encode(text.encode()),
+    "ascii85": lambda text: base64.a85encode(text.encode()),
+    "base64 in a folded header": lambda text: base64.encodebytes((text * 3).encode()).replace(b"\n", b"\r\n\t"),
+    "base64 in a PEM": lambda text: "".join(ssl.DER_cert_to_PEM_cert((text * 3).encode()).splitlines(True)[1:-1]),
+    "base64 in an e-mail": lambda text: MIMEText(text * 3, _charset="utf-8").get_payload(),
+    "wrapped": lambda text: "\r\n ".join(text[at : at + 7] for at in range(0, len(text), 7)),
+    "wrapped between words": lambda text: "\n".join(textwrap.wrap(text, 5, break_long_words=False)),
+    "quoted for a shell": shlex.quote,
+    "quoted for a shell, with backslashes": lambda text: text.replace("'", "'\\''"),
+    "a field of CSV": lambda text: text.replace('"', '""'),
+    "bytes in hexadecimal": lambda text: ", ".join(map(hex, b"\x7f" + text.encode())),
+    "bytes in decimal": lambda text: " ".join(map(str, text.encode())),
     "UTF-7": lambda text: text.encode("utf-7"),
     "UTF-8 read as Latin-1": lambda text: text.encode().decode("latin-1"),
     **{name: lambda text, name=name: text.encode(name) for name in ("latin-1", "cp1252", "utf-16", "utf-16-be")},  # type: ignore[misc]
@@ -233,6 +250,34 @@ def test_a_secret_of_western_windows() -> None:
     assert shown == f"status 418, no content type, price 5 {MASK} end"
 
 
+@pytest.mark.parametrize(
+    ("secret", "written"),
+    [
+        ("271828", "٢٧١٨٢٨"),
+        ("271828", "२७१८२८"),
+        ("pass-271", "ｐａｓｓ－２７１"),
+        *(("271828", f"{271828:,}".replace(",", mark)) for mark in ",.' _\xa0\u202f"),
+    ],
+)
+def test_digits_of_other_scripts_and_in_groups(secret: str, written: str) -> None:
+    assert mask_text(f"pin {written}!", [secret]) == f"pin {MASK}!"
+
+
+@pytest.mark.parametrize(
+    ("secret", "encoding"),
+    [
+        ("Привет-1", "cp1251"),
+        ("žluťoučký", "cp1250"),
+        ("秘密の鍵", "shift_jis"),
+        ("密码是我的", "gbk"),
+        ("€9-x", "iso8859-15"),
+    ],
+)
+def test_an_encoding_that_the_answer_does_not_name(secret: str, encoding: str) -> None:
+    answer = Answer(418, (), b"said " + secret.encode(encoding) + b" end")
+    assert describe(answer, [secret], NONE) == f"status 418, no content type, said {MASK} end"
+
+
 def test_who_knows_very_many_secrets_shows_nothing() -> None:
     secrets = [f"r-{number:05d}" for number in range(40_000)]
     assert describe(Answer(418, (), b"r-00001 and more"), secrets, NONE) == f"status 418, {MASK}, {MASK}"
@@ -246,7 +291,25 @@ def test_a_long_secret_is_masked_to_its_end_and_where_the_text_is_cut() -> None:
 
 # --- what it costs ----------------------------------------------------------------------------------------------------
 
-PIECES = ["a", "1", "a1", "a1 ", "....", "é", "%41", "&amp;", "\\u0041", "=41_", "QUJD ", "deadbeef ", "+AOk-", "se"]
+PIECES = [
+    "a",
+    "1",
+    "a1",
+    "a1 ",
+    "....",
+    "é",
+    "%41",
+    "&amp;",
+    "\\u0041",
+    "=41_",
+    "QUJD ",
+    "deadbeef ",
+    "+AOk-",
+    "se",
+    "\n ",
+    "٢",
+    "1,234 ",
+]
 
 
 def cost(work: Callable[[], object]) -> float:

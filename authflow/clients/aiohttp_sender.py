@@ -42,11 +42,12 @@ class AiohttpSender:
 
     def exchange(self, request: Request, timeout: float) -> Answer:
         exchanging = _exchange(request, timeout)
-        try:
-            loop = _loop()
-        except RuntimeError:  # no thread can start, while Python ends say: then this one serves
-            return asyncio.run(exchanging)
-        under_way = asyncio.run_coroutine_threadsafe(exchanging, loop)
+        with quiet():
+            try:
+                loop = _loop()
+            except RuntimeError:  # no thread can start, while Python ends say: then this one serves
+                return asyncio.run(exchanging)
+            under_way = asyncio.run_coroutine_threadsafe(exchanging, loop)
         try:
             return under_way.result()
         finally:

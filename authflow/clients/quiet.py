@@ -1,6 +1,6 @@
-"""While an exchange is under way, its library writes no log records about it.
+"""While an exchange is under way, its library writes no log records about it, and Sentry no breadcrumbs and spans.
 
-What libraries log was not written with logins in mind: cookies that an answer sets, a URL with all of its query. So the
+What they keep was not meant for logins: cookies that an answer sets, a URL with all of its query. So the
 records of the thread that sends an exchange are dropped, for as long as it does; the session logs it by itself, masked.
 Records about callers' own requests are the callers' affair.
 """
@@ -8,10 +8,11 @@ Records about callers' own requests are the callers' affair.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final
 
 _CORE: Final = ("connection", "http11", "http2", "proxy", "socks")
 LOGGERS: Final = (
@@ -44,11 +45,15 @@ def _may_log(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let this thread log nothing through the HTTP libraries' loggers until the block ends."""
+    """Let this thread log nothing through the HTTP libraries' loggers until the block ends, and Sentry forget it."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_may_log)  # once: a filter that is there is not added again
     before, _here.exchanging = _here.exchanging, True
+    sentry: Any = sys.modules.get("sentry_sdk")
     try:
-        yield
+        with sentry.isolation_scope() if hasattr(sentry, "isolation_scope") else nullcontext():
+            if hasattr(sentry, "get_current_scope"):
+                sentry.get_current_scope().span = None  # of whose span this would be a part
+            yield
     finally:
         _here.exchanging = before

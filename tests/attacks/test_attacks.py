@@ -9,6 +9,7 @@ from tests.attacks import (
     crowded_store,
     hostile_screens,
     led_astray,
+    kept_by_sentry,
     noisy_logs,
     planted_records,
     planted_refusals,
@@ -39,3 +40,10 @@ def test_no_object_shows_a_secret() -> None:
 @pytest.mark.parametrize("library", noisy_logs.LIBRARIES)
 def test_nothing_logs_or_prints_an_exchange(library: str) -> None:
     assert list(noisy_logs.attack([library])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", noisy_logs.LIBRARIES)
+def test_sentry_keeps_nothing_of_an_exchange(library: str) -> None:
+    pytest.importorskip("sentry_sdk")
+    assert list(kept_by_sentry.attack([library], ["traces and logs"])) == []  # which has breadcrumbs too
