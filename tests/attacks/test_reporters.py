@@ -537,6 +537,15 @@ for library in CLIENTS:
         return __import__(library).get(f"{vendor.home.url}/api/x", auth=logged_in(vendor))
 
 
+for library in [name for name in CLIENTS if importlib.util.find_spec("aiohttp")]:
+
+    @place(f"{library}: aiohttp's middleware as its auth=")
+    def _(vendor: Any, library: str = library) -> object:
+        one = at(vendor.home)
+        one.token()
+        return __import__(library).get(f"{vendor.home.url}/api/x", auth=one.aiohttp)
+
+
 async def awaited(library: str, one: authflow.AuthSession, url: str) -> object:
     """Several tasks at once, of which the first failure is everybody's."""
     module: Any = importlib.import_module(library)

@@ -3125,8 +3125,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "leak: UTF-16 is no spelling",
         "masking.py",
-        '"cp1252", "utf-16-le", "utf-16-be")',
-        '"cp1252")',
+        '"cp1252", "utf-16-le", "utf-16-be", ',
+        '"cp1252", ',
         vendors=(),
         tests=("tests/test_masking.py",),
     ),
