@@ -7,9 +7,9 @@ import html
 import itertools
 import json
 import quopri
+import re
 import shlex
 import ssl
-import textwrap
 import time
 import urllib.parse
 from collections.abc import Callable
@@ -177,8 +177,9 @@ ENCODERS: dict[str, Callable[[str], str | bytes]] = {
     "base64 in a folded header": lambda text: base64.encodebytes((text * 3).encode()).replace(b"\n", b"\r\n\t"),
     "base64 in a PEM": lambda text: "".join(ssl.DER_cert_to_PEM_cert((text * 3).encode()).splitlines(True)[1:-1]),
     "base64 in an e-mail": lambda text: MIMEText(text * 3, _charset="utf-8").get_payload(),
-    "wrapped": lambda text: "\r\n ".join(text[at : at + 7] for at in range(0, len(text), 7)),
-    "wrapped between words": lambda text: "\n".join(textwrap.wrap(text, 5, break_long_words=False)),
+    # A blank at which a line is broken is lost to whoever reads it: neither breaks there.
+    "wrapped": lambda text: re.sub(r"(\S{6})(?=\S)", "\\1\r\n ", text),
+    "wrapped between words": lambda text: re.sub(r"(?<=\S) (?=\S)", "\n", text),
     "quoted for a shell": shlex.quote,
     "quoted for a shell, with backslashes": lambda text: text.replace("'", "'\\''"),
     "a field of CSV": lambda text: text.replace('"', '""'),
