@@ -562,7 +562,7 @@ OF_AIOHTTP: Mapping[str, Any] = {
 # --- the comparison ---------------------------------------------------------------------------------------------------
 
 
-def _calm(ask: Callable[[], Any]) -> Any:
+def _outcome(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except Exception as error:
@@ -599,10 +599,10 @@ def habits_of(library: str) -> Iterator[tuple[str, Callable[[Any, str], Any]]]:
 def compared(library: str, url: str) -> Iterator[tuple[str, str, Any, Any]]:
     """What was seen with a session that is not what was seen with the library's own auth."""
     for name, habit in habits_of(library):
-        expected = _calm(partial(habit, getattr(own_auth(SimpleNamespace(library=library)), library), url))
+        expected = _outcome(partial(habit, getattr(own_auth(SimpleNamespace(library=library)), library), url))
         assert not isinstance(expected, str), f"{name} does not hold with the library's own auth: {expected}"
         for presentation, present in PRESENTATIONS.items():
-            found = _calm(partial(habit, getattr(session_of(url, present), library), url))
+            found = _outcome(partial(habit, getattr(session_of(url, present), library), url))
             # As in `test_expectations.DIFFERS`: not every body can take a token.
             takes_none = isinstance(found, str) and "the token travels in" in found and presentation in ("json", "form")
             if found != expected and not takes_none:
