@@ -90,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
         description=main.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    made.set_defaults(only=[])
     made.add_argument("--short", action="store_true", help="see that it runs: too little to believe, and not kept")
     known = {name: None for kind in getattr(main, "CONTENDERS", ()) for name in (kind.name, kind.client)}
     if known:

@@ -88,15 +88,15 @@ class Claims:
         fine = fine and all({*secrets} <= {*self.vendor.inputs} for secrets in (*found.refused, found.accepted))
         return found if fine and len(found.users) <= MOST_SLOTS else Refusals()
 
+    def owner(self) -> dict[str, str]:
+        """The fingerprints of this session's secrets, as far as they are known without asking for them."""
+        known = ((name, self.given.get(name)) for name in secrets(self.vendor))
+        told = ((name, value) for name, value in known if value is not None and not callable(value))
+        return {name: self.fingerprint(value, self.identity.salt) for name, value in told}
+
     def owns(self, record: Record) -> bool:
         """Did the secrets of this session get it, as far as they are known?"""
-        for name in secrets(self.vendor):
-            value = self.given.get(name)
-            if value is None or callable(value):
-                continue
-            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):
-                return False
-        return True
+        return all(record.owner.get(name) == fingerprint for name, fingerprint in self.owner().items())
 
     def _state(self, record: Record) -> Any:
         return self.vendor.flow.states[record.state]

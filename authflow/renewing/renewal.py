@@ -66,6 +66,7 @@ class Renewal:
         heed what was refused to one of them. `restart` logs in from the start, whatever is known. Raises AuthFlowError.
         """
         account, ahead = account or key, event is None and presented is not None and not restart
+        self.stored.claims.owner()  # hashed slowly, once: not while others wait for the lock
         with ExitStack() as lock:
             lock.enter_context(self.stored.locked(account, self.timeout))
             deadline = monotonic() + self.timeout

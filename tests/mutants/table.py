@@ -729,6 +729,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "accounts/stored.py",
         "            self.unsaved[key] = Kept(record, kept.revision, kept.unread)\n            self.degrades(error)\n",
         "            self.degrades(error)\n",
+        vendors=(),
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "a refresh whose answer was lost is sent again",
@@ -1282,8 +1284,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: a grant does not remember which secret got it",
         "accounts/claims.py",
-        "            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):\n",
-        "            if False:\n",
+        "        return all(record.owner.get(name) == fingerprint for name, fingerprint in self.owner().items())\n",
+        "        return True\n",
         vendors=(),
         tests=(
             "tests/accounts/test_claims.py",
@@ -1941,15 +1943,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if record.key != key:\n",
         "        if False:\n",
         vendors=(),
-        tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token",),
+        tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token", "tests/accounts/test_claims.py"),
     ),
     Mutant(
         "whose: the machine: another password's grant",
         "accounts/claims.py",
-        "            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):\n",
-        "            if False:\n",
+        "        return all(record.owner.get(name) == fingerprint for name, fingerprint in self.owner().items())\n",
+        "        return True\n",
         vendors=(),
-        tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token",),
+        tests=("tests/testing/test_accounts.py::test_nobody_is_given_anothers_token", "tests/accounts/test_claims.py"),
     ),
     Mutant(
         "whose: the vendor's name is not in a grant's key",
@@ -2000,8 +2002,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: the machine: `check --explore` sees nobody else",
         "accounts/claims.py",
-        "            if record.owner.get(name) != self.fingerprint(value, self.identity.salt):\n",
-        "            if False:\n",
+        "        return all(record.owner.get(name) == fingerprint for name, fingerprint in self.owner().items())\n",
+        "        return True\n",
     ),
     Mutant(
         "whose: nobody notes that what was given was accepted",

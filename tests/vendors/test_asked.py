@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import tomllib
 from typing import Any
 
@@ -13,6 +14,7 @@ from authflow.renewing.exchanges import _render
 from authflow.templates import Unfit
 from authflow.vendors import Given, Values
 from authflow.vendors.asked import ASKED
+from authflow.vendors.derive import FUNCTIONS
 from authflow.vendors.loading import load
 
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
@@ -51,6 +53,13 @@ def test_a_body_that_is_no_form_gives_no_parameters() -> None:
 def test_a_body_that_is_not_there_cannot_be_signed() -> None:
     with pytest.raises(Unfit, match="a stream or a file"):
         said("body", Request("POST", "https://a.example/"))
+
+
+@pytest.mark.parametrize("body", [b"\x89PNG\r\n\xff\x00", "Köln".encode("latin-1"), "Köln".encode()])
+def test_a_body_that_is_no_text_is_signed_byte_for_byte(body: bytes) -> None:
+    request = Request("POST", "https://a.example/", (("Content-Type", "image/png"),), body)
+    signed = FUNCTIONS["hmac"].compute({"key": "k", "message": said("body", request)}, 0.0)
+    assert signed == hmac.new(b"k", body, "sha256").hexdigest()
 
 
 FILE = """
