@@ -68,18 +68,18 @@ class Identity(Sealed):
 def complete(vendor: Vendor, given: Given) -> Given:
     """What the user gave, with defaults filled in. Raises ConfigurationError: unknown, missing, of the wrong type."""
     inputs = vendor.inputs
-    known = {*inputs, "base_url"}
     for name in given.names:
-        if name not in known:
+        if name not in inputs and name != "base_url":
+            known = {*inputs, "base_url"}
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(known))}"
             raise ConfigurationError(f"{vendor.title} takes no {name!r}: {hint}", vendor=vendor.name)
     try:
-        whole = {name: _typed(vendor, name, value) for name, value in filled(vendor, given.get).items()}
+        whole = {name: _typed(vendor, name, value) for name, value in filled(vendor, dict(given.items()).get).items()}
     except Unfit as error:
         raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
     excused = only_for_base_url(vendor) if given.get("base_url") is not None else ()
-    lacking = [name for name, entry in inputs.items() if name not in (*whole, *excused) and not entry.optional]
+    lacking = [name for name, entry in inputs.items() if not (name in whole or name in excused or entry.optional)]
     # A default that could not be filled lacks what is named already.
     missing = [
         f"{name} ({inputs[name].title})" if inputs[name].title else name

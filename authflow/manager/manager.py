@@ -108,11 +108,9 @@ class SessionManager:
         self._signers, self._rewrite = environment.signers, environment.hooks.rewrite_url
         #: The statuses of answers that may be events, and with them those of redirects: all that is worth a thought.
         self.statuses, self.noteworthy, self._events = statuses_of(vendor)
-        #: Headers that make an answer worth a thought, whatever its status is.
-        self.told_by = tuple({name for signer in vendor.signers.values() for name in signer.hears_headers})
+        #: Headers that make an answer worth a thought, whatever its status is; and is any request signed?
+        self.told_by, self.signs = vendor.hears_headers, vendor.signs
         #: Is every request of this vendor a plain one: no rewriting, no public patterns, one grant, no signature?
-        states = vendor.flow.states.values()
-        self.signs = any(isinstance(state, Presenting) and state.present.first is not None for state in states)
         plain = not (vendor.rewrites or vendor.public or vendor.vary or self._rewrite or self.signs)
         #: Is there nothing to be thought of but the signature?
         self.simple = plain and self._signers is not None

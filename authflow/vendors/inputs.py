@@ -27,7 +27,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\
 def filled(vendor: Vendor, get: Callable[[str], Any]) -> dict[str, Any]:
     """By name, what was given (`base_url` too), else the default where its placeholders can be filled. Raises Unfit."""
     whole = {name: value for name in (*vendor.inputs, "base_url") if (value := get(name)) is not None}
-    waiting = {name for name, entry in vendor.inputs.items() if name not in whole and entry.default is not UNSET}
+    waiting = {name for name in _defaults(vendor) if name not in whole}
     while waiting:
         named = {name: holes(vendor, name) for name in waiting}
         ready = {name for name, others in named.items() if waiting.isdisjoint(others)}
@@ -114,6 +114,11 @@ def _template(vendor: Vendor, name: str) -> Any:
     if vendor.inputs[name].type == "url" or "://" in text:
         return UrlTemplate.compile(text, CONVERTERS)
     return compile_text(text, CONVERTERS)
+
+
+@lru_cache(maxsize=256)
+def _defaults(vendor: Vendor) -> tuple[str, ...]:
+    return tuple(name for name, entry in vendor.inputs.items() if entry.default is not UNSET)
 
 
 @lru_cache(maxsize=256)

@@ -34,7 +34,7 @@ def unfit(name: str, entry: Input | None, value: Any, *, credential: bool = True
     """Why a given value would be sent in vain, or nothing. No reason shows the value."""
     if not isinstance(value, str | int | float) or (credential and isinstance(value, bool)):
         return f"{name} must be text, and is of type {type(value).__name__}"
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (value.isprintable() and value.strip()):
         return ""
     if _HALF_A_CHARACTER.search(value):
         return f"{name} is not text that can be encoded: it was read wrongly"

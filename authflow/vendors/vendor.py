@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from authflow.errors import Finding
@@ -11,7 +12,7 @@ from authflow.templates import AnswerPattern, Answers, RequestTemplate, Rewrite,
 from authflow.vendors import notation as n
 from authflow.vendors.derive import Function
 from authflow.vendors.derive import seconds as seconds
-from authflow.vendors.flow import Flow
+from authflow.vendors.flow import Flow, Presenting
 from authflow.vendors.signers import Signer, hears
 
 
@@ -66,10 +67,21 @@ class Vendor:
     def __repr__(self) -> str:
         return f"<Vendor {self.name}>"
 
-    @property
+    @cached_property
     def inputs(self) -> Mapping[str, n.Input]:
         """Settings and credentials together: what the user may give."""
         return {**self.settings, **self.credentials}
+
+    @cached_property
+    def hears_headers(self) -> tuple[str, ...]:
+        """The headers of an answer that tell its signers something, whatever its status is."""
+        return tuple({name for signer in self.signers.values() for name in signer.hears_headers})
+
+    @cached_property
+    def signs(self) -> bool:
+        """Is a request with any of its tokens signed?"""
+        presenting = (state for state in self.flow.states.values() if isinstance(state, Presenting))
+        return any(state.present.first is not None for state in presenting)
 
     @property
     def hears(self) -> bool:
