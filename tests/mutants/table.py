@@ -1295,8 +1295,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: who is asked for the password never uses a grant",
         "accounts/claims.py",
-        "            if value is None or callable(value):\n                continue\n",
-        "            if value is None or callable(value):\n                return False\n",
+        "told = ((name, value) for name, value in known if value is not None and not callable(value))",
+        "told = ((name, str(value)) for name, value in known if value is not None)",
         vendors=(),
         tests=("tests/accounts/test_claims.py",),
     ),
