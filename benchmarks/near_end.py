@@ -105,20 +105,27 @@ def aiohttp_session(gate: Gate, middleware: Any) -> Any:
     """An aiohttp session whose requests to `ORIGIN` end here: the innermost of its middlewares answers them. (aiohttp
     has no transport to be replaced.) What is answered is an object with the parts of a response that are asked for.
     """
+    from http.cookies import SimpleCookie
+
     import aiohttp
+    from multidict import CIMultiDict
 
     class NearEnd:
-        headers = _raw_cookie_headers = ()
+        headers, cookies, content = CIMultiDict[str](), SimpleCookie(), aiohttp.streams.EMPTY_PAYLOAD
+        _raw_cookie_headers = ()
         connection = None
 
         def __init__(self, request: Any) -> None:
             self.method, self.url = request.method, request.url
+            self.request_info, self._cache = request.request_info, dict[str, Any]()
             self.status = gate.status(request.headers.get("Authorization"))
 
         async def __aenter__(self) -> NearEnd:
             return self
 
         async def __aexit__(self, *_: object) -> None: ...
+        def release(self) -> None: ...
+        def close(self) -> None: ...
 
     async def answer(request: Any, handler: Any) -> Any:
         await asyncio.sleep(0)
