@@ -3,11 +3,11 @@
     session = authflow.AuthSession("supplier", username="…", password="…")
     requests.get(url, auth=session.requests)         # session.niquests likewise
     httpx.Client(auth=session.httpx)                 # and AsyncClient; session.httpx2 likewise
-    session.token().access                           # for all else; in a shell: authflow token supplier
+    session.token().access                           # for anything else; in a shell: authflow token supplier
 
 A vendor is a file: states, exchanges and two-way templates (`authflow.vendors`). What can go wrong is one tree of
 errors (`authflow.errors`), and each is the client's own error too. Tokens are kept in memory, unless `store=` says
-otherwise (`authflow.stores`). Who writes vendor files tests them with `authflow.testing`. The README has the rest.
+otherwise (`authflow.stores`). Test your code and your vendor files with `authflow.testing`. The README has the rest.
 
 Names are imported when they are first used, so that `import authflow` stays light.
 """

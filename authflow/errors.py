@@ -77,7 +77,7 @@ class AuthFlowError(Exception):
 
 
 class CredentialsRefused(AuthFlowError):
-    """The vendor refused who the user says they are; the same password is not sent again before `retry_after`
+    """The vendor refused the credentials; the same password is not sent again before `retry_after`
     seconds.
     """
 
@@ -85,7 +85,7 @@ class CredentialsRefused(AuthFlowError):
 
 
 class VendorUnavailable(AuthFlowError):
-    """The vendor cannot answer now (408, 425, 429, 5xx, or no answer at all); nothing is known against the
+    """The vendor cannot answer now (408, 425, 429, 5xx, or no answer at all); it says nothing about the
     credentials. Where nothing came back (`status` is None), it is the client's own connection error too.
     """
 
@@ -115,7 +115,7 @@ class Finding:
 
 
 class VendorFileError(AuthFlowError):
-    """A vendor file that is not right. `findings` holds them all; the message is the first, in one line."""
+    """A vendor file with errors. `findings` holds them all; the message is the first, in one line."""
 
     def __init__(self, message: str = "", *, findings: tuple[Finding, ...] = (), **where: Any) -> None:
         if findings and not message:

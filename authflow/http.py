@@ -184,11 +184,11 @@ def instant(when: datetime) -> int | float:
 def read_http_date(value: Any) -> int | float:
     """An HTTP date in any of its three spellings (RFC 9110 §5.6.7), in epoch seconds. Raises ValueError."""
     if not isinstance(value, str) or len(value) > 100:
-        raise ValueError("an HTTP date is wanted")
+        raise ValueError("not an HTTP date")
     try:
         return instant(parsedate_to_datetime(value))
     except (TypeError, IndexError, OverflowError) as error:
-        raise ValueError("an HTTP date is wanted") from error
+        raise ValueError("not an HTTP date") from error
 
 
 _SECONDS: Final = re.compile(

@@ -73,11 +73,12 @@ class AuthSession:
                       "tell" (show the text), "open" (open the URL in a browser) or "enter" (return what is typed)
     identity          whose login it is, where the credentials do not say it: users of one store are told apart by it
 
-    All else are the vendor's settings and credentials (`authflow vendors` lists them): text, or a callable that returns
-    it, asked when it is needed: in the thread that waits, or in one of ours for tasks and for what is renewed ahead.
+    Everything else is a setting or credential of the vendor (`authflow vendors` lists them): text, or a callable that
+    returns it. It is called when its value is needed: in the thread that waits, or in one of ours for tasks and for
+    what is renewed ahead.
 
-    Nothing is sent before the first request. Sessions may be shared by threads and event loops, made before a fork, and
-    pickled.
+    Nothing is sent before the first request. You may share a session between threads and event loops, make it before a
+    fork, and pickle it.
 
     Raises ConfigurationError and VendorFileError when it is made, other `AuthFlowError`s when it is used.
     """
@@ -193,7 +194,7 @@ class AuthSession:
 
     @sealed_call
     def token(self) -> Token:
-        """The token, fresh: renewed or logged in for first if need be. Raises AuthFlowError."""
+        """A good token; logs in or renews it first where that is needed. Raises AuthFlowError."""
         return self._manager.authorize(None).wait().record.token
 
     @sealed_call
@@ -205,8 +206,8 @@ class AuthSession:
     def headers(self, url: str) -> dict[str, str]:
         """The headers, cookies included, that a request to `url` must carry: for tools that take no `auth=`.
 
-        They are good until the token ends. What an adapter does besides, these tools do not: rewrite the URL, act upon
-        a rejection, keep the token from where a redirect leads. A WebSocket's URL (`wss://`) will do as well.
+        They are good until the token ends. Such tools do not do what an adapter does: rewrite the URL, renew a token
+        that was rejected, keep it from where a redirect leads. A WebSocket's URL (`wss://`) works too.
 
         Raises AuthFlowError; UntrustedOrigin for a URL at which the token must not be presented, ConfigurationError if
         this vendor wants it in the query or the body, or if the URL is one that an adapter rewrites.
@@ -248,7 +249,7 @@ class AuthSession:
 
     @sealed_call
     def login(self) -> Token:
-        """Log in from the start, whatever is known, and whatever was refused before. Raises AuthFlowError."""
+        """Log in from the start, even if the token is good or was refused before. Raises AuthFlowError."""
         return self._manager.grants.login().record.token
 
     @sealed_call
@@ -258,7 +259,7 @@ class AuthSession:
 
     @sealed_call
     def status(self) -> Status:
-        """What is known now; asks neither the vendor nor the store."""
+        """What this session knows now; asks neither the vendor nor the store."""
         grants = self._manager.grants
         record = grants.current.record if grants.current is not ANONYMOUS else None
         return Status(
@@ -273,7 +274,7 @@ class AuthSession:
 
     @sealed_call
     def record(self, title: str = "", *, secrets: bool = False) -> Recording:
-        """Write down what happens, for a page: `with session.record() as seen: …`, then `seen.save("login.html")`.
+        """Record what happens, as a page: `with session.record() as seen: …`, then `seen.save("login.html")`.
 
         `seen.save("login.har")` writes a capture; with `secrets`, it holds them, else a stand-in for each.
         """

@@ -75,12 +75,16 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         '"{username}"',
         '"{user}"',
-        ["exchanges.login.request.json.username: unknown value 'user' (did you mean 'username'?)"],
+        [
+            "exchanges.login.request.json.username: unknown value 'user' (did you mean 'username'? If not, declare it in [credentials] or [settings])"
+        ],
     ),
     (
         '"Bearer {access}" } }\nexpired',
         '"Bearer {acess?}" } }\nexpired',
-        ["states.signed_in.present.headers.Authorization: unknown value 'acess' (did you mean 'access'?)"],
+        [
+            "states.signed_in.present.headers.Authorization: unknown value 'acess' (did you mean 'access'? If not, declare it in [credentials] or [settings])"
+        ],
     ),
     (
         "json = { username",
@@ -110,51 +114,55 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "status = 401",
         'status = "401"',
-        ["exchanges.login.answers.denied.status: a whole number or a list is wanted, not text"],
+        ["exchanges.login.answers.denied.status: must be a whole number or a list, not text"],
     ),
     (
         "status = 401",
         'status = [401, "403"]',
-        ["exchanges.login.answers.denied.status.1: a whole number is wanted, not text"],
+        ["exchanges.login.answers.denied.status.1: must be a whole number, not text"],
     ),
-    ("status = 401", "status = 4010", ["exchanges.login.answers.denied.status: 4010 is no HTTP status (100 to 599)"]),
+    (
+        "status = 401",
+        "status = 4010",
+        ["exchanges.login.answers.denied.status: 4010 is not an HTTP status (100 to 599)"],
+    ),
     (
         "status = 401",
         "status = true",
-        ["exchanges.login.answers.denied.status: a whole number or a list is wanted, not true or false"],
+        ["exchanges.login.answers.denied.status: must be a whole number or a list, not true or false"],
     ),
-    ("username = {}", 'username = "alice"', ["credentials.username: a table is wanted, not text"]),
-    ("secret = true", 'secret = "yes"', ["credentials.password.secret: true or false is wanted, not text"]),
+    ("username = {}", 'username = "alice"', ["credentials.username: must be a table, not text"]),
+    ("secret = true", 'secret = "yes"', ["credentials.password.secret: must be true or false, not text"]),
     (
         "secret = true",
         'type = "float"',
-        ["credentials.password.type: 'float' is none of 'str', 'int', 'url', 'host', 'duration'"],
+        ["credentials.password.type: must be one of 'str', 'int', 'url', 'host', 'duration', not 'float'"],
     ),
     (
         'request = { url = "login"',
         "request = { url = 7",
-        ["exchanges.login.request.url: text is wanted, not a whole number"],
+        ["exchanges.login.request.url: must be text, not a whole number"],
     ),
     (
         '[states.refused]\nfail = "Refused."',
         '[states]\nrefused = "Refused."',
-        ["states.refused: a table is wanted, not text"],
+        ["states.refused: must be a table, not text"],
     ),
     (
         'present = { headers = { Authorization = "Bearer {access}" } }',
         'present = "Bearer {access}"',
-        ["states.signed_in.present: a table is wanted, not text"],
+        ["states.signed_in.present: must be a table, not text"],
     ),
     (
         'granted = "signed_in"\ndenied = "refused"',
         'granted = ["signed_in"]\ndenied = "refused"',
-        ["states.signed_out.granted: the name of a state is wanted"],
+        ["states.signed_out.granted: must name a state"],
     ),
-    ('fail = "Refused."', 'fail = ["Refused."]', ["states.refused.fail: text is wanted, not a list"]),
+    ('fail = "Refused."', 'fail = ["Refused."]', ["states.refused.fail: must be text, not a list"]),
     (
         'fail = "Refused."',
         'fail = "Refused."\n[[exchanges.more]]\nrequest = {}',
-        ["exchanges.more: a table is wanted, not a list"],
+        ["exchanges.more: must be a table, not a list"],
     ),
     (
         'via = "{host}"',
@@ -165,12 +173,12 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "denied = { status = 401 }",
         'denied = { status = 401 }\n[expiry]\nlifetime = "a day"',
-        ['expiry.lifetime: a duration is seconds, or a number with s, m, h or d such as "12h"'],
+        ['expiry.lifetime: must be a number of seconds, or a number with s, m, h or d, such as "12h"'],
     ),
     (
         "denied = { status = 401 }",
         "denied = { status = 401 }\n[expiry]\nlifetime = -5",
-        ['expiry.lifetime: a duration is seconds, or a number with s, m, h or d such as "12h"'],
+        ['expiry.lifetime: must be a number of seconds, or a number with s, m, h or d, such as "12h"'],
     ),
     (
         'host = { default = "api.acme.example" }',
@@ -211,42 +219,42 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         '"{username}", password',
         '"{username", password',
         [
-            "exchanges.login.request.json.username: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: { is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{username}", password',
         '"{}", password',
         [
-            "exchanges.login.request.json.username: {} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: {} is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{username}", password',
         '"{user name}", password',
         [
-            "exchanges.login.request.json.username: {user name} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: {user name} is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{username}", password',
         '"{1st}", password',
         [
-            "exchanges.login.request.json.username: {1st} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.request.json.username: {1st} is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{access:jwt}"',
         '"{access\uff1ajwt}"',
         [
-            "exchanges.login.answers.granted.json.token: {access：jwt} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.answers.granted.json.token: {access：jwt} is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
         '"{access:jwt}"',
         '"{acc\u200bess:jwt}"',
         [
-            "exchanges.login.answers.granted.json.token: {acc\\u200bess:jwt} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
+            "exchanges.login.answers.granted.json.token: {acc\\u200bess:jwt} is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces"
         ],
     ),
     (
@@ -271,7 +279,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'denied = "stale"',
         [
             "states.stale: a renewal could send for ever: stale → stale (let one outcome end in a state that presents or fails)",
-            'exchanges.refresh.request.json.refresh: {refresh} is not bound on every path to the state stale ({refresh?}, or missing = "…" in the state stale)',
+            'exchanges.refresh.request.json.refresh: {refresh} has no value on some path to the state stale ({refresh?}, or missing = "…" in the state stale)',
         ],
     ),
     (
@@ -330,16 +338,16 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'start = "signed_out"',
         'start = "signed_in"',
         [
-            'states.signed_in.present.headers.Authorization: {access} is not bound on every path to the state signed_in ({access?}, or missing = "…" in the state signed_in)',
-            'exchanges.refresh.request.headers.Authorization: {access} is not bound on every path to the state stale ({access?}, or missing = "…" in the state stale)',
-            'exchanges.refresh.request.json.refresh: {refresh} is not bound on every path to the state stale ({refresh?}, or missing = "…" in the state stale)',
+            'states.signed_in.present.headers.Authorization: {access} has no value on some path to the state signed_in ({access?}, or missing = "…" in the state signed_in)',
+            'exchanges.refresh.request.headers.Authorization: {access} has no value on some path to the state stale ({access?}, or missing = "…" in the state stale)',
+            'exchanges.refresh.request.json.refresh: {refresh} has no value on some path to the state stale ({refresh?}, or missing = "…" in the state stale)',
         ],
     ),
     (
         'refresh = "{refresh}" } }\ndenied',
         'refresh = "{refresh?}" } }\ndenied',
         [
-            'exchanges.refresh.request.json.refresh: {refresh} is not bound on every path to the state stale ({refresh?}, or missing = "…" in the state stale)'
+            'exchanges.refresh.request.json.refresh: {refresh} has no value on some path to the state stale ({refresh?}, or missing = "…" in the state stale)'
         ],
     ),
     (
@@ -352,7 +360,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         "http://api.acme.example/v1/",
         ["base_url: plain http, which everyone on the way can read (https, or a loopback address)"],
     ),
-    ("https://api.acme.example/v1/", "api.acme.example/v1/", ["base_url: an absolute URL is wanted (https://…)"]),
+    ("https://api.acme.example/v1/", "api.acme.example/v1/", ["base_url: must be an absolute URL (https://…)"]),
     ("https://api.acme.example/v1/", "ftp://api.acme.example/v1/", ["base_url: not an absolute http or https URL"]),
     (
         "https://api.acme.example/v1/",
@@ -411,7 +419,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "[settings]",
         '[origins]\npresent = ["data.acme.example"]\n[settings]',
-        ["origins.present.0: an absolute URL is wanted (https://…)"],
+        ["origins.present.0: must be an absolute URL (https://…)"],
     ),
     (
         'fail = "Refused."',
@@ -450,15 +458,15 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         "signed\u202e_in",
         ["is not TOML: Expected ']' at the end of a table declaration (at line 27, column 15)"],
     ),
-    ('name = "acme"', 'name = "acme corp"', ['name: a name of letters, digits, - and _ is wanted (name = "supplier")']),
-    ('name = "acme"', 'name = "\u0430cme"', ['name: a name of letters, digits, - and _ is wanted (name = "supplier")']),
+    ('name = "acme"', 'name = "acme corp"', ['name: must be made of letters, digits, - and _ (name = "supplier")']),
+    ('name = "acme"', 'name = "\u0430cme"', ['name: must be made of letters, digits, - and _ (name = "supplier")']),
     (
         'refresh = "{refresh}" } }\ndenied',
         'refresh = "{password}" } }\ndenied',
         [
             "exchanges.login.answers.granted: {password} is a credential, and captured it would be stored ({_}, or another name)",
             "exchanges.refresh.answers.granted: {password} is a credential, and captured it would be stored ({_}, or another name)",
-            "exchanges.refresh.request.json.refresh: unknown value 'refresh' (there are access, base_url, host, password, username)",
+            "exchanges.refresh.request.json.refresh: unknown value 'refresh' (declare it in [credentials] or [settings], or read it from an answer; there are access, base_url, host, password, username)",
         ],
     ),
     (
@@ -477,7 +485,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "[settings]",
         '[derive]\nsig = { hmac = "{password}" }\n[settings]',
-        ["derive.sig.hmac: a table is wanted (with key, message, digest, encoding, key_encoding)"],
+        ["derive.sig.hmac: must be a table (with key, message, digest, encoding, key_encoding)"],
     ),
     ("[settings]", '[derive]\nsig = { base64 = "{sig}" }\n[settings]', ["derive.sig: derived from itself"]),
     (
@@ -495,7 +503,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "[settings]",
         "[derive]\nsig = {}\n[settings]",
-        ['derive.sig: one function with its argument is wanted ({ base64 = "{username}:{access}" })'],
+        ['derive.sig: must be one function with its argument ({ base64 = "{username}:{access}" })'],
     ),
     (
         "[settings]",
@@ -510,12 +518,12 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'url = "login"',
         'method = "P OST", url = "login"',
-        ["exchanges.login.request.method: 'P OST' is no HTTP method (method = \"POST\")"],
+        ["exchanges.login.request.method: 'P OST' is not an HTTP method (method = \"POST\")"],
     ),
     (
         'url = "login"',
         'basic = ["{username}"], url = "login"',
-        ["exchanges.login.request.basic: a list of length 2 is wanted, not 1"],
+        ["exchanges.login.request.basic: must be a list of length 2, not 1"],
     ),
     (
         'url = "login"',
@@ -525,7 +533,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'url = "login"',
         'headers = { "X Y" = "1" }, url = "login"',
-        ["exchanges.login.request.headers.X Y: 'X Y' is no name for a header (letters, digits and -)"],
+        ["exchanges.login.request.headers.X Y: 'X Y' cannot name a header (letters, digits and -)"],
     ),
     (
         'url = "login"',
@@ -535,7 +543,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'url = "login"',
         'cookies = { "a;b" = "1" }, url = "login"',
-        ["exchanges.login.request.cookies.a;b: 'a;b' is no name for a cookie (letters, digits and -)"],
+        ["exchanges.login.request.cookies.a;b: 'a;b' cannot name a cookie (letters, digits and -)"],
     ),
     ('url = "login"', 'url = "log in"', ["exchanges.login.request.url: the character ' ' cannot stand in a URL"]),
     (
@@ -562,7 +570,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'name = "acme"',
         'name = "acme"\nextends = 7',
         [
-            "extends: the name of a preset is wanted (there are api-key, basic, bearer, challenge, client-credentials, jwt-bearer, oauth2-code, oauth2-device, oauth2-password, password, refresh-token, relogin, session-cookie, signed, token-exchange)"
+            "extends: must name a preset (there are api-key, basic, bearer, challenge, client-credentials, jwt-bearer, oauth2-code, oauth2-device, oauth2-password, password, refresh-token, relogin, session-cookie, signed, token-exchange)"
         ],
     ),
     (
@@ -584,7 +592,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         "[settings]",
         '[settings]\ntitle = "Acme"',
         [
-            "settings.title: a table is wanted, not text (does it stand below [settings]? Keys of the whole file come before all tables)"
+            "settings.title: must be a table, not text (does it stand below [settings]? Keys of the whole file come before all tables)"
         ],
     ),
     (
@@ -643,15 +651,15 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'start = "signed_out"',
         'start = "signed_out"\npublic = { path = "health" }',
-        ["public: a list is wanted, not a table"],
+        ["public: must be a list, not a table"],
     ),
-    ('start = "signed_out"', 'start = "signed_out"\nvary = "host"', ["vary: a list is wanted, not text"]),
-    ('start = "signed_out"', 'start = "signed_out"\nheaders = ["X"]', ["headers: a table is wanted, not a list"]),
-    ('start = "signed_out"', 'start = "signed_out"\nexpiry = "12h"', ["expiry: a table is wanted, not text"]),
+    ('start = "signed_out"', 'start = "signed_out"\nvary = "host"', ["vary: must be a list, not text"]),
+    ('start = "signed_out"', 'start = "signed_out"\nheaders = ["X"]', ["headers: must be a table, not a list"]),
+    ('start = "signed_out"', 'start = "signed_out"\nexpiry = "12h"', ["expiry: must be a table, not text"]),
     (
         'start = "signed_out"',
         'start = "signed_out"\ninsecure_url = "yes"',
-        ["insecure_url: true or false is wanted, not text"],
+        ["insecure_url: must be true or false, not text"],
     ),
     (
         'fail = "Refused."',
@@ -666,7 +674,9 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'fail = "Refused."',
         'fail = "Refused."\n[expiry]\nlifetime = "{hours}h"',
-        ["expiry.lifetime: unknown value 'hours' (did you mean 'host'?)"],
+        [
+            "expiry.lifetime: unknown value 'hours' (did you mean 'host'? If not, declare it in [credentials] or [settings])"
+        ],
     ),
     (
         'fail = "Refused."',
@@ -676,7 +686,7 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'fail = "Refused."',
         'fail = "Refused."\n[origins]\nsend = "https://a.example"',
-        ["origins.send: a list is wanted, not text"],
+        ["origins.send: must be a list, not text"],
     ),
     (
         'fail = "Refused."',

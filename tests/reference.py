@@ -1,7 +1,7 @@
 """`plugins/REFERENCE.md`: every word that a vendor file may hold, made from the classes and tables that read it.
 
 `python -m tests.reference` (or `make reference`) writes the page anew; `test_reference.py` says which words it lacks, and
-loads every example. A new key, converter, function or preset needs one row here: its example.
+loads every example. A new word of any kind needs one row here: its example.
 
 An example is a few lines of TOML, laid over `BASE`.
 """
@@ -202,32 +202,164 @@ FUNCTION_ROWS: Mapping[str, tuple[str, str]] = {
     "random": ("so many random bytes, in hex unless told", "x = { random = 16 }"),
 }
 
-MEANINGS: Mapping[str, str] = {
-    "access": "what your requests carry",
-    "refresh": "what renews it; an answer that leaves it out keeps the old one",
-    "expires_in": "how long `access` is good, in seconds",
-    "expires_at": "until when, in epoch seconds",
-    "refresh_in": "after how many seconds to renew ahead",
-    "retry_after": "how many seconds to wait, in an outcome `unavailable` or a refusal",
-    "reason": "what the vendor said; it stands in the error, and is never stored",
+#: How a placeholder is written: what each form says, and an example.
+FORM_ROWS: Mapping[str, tuple[str, str]] = {
+    "{name}": (
+        "filled in what is sent, read out of what is answered",
+        'exchanges.login.answers.granted = { json = { token = "{access}", renew = "{refresh}" } }',
+    ),
+    "{name:converter}": (
+        "the same, converted; see [Converters](#converters)",
+        _GRANTED % 'headers = { X-Ttl = "{expires_in:int}" }',
+    ),
+    "{name?}": ("may be absent: then what hangs on it is left out", _GRANTED % 'headers = { X-Scope = "{scope?}" }'),
+    "{=name}": (
+        "in a pattern: must equal the value that is known",
+        _GRANTED % 'headers = { X-User = "{=username}" }',
+    ),
+    "{_}": (
+        "in a pattern: anything, and it is not kept",
+        'answers.rejected = { status = 200, json = { error = "{_}" } }',
+    ),
+    "{null}": ("alone in a string, in JSON: null", 'answers.rejected = { status = 200, json = { user = "{null}" } }'),
+    "{absent}": (
+        "alone in a string, in a pattern: the key must be missing",
+        'answers.rejected = { status = 200, json = { user = "{absent}" } }',
+    ),
+    "{{ }}": ("braces, as they are", 'answers.rejected = { status = 200, text = "{{}}" }'),
 }
 
-OUTCOMES: Mapping[str, str] = {
-    "granted, denied, …": "an exchange's own outcomes: any name, and a state's key of that name says what follows",
-    "unavailable": "built in: the vendor cannot answer now (408, 425, 429, 5xx, no answer); needs no pattern and no edge",
-    "lost": "built in: the request may have arrived, its answer did not; for exchanges that spend `{refresh}`",
-    "expired": "an event of a presenting state: the clock says that the token has ended",
-    "rejected, …": "events of a presenting state: patterns in `[answers]` for the answers to your own requests",
-    "missing": "an edge of a sending state: where to go when a value that its request needs is absent",
+_DERIVED = 'exchanges.login.request = { url = "login", json = { user = "{username}", pass = "{password}" }, headers = { X-Sign = "{x}" } }\nderive.x.sha256 = "%s{password}"'
+_BROWSER = EXAMPLES["Exchange.by"]
+#: Names with a meaning: what each is, and an example.
+MEANINGS: Mapping[str, tuple[str, str]] = {
+    "access": ("what your requests carry", 'states.signed_in.present = { headers = { X-Token = "{access}" } }'),
+    "refresh": (
+        "what renews it; an answer that leaves it out keeps the old one",
+        _GRANTED % "status = 200",
+    ),
+    "expires_in": ("how long `access` is good, in seconds", _GRANTED % 'headers = { X-Ttl = "{expires_in:int}" }'),
+    "expires_at": ("until when it is good, in epoch seconds", _GRANTED % 'headers = { X-Ends = "{expires_at:time}" }'),
+    "refresh_in": (
+        "after how many seconds to renew it ahead of its end",
+        _GRANTED % 'headers = { X-Renew = "{refresh_in:int}" }',
+    ),
+    "retry_after": (
+        "how many seconds to wait, in an outcome `unavailable` or a refusal",
+        'exchanges.login.answers.unavailable = { status = 420, json = { wait = "{retry_after:int}" } }',
+    ),
+    "reason": (
+        "what the vendor said; it stands in the error, and is never stored",
+        'exchanges.login.answers.denied = { status = 400, json = { message = "{reason}" } }',
+    ),
+    "base_url": (
+        "the base URL; an answer may bring it",
+        _GRANTED % 'headers = { X-Server = "{base_url}" }',
+    ),
+    "credentials": ("in `fail`: what the credentials that were sent are called", EXAMPLES["State.fail"]),
+    "redirect_uri": ("with `by`: where the browser comes back to", _BROWSER),
+    "state": ("with `by`: proves that the browser's answer belongs to this login; compared for you", _BROWSER),
+    "code_challenge": ("with `by`: PKCE's challenge (RFC 7636)", _BROWSER),
+    "code_verifier": (
+        "after `by`: PKCE's secret, for the exchange of the code",
+        _BROWSER
+        + '\nexchanges.code.request = { url = "token", form = { code = "{code}", code_verifier = "{code_verifier}" } }\nexchanges.code.answers = "login"',
+    ),
+    "request.method": (
+        "in `[derive]`: the method of the request that is about to be sent",
+        _DERIVED % "{request.method}",
+    ),
+    "request.host": ("in `[derive]`: its host, with the port where the URL names one", _DERIVED % "{request.host}"),
+    "request.path": ("in `[derive]`: its path, as it is written", _DERIVED % "{request.path}"),
+    "request.query": ("in `[derive]`: its query, as it is written", _DERIVED % "{request.query}"),
+    "request.target": ("in `[derive]`: its path and query", _DERIVED % "{request.target}"),
+    "request.sorted": ("in `[derive]`: its query's parameters, sorted by name", _DERIVED % "{request.sorted}"),
+    "request.params": (
+        "in `[derive]`: the parameters of its query and of its form, sorted by name",
+        _DERIVED % "{request.params}",
+    ),
+    "request.body": ("in `[derive]`: its body, as text", _DERIVED % "{request.body}"),
 }
 
-MERGING: Mapping[str, str] = {
-    "tables": "merge key by key, your file's keys first where order matters",
-    "`request`, `present`, an outcome's pattern": "yours replaces the preset's whole",
-    "a state with `send`, `present` or `fail`": "yours replaces the preset's state where it does another of the three",
-    "what your file has no use for": "a state that nothing leads to goes, and its exchange and inputs with it",
-    '`answers = "login"`': "the outcomes of that exchange",
-    "a credential that you add": "joins `identity`, unless it is `once` or the file says `identity`",
+#: Outcomes and events that mean something by themselves.
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "unavailable": (
+        "of any exchange: the vendor cannot answer now (408, 425, 429, 5xx, no answer); needs no pattern, and no state that follows",
+        "exchanges.login.answers.unavailable = { status = 420 }",
+    ),
+    "lost": (
+        "of an exchange that sends `{refresh}`: it may have arrived, but no answer came; what follows is what follows a refusal",
+        'states.stale = { send = "refresh", granted = "signed_in", denied = "signed_out" }  # denied, or lost',
+    ),
+    "expired": (
+        "of a state that presents: the clock says that the token has ended",
+        'states.signed_in.expired = "stale"',
+    ),
+    "rejected": (
+        "of a state that presents: an answer to your users' requests says that the token is no longer good; a pattern in `[answers]`, like any event that you name",
+        "answers.rejected = { status = [401, 419] }",
+    ),
+    "missing": (
+        "of a state that sends: a value that its request needs is absent",
+        'states.stale = { send = "refresh", granted = "signed_in", denied = "signed_out", missing = "signed_out" }',
+    ),
+}
+
+#: Presets: what a file needs beside `name` and `base_url`.
+PRESET_ROWS: Mapping[str, str] = {
+    "api-key": 'extends = "api-key"\nstates.signed_in.present = { headers = { X-Acme-Key = "{api_key}" } }',
+    "basic": 'extends = "basic"',
+    "bearer": 'extends = "bearer"',
+    "challenge": 'extends = "challenge"\nsettings.token_server = { default = "https://auth.acme.example/" }',
+    "client-credentials": 'extends = "client-credentials"\nsettings.token_url = { default = "oauth/token" }',
+    "jwt-bearer": 'extends = "jwt-bearer"\nsettings.token_url = { default = "oauth/token" }\nsettings.audience = { default = "https://acme.example/" }',
+    "oauth2-code": 'extends = "oauth2-code"\nsettings.authorize_url = { default = "oauth/authorize" }\nsettings.token_url = { default = "oauth/token" }',
+    "oauth2-device": 'extends = "oauth2-device"\nsettings.device_url = { default = "oauth/device" }\nsettings.token_url = { default = "oauth/token" }',
+    "oauth2-password": 'extends = "oauth2-password"\nsettings.token_url = { default = "oauth/token" }',
+    "password": 'extends = "password"\n'
+    'exchanges.login.request = { url = "login", json = { user = "{username}", pass = "{password}" } }\n'
+    'exchanges.login.answers.granted = { json = { token = "{access}", renew = "{refresh}" } }\n'
+    'exchanges.refresh.request = { url = "refresh", json = { renew = "{refresh}" } }\n'
+    'exchanges.refresh.answers = "login"',
+    "refresh-token": 'extends = "refresh-token"\nsettings.token_url = { default = "oauth/token" }',
+    "relogin": 'extends = "relogin"\n'
+    'exchanges.login.request = { url = "login", json = { user = "{username}", pass = "{password}" } }\n'
+    'exchanges.login.answers.granted = { json = { token = "{access}", ttl = "{expires_in:int}" } }',
+    "session-cookie": 'extends = "session-cookie"',
+    "signed": 'extends = "signed"\nidentity = ["username"]\ncredentials = { username = {}, password = { secret = true } }\nsign.digest = { username = "{username}", password = "{password}" }',
+    "token-exchange": 'extends = "token-exchange"\nsettings.token_url = { default = "oauth/token" }',
+}
+
+#: What replaces the preset's whole: the rule, as `extends.WHOLE` has it, and an example.
+MERGING: Mapping[str, tuple[str, str]] = {
+    "exchanges.*.request": ("the request of an exchange", EXAMPLES["Exchange.request"]),
+    "exchanges.*.sign": ("how an exchange is signed", "exchanges.login.sign = {}"),
+    "exchanges.*.answers.*": ("the pattern of one outcome", "exchanges.login.answers.denied = { status = 422 }"),
+    "states.*.present": ("what a state presents", EXAMPLES["State.present"]),
+    "answers.*": ("the pattern of one event", "answers.rejected = { status = [401, 419] }"),
+    "derive.*": ("a derived value", EXAMPLES["VendorFile.derive"]),
+    "sign": ("how everything is signed", "sign.dpop = {}"),
+}
+
+#: The rules of merging that are no paths.
+MERGING_TOO: Mapping[str, tuple[str, str]] = {
+    "any other table": (
+        "merges key by key; your keys come first where order matters",
+        'settings.host = { default = "acme.example" }\nbase_url = "https://{host}/"',
+    ),
+    "a state with another of `send`, `present`, `fail`": (
+        "replaces the preset's state; else yours adds to it",
+        'states.stale = { send = "refresh", granted = "signed_in", denied = "signed_out" }',
+    ),
+    '`answers = "login"`': ("takes the answers of that exchange", 'exchanges.refresh.answers = "login"'),
+    "what your file has no use for": (
+        "a state that nothing leads to any more goes, and its exchange and inputs with it",
+        'states.signed_in.expired = "signed_out"\nstates.signed_in.rejected = "signed_out"',
+    ),
+    "a credential that you add": (
+        "joins the preset's `identity`, unless it is `once` or your file has an `identity`",
+        "credentials.realm = {}\n" + _LOGIN % 'query = { realm = "{realm}" }',
+    ),
 }
 
 FIRST = """## What most files use
@@ -240,12 +372,11 @@ FIRST = """## What most files use
 | `{access}`, `{refresh}`, `{expires_in:int}` | placeholders with a meaning; see [Values](#values) |
 | `[states.signed_in]` `present` | what your requests carry |
 | `[answers]` `rejected` | how the vendor says "expired" |
-| `[settings]`, `[credentials]` | what the user gives |
+| `[settings]`, `[credentials]` | what the user gives: every name that you write as `{name}` and no answer brings |
 | `[origins]` `present` | where else the token may be presented |
 | `[[rewrites]]` | where the data really lies |
 
-A string may hold placeholders: `{name}` is filled in requests and read in answers, `{name:int}` converts, `{name?}` may be
-absent, `{_}` is anything, `{{` and `}}` are braces. Literals must be equal; what a pattern does not name is ignored.
+A string may hold [placeholders](#placeholders). All else in a pattern must be equal; what a pattern does not name is ignored.
 """
 
 
@@ -277,6 +408,10 @@ def function_example(row: str) -> dict[str, Any]:
     return example(f'exchanges.login.request = {{ url = "login", json = {sent} }}\nderive.{row}')
 
 
+def preset_example(row: str) -> dict[str, Any]:
+    return tomllib.loads(f'name = "acme"\nbase_url = "https://acme.example/api/"\n{row}')
+
+
 def preset_lines() -> dict[str, str]:
     """Each preset and its first line, which describes it."""
     folder = resources.files("authflow.vendors") / "presets"
@@ -297,9 +432,9 @@ def page() -> str:
     parts = [
         "# The vendor file, word by word\n",
         "<!-- made by `make reference` from the classes that read the file -->\n",
-        "Every key, placeholder, converter, function, outcome and preset, each with an example that loads (laid over a file that",
-        "extends `password`). [`README.md`](README.md) beside this page teaches how to write one. `authflow schema` prints the same",
-        "for editors.\n",
+        "Every key, placeholder, converter, function, outcome, preset and merge rule, each with an example that loads (laid over a",
+        "file that extends `password`). [`README.md`](README.md) beside this page teaches how to write a vendor file.",
+        "`authflow schema` prints the same for editors. Signers (`sign.NAME`) have [a page of their own](signers/README.md).\n",
         FIRST,
     ]
     keys = list(words())
@@ -308,27 +443,36 @@ def page() -> str:
         parts += [f"| `{key}` | {what} | {code(EXAMPLES[f'{table}.{key}'])} |" for at, key, what in keys if at == table]
         parts.append("")
     parts += [
+        "## Placeholders\n",
+        *rows("written", "what it says", FORM_ROWS),
         "## Values\n",
-        "Names with a meaning; all others are yours.\n",
-        *rows("name", "what it is", MEANINGS, "`{}`"),
-    ]
-    parts += ["## Converters\n", "| converter | what it reads and writes | example |", "|---|---|---|"]
-    parts += [f"| `{name}` | {what} | {code(row)} |" for name, (what, row) in CONVERTER_ROWS.items()]
-    parts += ["", "## Functions of `[derive]`\n", "| function | what it gives | example |", "|---|---|---|"]
-    parts += [f"| `{name}` | {what} | {code(row)} |" for name, (what, row) in FUNCTION_ROWS.items()]
-    parts += ["", "## Outcomes and events\n", *rows("name", "when", OUTCOMES, "{}")]
-    parts += [
+        "These names mean something. All others are yours: what you give is declared in `[settings]` or `[credentials]`, what an",
+        "answer brings is declared by the pattern that reads it.\n",
+        *rows("name", "what it is", MEANINGS),
+        "## Converters\n",
+        *rows("converter", "what it reads and writes", CONVERTER_ROWS),
+        "## Functions of `[derive]`\n",
+        *rows("function", "what it gives", FUNCTION_ROWS),
+        "## Outcomes and events\n",
+        "An exchange's outcomes have the names that you give them (`granted`, `denied`, …); a key of that name in the state that",
+        "sends it says which state follows. Where the form has a `grant_type`, the `error` codes of OAuth 2 need no pattern: they",
+        "are refusals, `unavailable`, or a mistake in the settings (RFC 6749 §5.2, RFC 8628 §3.5). These names mean something:\n",
+        *rows("name", "when", OUTCOMES),
         "## Presets\n",
-        "`authflow show NAME` draws one.\n",
-        *rows("preset", "what it is", preset_lines(), "`{}`"),
+        "`authflow show NAME` draws one. The example is all that a file needs beside `name` and `base_url`.\n",
+        *rows("preset", "what it is", {name: (what, PRESET_ROWS[name]) for name, what in preset_lines().items()}),
+        "## How a file lies over its preset\n",
+        "These replace the preset's whole:\n",
+        *rows("what", "that is", {rule.replace("*", "NAME"): row for rule, row in MERGING.items()}),
+        "And else:\n",
+        *rows("what", "how", MERGING_TOO, "{}"),
     ]
-    parts += ["## How a file lies over its preset\n", *rows("what", "how", MERGING, "{}")]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def rows(left: str, right: str, table: Mapping[str, str], written: str) -> list[str]:
-    cells = [f"| {written.format(name)} | {what} |" for name, what in table.items()]
-    return [f"| {left} | {right} |", "|---|---|", *cells, ""]
+def rows(left: str, right: str, table: Mapping[str, tuple[str, str]], written: str = "`{}`") -> list[str]:
+    cells = [f"| {written.format(name)} | {what} | {code(row)} |" for name, (what, row) in table.items()]
+    return [f"| {left} | {right} | example |", "|---|---|---|", *cells, ""]
 
 
 def code(text: str) -> str:

@@ -54,7 +54,7 @@ class Claims:
             record = Record.from_bytes(data)
             self._check(key, record)
         except ValueError as error:
-            log.warning("%s: a record in the store is replaced (%s): logging in again", self.vendor.name, error)
+            log.warning("%s: the record in the store is not used (%s): logging in again", self.vendor.name, error)
             return None, start
         anybodys = start.replace(slots=record.slots, mark=record.mark, spent=record.spent)
         captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}
@@ -63,7 +63,7 @@ class Claims:
         if captured and not self.owns(record):
             return None, anybodys
         if not self._serves(record):
-            log.info("%s: the record in the store does not serve any more: logging in again", self.vendor.name)
+            log.info("%s: the record in the store can no longer be used: logging in again", self.vendor.name)
             return None, anybodys
         if record.settings != self.identity.settings and captured:
             # Granted with other settings: that may only be where a refresh token was given by hand.
@@ -108,17 +108,17 @@ class Claims:
         if record.servers != self.identity.servers:
             raise ValueError("it was granted for other servers")
         if record.state not in self.vendor.flow.states:
-            raise ValueError("its state is no more")
+            raise ValueError("the vendor file no longer has its state")
         times = (record.issued_at, record.expires_at or 0.0, record.waits_since or 0.0, *record.cures)
         if not all(0 <= time <= END_OF_TIME for time in times) or len(record.cures) > CURES:
-            raise ValueError("its times are none")
+            raise ValueError("its times cannot be right")
         if not all(_SLOT.fullmatch(slot) for slot in record.slots) or len(record.slots) > MOST_SLOTS:
-            raise ValueError("its slots are none")
+            raise ValueError("its slots cannot be right")
         if not all(_HASH.fullmatch(one) for one in (record.mark, record.spent, record.refused_ahead, record.grant)):
-            raise ValueError("its hashes are none")
+            raise ValueError("its hashes cannot be right")
         for name, signer in self.vendor.signers.items():
             if (stored := record.signers.get(name, {})) != {} and not _kept(signer(), stored):
-                raise ValueError(f"what {name} kept is none")
+                raise ValueError(f"what {name} kept cannot be read")
         known = captures(self.vendor)
         if any(name in known and not _fits(self.vendor, name, value) for name, value in record.captured.items()):
             raise ValueError("a value is of another type than the file captures")

@@ -95,7 +95,7 @@ def _typed(vendor: Vendor, name: str, value: Any) -> Any:
     entry = vendor.inputs.get(name, _PLAIN)
     if callable(value):
         if name not in vendor.credentials:
-            raise ConfigurationError(f"the setting {name} is a plain value, not a callable", vendor=vendor.name)
+            raise ConfigurationError(f"the setting {name} must be a plain value, not a callable", vendor=vendor.name)
         return value
     if name == "scope" and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         value = " ".join(value)
@@ -104,7 +104,7 @@ def _typed(vendor: Vendor, name: str, value: Any) -> Any:
     try:
         value = typed(entry, value)
     except ValueError as error:
-        raise ConfigurationError(f"{vendor.title}: {name} is {error}", vendor=vendor.name) from None
+        raise ConfigurationError(f"{vendor.title}: {name} {error}", vendor=vendor.name) from None
     if isinstance(value, str) or (type(value) is int and (name in vendor.settings or entry.type == "int")):
         return value
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -167,10 +167,10 @@ def _plain(entry: Input) -> bool:
 def check_identity(vendor: Vendor, said: Any, *, shared: bool) -> None:
     """Raises ConfigurationError where a store that several users reach would tell them apart by nothing."""
     if said is not None and (not isinstance(said, str) or unfit("identity", None, said)):
-        raise ConfigurationError("identity= is text: whose login it is", vendor=vendor.name)
+        raise ConfigurationError("identity= must be text: whose login it is", vendor=vendor.name)
     if shared and said is None and not vendor.identity:
         raise ConfigurationError(
-            f"{vendor.title}: nothing tells this store's users apart: say whose login it is, identity=…",
+            f"{vendor.title}: nothing tells this store's users apart: say whose login it is with identity=…",
             vendor=vendor.name,
         )
 

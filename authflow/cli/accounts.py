@@ -158,10 +158,10 @@ def read_accounts(path: Path | None = None) -> dict[str, Account]:
         raise ConfigurationError(f"{path}: is not TOML: {' '.join(str(error).split())}") from None
     for key in table:
         if key != "accounts":
-            raise ConfigurationError(f"{path}: {key}: unknown, there is only [accounts.NAME]")
+            raise ConfigurationError(f"{path}: {key}: unknown key; this file holds only [accounts.NAME]")
     accounts = table.get("accounts", {})
     if not isinstance(accounts, dict):
-        raise ConfigurationError(f"{path}: accounts: a table for each account is wanted: [accounts.NAME]")
+        raise ConfigurationError(f"{path}: accounts: must hold a table for each account: [accounts.NAME]")
     return {name: _account(path, name, entry) for name, entry in accounts.items()}
 
 
@@ -170,7 +170,7 @@ def _refuse_foreign(path: Path, found: os.stat_result) -> None:
     if os.name != "posix":
         return
     if found.st_uid not in (os.geteuid(), 0):
-        raise ConfigurationError(f"{path}: belongs to another user, and names commands to run: copy it")
+        raise ConfigurationError(f"{path}: belongs to another user, and names commands to run: make a copy of your own")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigurationError(f"{path}: others may write to it: run 'chmod 600 {shlex.quote(str(path))}'")
 
@@ -178,16 +178,16 @@ def _refuse_foreign(path: Path, found: os.stat_result) -> None:
 def _account(path: Path, name: str, entry: Any) -> Account:
     where = f"{path}: accounts.{name}"
     if not isinstance(entry, dict):
-        raise ConfigurationError(f"{where}: a table is wanted: [accounts.{name}]")
+        raise ConfigurationError(f"{where}: must be a table: [accounts.{name}]")
     if not isinstance(entry.get("vendor", ""), str):
-        raise ConfigurationError(f"{where}.vendor: text is wanted")
+        raise ConfigurationError(f"{where}.vendor: must be text")
     store = entry.get("store")
     if store is not None and not isinstance(store, str):
         store = _value(f"{where}.store", store)
         if not isinstance(store, Source) or store.kind not in ("env", "command"):
-            raise ConfigurationError(f'{where}.store: text, {{ env = "NAME" }} or {{ command = ["…"] }}')
+            raise ConfigurationError(f'{where}.store: must be text, {{ env = "NAME" }} or {{ command = ["…"] }}')
     if not isinstance(entry.get("identity", ""), str):
-        raise ConfigurationError(f"{where}.identity: text is wanted: whose login it is")
+        raise ConfigurationError(f"{where}.identity: must be text: whose login it is")
     inputs = {key: _value(f"{where}.{key}", item) for key, item in entry.items() if key not in _OWN_KEYS}
     vendor = entry.get("vendor", name)
     if vendor.endswith(".toml"):
@@ -229,7 +229,7 @@ def find_account(name: str, settings: Mapping[str, str] | None = None, store: st
             f"accounts: {', '.join(sorted(known)) or 'none'}; vendors: {', '.join(sorted(plugins.vendors())) or 'none'}"
         )
         raise ConfigurationError(
-            f"there is no account and no vendor {name!r}{hint} ({have}); a vendor file is named by its path"
+            f"there is no account and no vendor {name!r}{hint} ({have}); give a vendor file by its path"
         )
     settings = settings or {}
     secret = {key for key, entry in (account.find_vendor().inputs.items() if settings else ()) if entry.secret}

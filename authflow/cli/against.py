@@ -103,7 +103,7 @@ def _declared(vendor: Vendor, base_url: str, given: dict[str, Any], *, yes: bool
     where = origin_of(base_url)
     if not yes and not sends_to(vendor, Given(given), {}, base_url, carries=True):
         raise Failed(
-            f"{where} is no origin of {vendor.name}: the password would go there; --yes, if that is right", MISUSED
+            f"{where} is not an origin of {vendor.name}, and the password would go there: --yes allows it", MISUSED
         )
 
 
@@ -169,7 +169,7 @@ def _read(exchange: Exchange, answer: Answer, keys: frozenset[str]) -> dict[str,
     unread = [f"{name} (cannot be used)" for name in outcome.unread] if outcome is not None else []
     return {
         "status": answer.status,
-        "outcome": outcome.name if outcome is not None else f"nothing fits: {'; '.join(reasons)}",
+        "outcome": outcome.name if outcome is not None else f"no pattern fits: {'; '.join(reasons)}",
         "took": sorted(took),
         "overlooked": [*unread, *_overlooked(answer, {str(value) for value in took.values()}, keys)],
     }

@@ -24,23 +24,25 @@ from authflow.errors import ConfigurationError, Finding, VendorFileError, harmle
 from authflow.vendors import UNUSED, Given, load, schema_text
 from authflow.vendors import drawing as draw
 
-PAGE: Final = "Draw what happened, on a page that needs nothing else."
+PAGE: Final = "Also write a page (one HTML file) that shows what happened."
 
 
 @click.command()
 @click.argument("vendors", metavar="FILE…", nargs=-1, required=True)
-@click.option("--explore", is_flag=True, help="Try every turn too: the state machine on the simulated vendor.")
-@click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="Stories to explore.")
-@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="The most steps of one story.")
-@click.option("--seed", type=int, help="Repeat the stories of this seed.")
-@click.option("--against", metavar="BASE_URL", help="Ask the real vendor too: log in there, reuse, renew.")
+@click.option("--explore", is_flag=True, help="Also simulate the vendor, and try every turn of its flow.")
+@click.option("--examples", type=click.IntRange(min=1), default=200, show_default=True, help="How many stories to try.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=50, show_default=True, help="How many steps a story has at most."
+)
+@click.option("--seed", type=int, help="Try the stories of this seed again.")
+@click.option("--against", metavar="BASE_URL", help="Also log in at the real vendor, use the token, and renew it.")
 @click.option("--refuse", is_flag=True, help="With --against: try a wrong secret there, once.")
 @click.option(
     "--yes", is_flag=True, help="With --against: send secrets there even if the file does not declare this origin."
 )
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Check with this setting.")
 @click.option(
-    "--plugin", "modules", metavar="FILE", multiple=True, help="Use this plugin too: a module that is not installed."
+    "--plugin", "modules", metavar="FILE", multiple=True, help="Also use this plugin: a module that is not installed."
 )
 @json_option
 def check(
@@ -56,7 +58,7 @@ def check(
     modules: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """List all that is wrong with vendor files, and what is unwise.
+    """Check vendor files: list every error and every warning.
 
     FILE is a path, or the name of an installed vendor. Each finding is one line, FILE:LINE:KEY: REASON (HINT).
 
@@ -107,7 +109,7 @@ def schema(as_json: bool) -> None:
 @click.command()
 @click.argument("vendor")
 @click.option("--format", "form", type=click.Choice(["text", "mermaid", "svg"]), default="text", help="How to draw it.")
-@click.option("--sequence", is_flag=True, help="The longest walk, instead of the states.")
+@click.option("--sequence", is_flag=True, help="Draw the longest walk instead of the states.")
 @json_option
 def show(vendor: str, form: str, sequence: bool, as_json: bool) -> None:
     """Draw the flow of VENDOR: an installed vendor, a preset, or a path to a vendor file."""
@@ -138,7 +140,7 @@ def show(vendor: str, form: str, sequence: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--preset", default="password", show_default=True, help="The preset that the vendor file extends.")
-@click.option("--into", type=click.Path(path_type=Path), help="The folder to create: ./authflow-NAME unless told.")
+@click.option("--into", type=click.Path(path_type=Path), help="The folder to create (default: ./authflow-NAME).")
 @json_option
 def new(name: str, preset: str, into: Path | None, as_json: bool) -> None:
     """Write a plugin package for a vendor NAME, which passes `check` and its own tests."""
@@ -150,7 +152,7 @@ def new(name: str, preset: str, into: Path | None, as_json: bool) -> None:
         raise Failed(str(error), MISUSED) from None
     folder = into or Path(f"authflow-{name}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Failed(f"{folder} is there already, and not empty", MISUSED)
+        raise Failed(f"{folder} exists already, and is not empty", MISUSED)
     try:
         _write(folder, texts)
     except OSError as error:
@@ -177,7 +179,7 @@ def vendors(as_json: bool) -> None:
     for row in rows if not as_json else ():
         print(harmless(f"{row['name']}: {row['title']} ({', '.join(row['needs']) or 'needs nothing'})"))
     if not rows and not as_json:
-        print("none; a vendor file is used by its path")
+        print("none installed; a vendor file needs no plugin: give its path")
 
 
 @click.command()

@@ -18,7 +18,7 @@ _HOW = {
 
 
 @click.command(
-    help="Print the script that teaches your shell to complete.\n\n\b\n"
+    help="Print the script with which your shell completes these commands.\n\n\b\n"
     + "\n".join(f"{shell}: {line}" for shell, line in _HOW.items()),
 )
 @click.argument("shell", type=click.Choice(sorted(_HOW)))

@@ -61,7 +61,13 @@ class Check:
 
 @click.command()
 @click.argument("accounts", nargs=-1, shell_complete=complete_account)
-@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of an account not in the file.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A setting, for an account that is not in the config file.",
+)
 @store_option
 @click.option("--offline", is_flag=True, help="Ask no vendor for the time.")
 @json_option
@@ -180,7 +186,7 @@ def _account(account: Account, offline: bool) -> Iterator[Check]:
     what = account.name
     for name, value in account.inputs.items():
         if isinstance(value, Source) and value.kind == "command" and shutil.which(value.argument[0]) is None:
-            yield Check(f"{what}: {name}", BAD, f"the command {value.argument[0]} is not there")
+            yield Check(f"{what}: {name}", BAD, f"the command {value.argument[0]} is not installed")
     try:
         one = open_account(account, _nobody)
     except AuthFlowError as error:
@@ -200,7 +206,7 @@ def _store(one: Opened) -> Check:
     try:
         key = one.key
     except AuthFlowError as error:
-        return Check(what, WARNING, f"{one.place}; no record can be looked for: {error}")
+        return Check(what, WARNING, f"{one.place}; cannot look for its record: {error}")
     return _kept(what, one.store, one.place, key)
 
 
@@ -240,7 +246,7 @@ def _kept(what: str, store: Store, place: str, key: str = "") -> Check:
         return Check(
             what,
             WARNING,
-            f"{place}: the {unread} that the vendor told could not be read, so the token's end is not known",
+            f"{place}: the vendor's {unread} could not be read, so nobody knows when the token ends",
         )
     return Check(what, GOOD, place + (f", {f'the record {key}' if stored else 'no record yet'}" if key else ""))
 

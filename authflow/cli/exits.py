@@ -6,7 +6,7 @@
 2    used wrongly: an unknown account, a missing value, a URL where the token must not go
 3    the vendor cannot be reached; `request --fail`: an answer 5xx
 4    a token cannot be kept in its store, or an output not be written
-70   a mistake in authflow itself, or in a plugin
+70   a bug in authflow itself, or in a plugin
 130  interrupted
 141  nobody reads the output any more
 
@@ -49,9 +49,9 @@ BUSY: Final = ("authflow", "authflow-verb")
 GRACE: Final = 0.2
 
 EPILOG: Final = (
-    "Exit codes: 0 done; 1 refused by the vendor, or a file or claim is not right; 2 used wrongly; 3 the vendor cannot "
-    "be reached; 4 a token or an output cannot be kept; 70 a mistake in authflow or a plugin; 130 interrupted; 141 "
-    "nobody reads the output."
+    "Exit codes: 0 done; 1 the vendor refused, or a file, check or claim failed; 2 wrong use; 3 the vendor "
+    "cannot be reached; 4 a token or an output cannot be written; 70 a bug in authflow or a plugin; 130 "
+    "interrupted; 141 the output was closed."
 )
 
 _CODES: Final[tuple[tuple[type[AuthFlowError], int], ...]] = (
@@ -115,7 +115,7 @@ def failure(error: BaseException) -> Failed:
     from authflow.plugins import plugin_of
 
     whose = f"the plugin {name}" if (name := plugin_of(error)) else "authflow"
-    return Failed(f"a mistake in {whose}: {type(error).__name__} {_place(error)}", MISTAKEN)
+    return Failed(f"a bug in {whose}: {type(error).__name__} {_place(error)}", MISTAKEN)
 
 
 def _sends(thread: threading.Thread) -> bool:

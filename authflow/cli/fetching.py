@@ -51,7 +51,7 @@ def _httpx(library: str, session: AuthSession, order: Order) -> Iterator[Reply]:
             headers = tuple((str(name), str(value)) for name, value in answer.headers.multi_items())
             yield Reply(answer.status_code, answer.reason_phrase, headers, answer.iter_bytes())
     except lib.InvalidURL as error:
-        raise Failed(f"{without_query(order.url)!r} is no URL: {no_answer(error, sent=False)}", MISUSED) from None
+        raise Failed(f"{without_query(order.url)!r} is not a URL: {no_answer(error, sent=False)}", MISUSED) from None
     except (lib.HTTPError, lib.StreamError) as error:
         _gave_up(order, error)
 
@@ -75,7 +75,7 @@ def _requests(library: str, session: AuthSession, order: Order) -> Iterator[Repl
             headers = tuple((str(name), str(value)) for name, value in answer.headers.items())
             yield Reply(answer.status_code, answer.reason or "", headers, answer.iter_content(1 << 14))
     except lib.exceptions.InvalidURL as error:
-        raise Failed(f"{without_query(order.url)!r} is no URL: {no_answer(error, sent=False)}", MISUSED) from None
+        raise Failed(f"{without_query(order.url)!r} is not a URL: {no_answer(error, sent=False)}", MISUSED) from None
     except lib.RequestException as error:
         _gave_up(order, error)
 

@@ -37,15 +37,13 @@ def complete_account(ctx: click.Context, parameter: click.Parameter, incomplete:
 
 account_argument = click.argument("account", shell_complete=complete_account)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
-store_option = click.option(
-    "--store", metavar="STORE", help="Where to keep the token, instead of where the account says."
-)
+store_option = click.option("--store", metavar="STORE", help="Keep the token here, not where the account says.")
 
 
 def some_time(ctx: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
     """A span that somebody may want to wait: not nought, not `nan`, no year."""
     if seconds is not None and not 0 < seconds <= LONGEST:
-        raise click.BadParameter(f"{seconds:g} is no number of seconds up to {LONGEST}", ctx, parameter)
+        raise click.BadParameter(f"{seconds:g} is not a number of seconds up to {LONGEST}", ctx, parameter)
     return seconds
 
 
@@ -62,13 +60,13 @@ def account_options(command: F) -> F:
             help="How long a login may take.",
         ),
         store_option,
-        click.option("--stdin", "from_stdin", metavar="NAME", help="Read this secret from standard input, one line."),
+        click.option("--stdin", "from_stdin", metavar="NAME", help="Read this secret from standard input (one line)."),
         click.option(
             "--set",
             "settings",
             metavar="NAME=VALUE",
             multiple=True,
-            help="A setting or credential that is no secret; again for more. (Secrets: AUTHFLOW_PASSWORD and the like "
+            help="A setting, or a credential that is not secret; repeatable. (Secrets: AUTHFLOW_PASSWORD and the like "
             "in the environment, --stdin, or a prompt.)",
         ),
     ):

@@ -36,28 +36,41 @@ _KINDS: Final = {"data": "application/x-www-form-urlencoded", "document": "appli
 @click.argument("method", metavar="METHOD")
 @click.argument("url", metavar="URL")
 @click.option(
-    "-a", "--account", shell_complete=complete_account, help="If left out: the account whose vendor has this URL."
+    "-a", "--account", shell_complete=complete_account, help="Left out: the account whose vendor has this URL."
 )
-@click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="A header; again for more.")
-@click.option("-d", "--data", metavar="TEXT", help="The body, as a form; @FILE reads it, @- from standard input.")
+@click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="Add a header; repeatable.")
 @click.option(
-    "-j", "--data-json", "document", metavar="JSON", help="The body, as JSON; @FILE reads it, @- from standard input."
+    "-d", "--data", metavar="TEXT", help="The body, sent as a form; @FILE reads it from a file, @- from standard input."
+)
+@click.option(
+    "-j",
+    "--data-json",
+    "document",
+    metavar="JSON",
+    help="The body, sent as JSON; @FILE reads it from a file, @- from standard input.",
 )
 @click.option("-i", "--include", is_flag=True, help="Print status and headers too.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
-    help="Write the body there.",
+    help="Write the body to this file.",
 )
-@click.option("-f", "--fail", is_flag=True, help="Exit code 1 for an answer 4xx, 3 for 5xx; its body is printed.")
+@click.option(
+    "-f",
+    "--fail",
+    is_flag=True,
+    help="End with 1 if the answer is 4xx, with 3 if it is 5xx; its body is printed all the same.",
+)
 @click.option("--no-follow", is_flag=True, help="Do not follow redirects.")
 @click.option(
     "--capture",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write what was sent and heard there, as a HAR file for authflow-learn: with stand-ins for the secrets.",
+    help="Write the traffic to this HAR file, for authflow-learn; stand-ins replace the secrets.",
 )
-@click.option("--with-secrets", is_flag=True, help="With --capture: the secrets themselves, in a file of mode 0600.")
+@click.option(
+    "--with-secrets", is_flag=True, help="With --capture: write the secrets themselves; only you may read the file."
+)
 @click.option(
     "--max-time", type=float, callback=some_time, metavar="SECONDS", help="How long the whole request may take."
 )
@@ -90,14 +103,14 @@ def request(
     the exit code is 1: the vendor refused the token.
     """
     if not _TOKEN.fullmatch(method):
-        raise click.UsageError(f"{method!r} is no method")
+        raise click.UsageError(f"{method!r} is not an HTTP method")
     body, pairs = _body(headers, chosen)
     if output is not None and not output.absolute().parent.is_dir():
         raise click.UsageError(f"{output}: there is no folder {output.parent}")
     try:
         relative = not urlsplit(url).scheme
     except ValueError as error:
-        raise click.UsageError(f"{url!r} is no URL: {error}") from None
+        raise click.UsageError(f"{url!r} is not a URL: {error}") from None
     desk = Desk()
     one = opened(desk, account, **chosen) if account is not None else _by_url(desk, url, relative, chosen)
     session = one.session(timeout=timeout)
@@ -211,7 +224,7 @@ def _print(reply: Reply, sink: IO[bytes], *, include: bool, anything: bool, coun
     text = codecs.getincrementaldecoder("utf-8")("replace") if sink.isatty() and not anything else None
     for chunk in reply.chunks:
         if not anything and b"\0" in chunk and sink.isatty():
-            raise Failed("the body is no text: write it to a file with -o FILE (-o - prints it all the same)", MISUSED)
+            raise Failed("the body is not text: write it to a file with -o FILE (-o - prints it all the same)", MISUSED)
         sink.write(chunk if text is None else _tame(text.decode(chunk)))
         sink.flush()
         count(len(chunk))

@@ -19,9 +19,9 @@ def files(name: str, preset: str = "password") -> Mapping[str, str]:
     Raises ValueError for a name that a package cannot have, and for an unknown preset.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name for a plugin: lower-case letters, digits and -, such as acme-cloud")
+        raise ValueError(f"{name!r} cannot name a plugin: use lower-case letters, digits and -, such as acme-cloud")
     if preset not in VENDORS:
-        raise ValueError(f"{preset!r} is no preset: there are {', '.join(VENDORS)}")
+        raise ValueError(f"{preset!r} is not a preset: there are {', '.join(VENDORS)}")
     slots = {"@name@": name, "@package@": f"authflow_{name.replace('-', '_')}", "@secret@": VENDORS[preset].secret}
     slots["@extra@"] = VENDORS[preset].extra
     slots["@ask@"] = "ask=simulator.person, " if VENDORS[preset].person else ""

@@ -30,18 +30,18 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 @click.command()
 @click.argument("vendor", shell_complete=complete_account)
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Where it listens (0, the default: any free port)."
+    "--port", type=click.IntRange(0, 65535), default=0, help="The port to listen on (0, the default: any free port)."
 )
-@click.option("--lifetime", callback=_seconds, metavar="TIME", help="Of a token: 5s, 30m, 12h.")
+@click.option("--lifetime", callback=_seconds, metavar="TIME", help="How long a token is good: 5s, 30m, 12h.")
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     metavar="NAME[=VALUE][@WHERE][:HOW]",
-    help="What goes wrong: 503:0.1, 429=30@refresh, timeout-after@login:x2; again for more.",
+    help="Make something go wrong: 503:0.1, 429=30@refresh, timeout-after@login:x2; repeatable.",
 )
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting or credential; again for more.")
-@click.option("--quiet", is_flag=True, help="No line per request.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting or credential; repeatable.")
+@click.option("--quiet", is_flag=True, help="Print no line for each request.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input is closed.")
 @json_option
 def simulate(
@@ -54,7 +54,7 @@ def simulate(
     exit_with_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Serve VENDOR on this machine, made from its file alone: an installed vendor, or a path to a vendor file.
+    """Run a simulation of VENDOR on this machine, made from its file: an installed vendor, or a path to a vendor file.
 
     It prints one line of JSON: its base URL, and the account that it knows. While it runs, POST /__fault orders a
     fault, and GET /__counts tells what was called how often.

@@ -37,11 +37,15 @@ class Line:
 
 @click.command()
 @click.argument("accounts", nargs=-1, shell_complete=complete_account)
-@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="A setting of an account not in the file.")
-@store_option
 @click.option(
-    "--check", is_flag=True, help="For monitoring: exit code 1 if an account is refused or cannot be looked at."
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A setting, for an account that is not in the config file.",
 )
+@store_option
+@click.option("--check", is_flag=True, help="For monitoring: end with 1 if an account was refused or cannot be read.")
 @json_option
 @click.pass_context
 def status(

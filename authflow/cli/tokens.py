@@ -23,11 +23,11 @@ from authflow.errors import ConfigurationError, harmless
 @click.command()
 @account_argument
 @account_options
-@click.option("--save", metavar="NAME", help="Add this to the config file as an account of that name.")
-@click.option("--no-browser", is_flag=True, help="Show the address at which to sign in; open no browser.")
+@click.option("--save", metavar="NAME", help="Save this login to the config file, as an account of that name.")
+@click.option("--no-browser", is_flag=True, help="Print the address at which to sign in, and open no browser.")
 @json_option
 def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeout: float, **chosen: Any) -> None:
-    """Log in to ACCOUNT from the start, even where a token is good, and keep the new one.
+    """Log in to ACCOUNT from the start, even if the stored token is good, and store the new one.
 
     ACCOUNT is an account of the config file, an installed vendor, or a path to a vendor file. The config file lies
     where AUTHFLOW_CONFIG or else `authflow doctor` says. It names accounts, and where their secrets are to be had:
@@ -78,7 +78,7 @@ def login(account: str, save: str | None, no_browser: bool, as_json: bool, timeo
 @account_options
 @json_option
 def token(account: str, as_json: bool, timeout: float, **chosen: Any) -> None:
-    """Print a fresh token of ACCOUNT, and nothing else.
+    """Print a good token of ACCOUNT, and nothing else.
 
     curl -H "Authorization: Bearer $(authflow token supplier)" https://…
     """

@@ -13,20 +13,20 @@ __all__ = ["attach"]
 
 #: verb → the module here that has it, and its short help
 VERBS: Final = {
-    "check": ("authors", "List all that is wrong with vendor files, and what is unwise."),
+    "check": ("authors", "Check vendor files: list every error and every warning."),
     "schema": ("authors", "Print the JSON Schema of the vendor file, for editors."),
     "show": ("authors", "Draw a vendor's flow."),
     "new": ("authors", "Write a plugin package for a vendor of your own."),
     "vendors": ("authors", "List the installed vendors: name, title, and what each needs."),
-    "demo": ("authors", "Show it all at work, and check every claim."),
-    "login": ("tokens", "Log in, even where a token is good, and keep the new one."),
-    "token": ("tokens", "Print a fresh token, alone."),
+    "demo": ("authors", "Show requests and httpx at work against a supplier on this machine."),
+    "login": ("tokens", "Log in, even if the stored token is good, and store the new one."),
+    "token": ("tokens", "Print a good token, and nothing else."),
     "logout": ("tokens", "Forget the token, and tell the vendor if its file says how."),
     "request": ("request", "Send a request that carries the token, and print the answer."),
     "status": ("status", "Show the accounts: state, time left, where the token is kept."),
-    "simulate": ("simulate", "Serve a vendor on this machine, made from its file alone."),
+    "simulate": ("simulate", "Run a simulated vendor on this machine, made from its file."),
     "doctor": ("doctor", "Look for what could be wrong on this machine."),
-    "completion": ("completion", "Print the script that teaches your shell to complete."),
+    "completion": ("completion", "Print the script with which your shell completes these commands."),
 }
 
 

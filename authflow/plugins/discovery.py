@@ -161,7 +161,7 @@ def _table(kind: Any) -> Callable[[Any], Mapping[str, Any]]:
     def read(given: Any) -> Mapping[str, Any]:
         table = dict(given)
         if wrong := [name for name, item in table.items() if not (isinstance(name, str) and isinstance(item, kind))]:
-            raise TypeError(f"a dict is wanted, of names and {kind.__name__}s, and {wrong[0]!r} is none")
+            raise TypeError(f"must return a dict of names and {kind.__name__}s, and {wrong[0]!r} is not one")
         return table
 
     return read
@@ -173,7 +173,9 @@ def _sources(given: Any) -> Mapping[str, Any]:
     for source in (given,) if isinstance(given, Mapping | str | os.PathLike | Vendor) else given:
         name = source.get("name") if isinstance(source, Mapping) else getattr(source, "name", None)
         if not isinstance(name, str):
-            raise TypeError(f"a list of Paths, of mappings with a name, or of Vendors is wanted, not of {source!r:.60}")
+            raise TypeError(
+                f"must return a list of Paths, of mappings with a name, or of Vendors, not of {source!r:.60}"
+            )
         found[name if isinstance(source, Mapping | Vendor) else name.removesuffix(".toml")] = source
     return found
 
@@ -196,7 +198,7 @@ def find_vendor(vendor: str | os.PathLike[str] | Mapping[str, Any] | Vendor) -> 
             names = ", ".join(sorted(known)) or "none"
             also = "".join(f"; {reason}" for reason in broken.values())
             raise ConfigurationError(
-                f"unknown vendor {vendor!r}: {hint}installed are {names}; a file is named by its path{also}"
+                f"unknown vendor {vendor!r}: {hint}installed are {names}; give a vendor file by its path{also}"
             )
         return _installed(vendor)
     return load(Path(vendor) if isinstance(vendor, os.PathLike) else vendor, **_brought())

@@ -123,7 +123,7 @@ class Guard:
         kind, why = (
             (VendorAnswerError, "the last answer could not be used, and the login is not sent again at once")
             if known.failures
-            else (VendorUnavailable, "the server asks to be left alone")
+            else (VendorUnavailable, "the vendor asked to wait")
         )
         return kind(f"{self.vendor.title}: {why}", vendor=self.vendor.name, retry_after=left)
 

@@ -146,7 +146,7 @@ class Run:
         if isinstance(rest.state, Sending):
             if self.began or not self.insists:
                 self._keep(self.vendor.flow.start, rest.captured)
-            message = f"{self.vendor.title}: {rest.state.send} was not done in time; the next call begins anew"
+            message = f"{self.vendor.title}: {rest.state.send} was not done in time; the next call starts again"
             raise VendorUnavailable(message, vendor=self.vendor.name, exchange=rest.state.send)
         if isinstance(rest.state, Failing):
             raise self._refused(rest.state, rest.captured)
@@ -392,7 +392,7 @@ class Run:
         return self.exchange(step)
 
     def _needs(self, exchange: Exchange, what: str) -> ConfigurationError:
-        why = "its callable gave None" if callable(self.given.get(what)) else "nobody gave it; login() starts anew"
+        why = "its callable gave None" if callable(self.given.get(what)) else "nobody gave it; login() starts again"
         message = f"{self.vendor.title}: {exchange.name} needs {what}, and {why}"
         return ConfigurationError(message, vendor=self.vendor.name, exchange=exchange.name)
 

@@ -76,7 +76,7 @@ class EncryptedStore:
         if present is not None:
             self._decrypt(key, present.data)
         if (present.revision if present else None) != revision:
-            raise Conflict(f"The record {key} has meanwhile become another: load it again.")
+            raise Conflict(f"The record {key} has changed meanwhile: load it again.")
         return self._inner.save(key, self._encrypt(key, data), revision, lifetime=lifetime)
 
     @property
@@ -130,9 +130,7 @@ class EncryptedStore:
             cipher: MultiFernet = module.MultiFernet([module.Fernet(key) for key in keys])
         except (ValueError, TypeError):
             # The cause is left out: it may quote the key.
-            raise StoreError(
-                f"A key is 32 bytes as url-safe base64, and these are no such keys: {_HOW_TO_MAKE}."
-            ) from None
+            raise StoreError(f"A key is 32 bytes as url-safe base64, and these are not: {_HOW_TO_MAKE}.") from None
         self._cipher = cipher
         return cipher
 

@@ -159,7 +159,7 @@ class FileStore:
                 os.unlink(temporary)
         _report(path, damage)
         if not fits:
-            raise Conflict(f"The record {path} has meanwhile become another: load it again.")
+            raise Conflict(f"The record {path} has changed meanwhile: load it again.")
         return True
 
     def _remove_left_over(self, key: str) -> None:

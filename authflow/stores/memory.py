@@ -59,7 +59,7 @@ class MemoryStore:
         with self._changed:
             present = self._records.get(key)
             if (present.revision if present else None) != revision:
-                raise Conflict(f"The record {key} has meanwhile become another: load it again.")
+                raise Conflict(f"The record {key} has changed meanwhile: load it again.")
             self._saved += 1
             stored = Stored(bytes(data), sys.intern(str(self._saved)))
             self._records[key] = stored

@@ -86,7 +86,7 @@ class RedisStore:
                 base64.b64decode(data, validate=True), revision if isinstance(revision, str) else revision.decode()
             )
         except ValueError:
-            raise StoreError(f"{self._prefix}{key} in {self!r} is no record of authflow: delete it.") from None
+            raise StoreError(f"{self._prefix}{key} in {self!r} is not a record of authflow: delete it.") from None
 
     def save(self, key: str, data: bytes, revision: str | None, *, lifetime: float | None = None) -> str:
         """Replace the record whose revision is `revision`; return the new one. Raises `Conflict`, `StoreError`."""
@@ -97,7 +97,7 @@ class RedisStore:
                 _COMPARE_AND_SET, 1, self._prefix + key, revision or "", new, base64.b64encode(data), expiry
             )
         if not done:
-            raise Conflict(f"The record {self._prefix}{key} has meanwhile become another: load it again.")
+            raise Conflict(f"The record {self._prefix}{key} has changed meanwhile: load it again.")
         return new
 
     def delete(self, key: str) -> None:

@@ -103,7 +103,7 @@ class AnswerPattern:
         self._check_tokens(found)
         for name in unusable(found, answer.date or answer.received, jwt=self.reads_jwt):
             if not isinstance(found, Lenient):
-                raise Mismatch(f"{name} says nothing: no number of seconds, past, or too far ahead")
+                raise Mismatch(f"{name} cannot be used: not a number of seconds, past, or too far ahead")
             found.pop(name, None)
             found.unread[name] = None
         return found
@@ -113,13 +113,13 @@ class AnswerPattern:
         if "refresh" in found and not is_token(found["refresh"]):
             said = found.pop("refresh")
             if "refresh" in self.captures and (said.strip() if isinstance(said, str) else said):
-                raise Mismatch("what stands where {refresh} does is no token")
+                raise Mismatch("the value at {refresh} is not a token")
         if "access" not in found:
             return
         access = found["access"]
         whole = isinstance(self.text, Text) and self.text.literals == ("", "")
         if not is_token(access) or (whole and re.search(r"\s|^<", str(access))):
-            raise Mismatch("what stands where {access} does is no token")
+            raise Mismatch("the value at {access} is not a token")
 
     def render(self, values: Lookup, status: int | None = None) -> Answer:
         """An answer that fits, as the vendor would give it: with `status`, else the lowest that the pattern names.

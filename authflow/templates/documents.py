@@ -94,11 +94,11 @@ class Text:
         if not isinstance(document, str):
             if self.optional and (document is None or document is ABSENT):
                 return
-            raise Mismatch("missing" if document is ABSENT else f"text is wanted, found {_kind(document)}")
+            raise Mismatch("missing" if document is ABSENT else f"expected text, found {_kind(document)}")
         first, last = self.literals[0], self.literals[-1]
         if not self.between:
             if document != first:
-                raise Mismatch(f"{_part(first)} is wanted, found another text")
+                raise Mismatch(f"expected {_part(first)}, found another text")
             return
         here, end = len(first), len(document) - len(last)
         if not document.startswith(first):
@@ -135,7 +135,7 @@ class Literal:
 
     def match(self, document: Any, found: dict[str, Any]) -> None:
         if isinstance(document, bool) is not isinstance(self.value, bool) or document != self.value:
-            raise Mismatch(f"{self.value!r} is wanted, found {_kind(document)}")
+            raise Mismatch(f"expected {self.value!r}, found {_kind(document)}")
 
     def placeholders(self) -> Iterator[Placeholder]:
         return iter(())
@@ -176,7 +176,7 @@ class Object:
     def match(self, document: Any, found: dict[str, Any]) -> None:
         if type(document) is not dict and not isinstance(document, Mapping):
             if not self.optional or not (document is None or document is ABSENT):
-                raise Mismatch(f"an object is wanted, found {_kind(document)}")
+                raise Mismatch(f"expected an object, found {_kind(document)}")
             document = {}
         get = document.get
         for key, item in self.items:
@@ -201,7 +201,7 @@ class List:
     def match(self, document: Any, found: dict[str, Any]) -> None:
         if not isinstance(document, list | tuple):
             if not self.optional or not (document is None or document is ABSENT):
-                raise Mismatch(f"a list is wanted, found {_kind(document)}")
+                raise Mismatch(f"expected a list, found {_kind(document)}")
             document = ()
         for index, item in enumerate(self.items):
             match_item(str(index), item, document[index] if index < len(document) else ABSENT, found)
@@ -258,7 +258,7 @@ def compile_text(template: Any, converters: Mapping[str, Converter] = CONVERTERS
     if isinstance(template, bool | int | float):
         template = as_text(template)
     if not isinstance(template, str):
-        raise TemplateError(f"text is wanted, not a {type(template).__name__}")
+        raise TemplateError(f"must be text, not a {type(template).__name__}")
     if template == "{absent}":
         return Missing()
     literals, placeholders = parse(template, converters)

@@ -141,7 +141,7 @@ class Placeholder:
                 return int(number(document))  # of a lifetime, the fraction is beside the point
             return self.converter.read(document)
         except (ValueError, TypeError, OverflowError, OSError) as error:
-            raise Mismatch(f"not to be read as {self.kind}") from error
+            raise Mismatch(f"cannot be read as {self.kind}") from error
 
     def placeholders(self) -> Iterator[Placeholder]:
         yield self
@@ -198,7 +198,7 @@ def _placeholder(text: str, converters: Mapping[str, Converter], guard: Guard | 
     parts = _PLACEHOLDER.fullmatch(text)
     if parts is None:
         raise TemplateError(
-            f"{_shown(text)} is no placeholder: write {{name}}, {{name:converter}}, {{name?}}, "
+            f"{_shown(text)} is not a placeholder: write {{name}}, {{name:converter}}, {{name?}}, "
             "or {{ and }} for braces"
         )
     equal, name, kind, optional = parts.groups()

@@ -105,7 +105,7 @@ class UrlTemplate:
                 out = value.removesuffix("/") if behind.startswith("/") else value
             elif "/" not in out.partition("://")[2] and "://" in out:
                 if not _AUTHORITY.fullmatch(value):
-                    raise Unfit(f"the value of {placeholder.name} is no host name")
+                    raise Unfit(f"the value of {placeholder.name} is not a host name")
                 out += value
             elif placeholder.kind == "path":
                 rest = value

@@ -1,9 +1,13 @@
-"""What authors of vendors and stores test theirs with. Each part is imported when it is first used.
+"""Tests without a network: of your own code, of a vendor file, of a store. Each part is imported when it is first used.
 
-Simulator           a vendor's server, made from the vendor's file
-flow_machine        a Hypothesis state machine over simulator, sessions, store and clock
-accounts_machine    its second part: several users and servers on one store that somebody writes to
-StoreContract       what every store must do, as a test class
+your own code    the fixtures authflow_simulator, authflow_session, authflow_clock (`authflow.testing.pytest_plugin`)
+                 httpx_transport, requests_adapter    put a simulated vendor behind your client
+                 SimulatedSender, Clock               without pytest: `client=` and `clock=` of an `AuthSession`
+a vendor file    pytest --authflow-vendor FILE        a suite without a line of test code
+                 Simulator, serving                   the vendor's server, made from its file; the same over HTTP
+                 flow_machine, accounts_machine       Hypothesis state machines: one account; several users and servers
+                 explore                              runs them outside of pytest
+a store          StoreContract                        what every store must do, as a test class
 """
 
 from __future__ import annotations

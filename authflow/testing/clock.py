@@ -1,4 +1,4 @@
-"""A clock that goes when it is told to: epoch seconds, the same for sessions, stores and simulators that share it."""
+"""A clock that you move yourself: epoch seconds, the same for all sessions, stores and simulators that share it."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class Fault:
         """Read the notation of the command line. Raises ValueError, which names what there is."""
         parts = _NOTATION.fullmatch(text)
         if parts is None:
-            raise ValueError(f"{text!r} is no fault: write NAME[=VALUE][@WHERE][:RATE or :xTIMES]")
+            raise ValueError(f"{text!r} is not a fault: write NAME[=VALUE][@WHERE][:RATE or :xTIMES]")
         name, value, at, how = parts.groups()
         if name not in names() and not re.fullmatch("[45][0-9][0-9]", name):
             raise ValueError(f"unknown fault {name!r}: there are {', '.join(names())}, and any status from 400 to 599")
@@ -164,7 +164,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number") from None
+        raise ValueError(f"{text!r} is not a number") from None
 
 
 @dataclass(slots=True)

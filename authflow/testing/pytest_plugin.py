@@ -4,9 +4,9 @@
 
     def test_mine(authflow_simulator, authflow_session, authflow_clock): …
 
-The fixtures are for the vendor of the marker `@pytest.mark.authflow_vendor("supplier", lifetime=60)`, whose further
-arguments are `Simulator`'s, or else for each vendor of the command line. Nothing but pytest is imported before a test
-asks for more: this module is loaded wherever the package is installed.
+The marker `@pytest.mark.authflow_vendor("supplier", lifetime=60)` names the fixtures' vendor, and passes its other
+arguments to `Simulator`; without it, the test runs for each vendor of the command line. Only pytest is imported before
+a test asks for more: this module is loaded wherever the package is installed.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def authflow_simulator(request: pytest.FixtureRequest, authflow_clock: Clock, _a
     marker = request.node.get_closest_marker(MARKER)
     vendor = marker.args[0] if marker is not None and marker.args else _authflow_vendor
     if vendor is None:
-        raise pytest.UsageError(f"which vendor? @pytest.mark.{MARKER}('name or file'), or --authflow-vendor")
+        raise pytest.UsageError(f"name the vendor: @pytest.mark.{MARKER}('name or file'), or --authflow-vendor")
     return Simulator(vendor, clock=authflow_clock, **(marker.kwargs if marker is not None else {}))
 
 

@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         length = self.headers.get("Content-Length", "0")
         if not length.isdigit() or int(length) > BODY_LIMIT or self.headers.get("Transfer-Encoding"):
-            self._send(Answer(411, (), b"a Content-Length of up to 1 MiB is wanted\n"), close=True)
+            self._send(Answer(411, (), b"a Content-Length of at most 1 MiB is required\n"), close=True)
             return
         body = self.rfile.read(int(length))
         if self.path.startswith("/__"):

@@ -88,7 +88,7 @@ class Compiler:
             if not getattr(form, key):
                 self.finding(key, "missing", hint)
         if not _NAME.fullmatch(form.name):
-            self.finding("name", "a name of letters, digits, - and _ is wanted", 'name = "supplier"')
+            self.finding("name", "must be made of letters, digits, - and _", 'name = "supplier"')
         base_url = self.url("base_url", form.base_url or "")
         exchanges = {name: self.exchange(name, item) for name, item in form.exchanges.items()}
         states = {name: self.state(name, item) for name, item in form.states.items()}
@@ -150,7 +150,7 @@ class Compiler:
         """Headers and cookies must have names, and values, that HTTP can carry (RFC 9110 §5, RFC 6265 §4.1.1)."""
         for name, value in table.items():
             if not _TOKEN.fullmatch(name):
-                self.finding(f"{key}.{name}", f"{name!r} is no name for a {_kind(key)}", "letters, digits and -")
+                self.finding(f"{key}.{name}", f"{name!r} cannot name a {_kind(key)}", "letters, digits and -")
             if any(isinstance(text, str) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text) for text in _listed(value)):
                 self.finding(f"{key}.{name}", "a line break or control character in the value")
 
@@ -225,7 +225,7 @@ class Compiler:
             self.finding(key, f"one signer signs a request, here are {' and '.join(table)}", "keep one")
         for name, raw in table.items():
             if name not in self.signers:
-                hint = n.did_you_mean(name, self.signers) if self.signers else "pip install authflow-signers"
+                hint = n.did_you_mean(name, self.signers) if self.signers else "install the plugin authflow-signers"
                 self.finding(f"{key}.{name}", "unknown signer", hint)
                 continue
             self.signing[name] = self.signers[name]
@@ -236,7 +236,7 @@ class Compiler:
 
     def method(self, key: str, method: str | None) -> None:
         if method is not None and not _METHOD.fullmatch(method):
-            self.finding(key, f"{method!r} is no HTTP method", 'method = "POST"')
+            self.finding(key, f"{method!r} is not an HTTP method", 'method = "POST"')
 
     def public(self, key: str, form: n.PublicRequest) -> RequestTemplate:
         self.method(f"{key}.method", form.method)
@@ -269,7 +269,7 @@ class Compiler:
         status = None if form.status is None else [form.status] if isinstance(form.status, int) else form.status
         for code in status if status is not None else ():
             if not 100 <= code <= 599:
-                self.finding(f"{key}.status", f"{code} is no HTTP status", "100 to 599")
+                self.finding(f"{key}.status", f"{code} is not an HTTP status", "100 to 599")
         if status is not None and not status:
             self.finding(f"{key}.status", "no status fits an empty list", "leave it out for any")
         bodies = [name for name in ("json", "form", "text") if getattr(form, name) not in (UNSET, None)]
@@ -321,7 +321,7 @@ class Compiler:
             if isinstance(state, str):
                 following[event] = state
             else:
-                self.finding(f"{key}.{event}", "the name of a state is wanted")
+                self.finding(f"{key}.{event}", "must name a state")
         if form.send is not None:
             return Sending(name, form.send, following, form.missing, self.text(f"{key}.tell", form.tell))
         if form.missing is not None:
@@ -361,7 +361,7 @@ class Compiler:
     def derived(self, name: str, form: Mapping[str, Any]) -> Derived | None:
         key = f"derive.{name}"
         if len(form) != 1:
-            self.finding(key, "one function with its argument is wanted", '{ base64 = "{username}:{access}" }')
+            self.finding(key, "must be one function with its argument", '{ base64 = "{username}:{access}" }')
             return None
         ((function, raw),) = form.items()
         if function not in self.functions:
@@ -394,7 +394,7 @@ class Compiler:
         """The keys of a function's argument, where it is a table."""
         if not takes or not isinstance(raw, Mapping):
             if len([name for name in takes if name.startswith("!")]) > 1:
-                self.finding(key, "a table is wanted", f"with {', '.join(name.lstrip('!') for name in takes)}")
+                self.finding(key, "must be a table", f"with {', '.join(name.lstrip('!') for name in takes)}")
             return
         known = {name.lstrip("!") for name in takes}
         for name in raw:

@@ -128,7 +128,7 @@ def seconds(text: Any) -> float:
     except ValueError:
         value = -1.0
     if isinstance(text, bool) or not 0 < value < float("inf"):
-        raise ValueError('a duration is seconds, or a number with s, m, h or d such as "12h"')
+        raise ValueError('must be a number of seconds, or a number with s, m, h or d, such as "12h"')
     return value
 
 

@@ -19,7 +19,11 @@ from authflow.errors import Finding
 from authflow.vendors.notation import did_you_mean
 from authflow.vendors.reading import read
 
-_WHOLE: Final = ("request", "present", "sign")
+#: What of a file replaces the preset's whole: paths of keys, `*` for any. Other tables merge key by key.
+WHOLE: Final = (
+    *("exchanges.*.request", "exchanges.*.sign", "exchanges.*.answers.*", "states.*.present"),
+    *("answers.*", "derive.*", "sign"),
+)
 _NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
 #: A placeholder that must have its value.
 _NEEDED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::\w+)?\}")
@@ -37,7 +41,7 @@ def extended(
     merged, seen, below = dict(raw), list[str](), set[str]()
     while (extends := merged.pop("extends", None)) is not None:
         if not isinstance(extends, str):
-            return merged, [Finding(file, "extends", "the name of a preset is wanted", f"there are {_presets()}")]
+            return merged, [Finding(file, "extends", "must name a preset", f"there are {_presets()}")]
         known = {*preset_names(), *installed}
         if extends in seen or extends not in known:
             reason = "extends itself" if extends in seen else f"unknown preset {extends!r}"
@@ -106,11 +110,10 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ..
 def _merges(path: tuple[str, ...], under: Any, over: Any) -> bool:
     if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
         return False
-    if path[-1] in _WHOLE and len(path) == 3:
-        return False
     if path[0] == "states" and len(path) == 2:
         return not ("send" in over or "fail" in over or ("present" in over and "present" not in under))
-    return (path[0], len(path)) not in (("answers", 2), ("derive", 2), ("exchanges", 4), ("sign", 1))
+    rules = [rule.split(".") for rule in WHOLE]
+    return not any(len(rule) == len(path) and all(map(lambda at, key: at in ("*", key), rule, path)) for rule in rules)
 
 
 # --- what a preset leaves over ----------------------------------------------------------------------------------------

@@ -50,16 +50,16 @@ def typed(entry: Input, value: Any) -> Any:
             try:
                 return int(str(value))
             except ValueError:
-                raise ValueError("a whole number") from None
+                raise ValueError("must be a whole number") from None
         case "url":
             try:
                 origin_of(str(value))
             except ValueError as error:
-                raise ValueError(f"an absolute URL ({error})") from None
+                raise ValueError(f"must be an absolute URL ({error})") from None
             return value if "/" in str(value).partition("://")[2] else f"{value}/"
         case "host":
             if not _HOST.fullmatch(str(value)):
-                raise ValueError("a host name, as in api.example.com, without https:// and without a path")
+                raise ValueError("must be a host name, such as api.example.com, without https:// and without a path")
         case "duration":
             seconds(value)
     if isinstance(entry.default, int) and not isinstance(entry.default, bool) and re.fullmatch(r"-?\d+", str(value)):

@@ -74,7 +74,7 @@ def test_defaults_are_filled_in() -> None:
         ({"user": "alice"}, r"needs the credential or setting password \(your password\)"),
         ({**GIVEN, "pasword": "x"}, "takes no 'pasword': did you mean 'password'"),
         ({**GIVEN, "zzz": "x"}, "takes no 'zzz': it takes base_url, host"),
-        ({**GIVEN, "port": "many"}, "port is a whole number"),
+        ({**GIVEN, "port": "many"}, "port must be a whole number"),
         ({**GIVEN, "host": ["a"]}, "host must be text, and is of type list"),
         ({**GIVEN, "host": lambda: "a"}, "plain value, not a callable"),
         ({**GIVEN, "user": "\ud800"}, "user is not text that can be encoded"),
@@ -309,7 +309,7 @@ def test_a_store_of_several_users_wants_to_know_whose_login_it_is() -> None:
     check_identity(nobodys, None, shared=False)
     check_identity(VENDOR, None, shared=True)
     for wrong in ("", 7, "\ud800"):
-        with pytest.raises(ConfigurationError, match="identity= is text"):
+        with pytest.raises(ConfigurationError, match="identity= must be text"):
             check_identity(VENDOR, wrong, shared=False)
     assert whose(nobodys).key != whose(nobodys, said="alice").key
 

@@ -173,8 +173,8 @@ def wrong(said: str, verb: list[str]) -> Iterator[str]:
         line.lstrip().startswith("FORGED") for line in OURS.sub("\n", said).splitlines()
     ):
         yield f"a line of somebody else's in {said[-300:]!r}"
-    if "authflow: a mistake in" in said or "Traceback" in said:
-        yield f"a mistake in authflow: {said[-600:]!r}"
+    if "authflow: a bug in" in said or "Traceback" in said:
+        yield f"a bug in authflow: {said[-600:]!r}"
 
 
 def acts(said: str) -> set[str]:

@@ -96,7 +96,7 @@ def test_as_json(tmp_path: Path, server: Listener) -> None:
 def test_nothing_goes_to_an_origin_that_the_file_does_not_declare(tmp_path: Path, server: Listener) -> None:
     done = run(tmp_path, server, at="https://acme.example")
     assert (done.exit_code, server.came) == (2, [])
-    assert "is no origin of acme" in done.output
+    assert "is not an origin of acme" in done.output
     assert run(tmp_path, server, "--yes", at="https://acme.example").exit_code == 0
 
 

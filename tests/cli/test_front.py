@@ -97,7 +97,7 @@ def test_whoever_stops_reading_is_not_told_about_it(shell: Shell, words: list[st
         (["token", "sup", "more"], "unexpected extra argument"),
         (["show", "supplier", "--format", "x"], "'x' is not one of"),
         (["completion", "powershell"], "'powershell' is not one of"),
-        (["new", "acme", "--into", __file__], "is there already, and not empty"),
+        (["new", "acme", "--into", __file__], "exists already, and is not empty"),
     ],
 )
 def test_what_is_typed_wrongly_is_one_line_as_json_too(shell: Shell, words: list[str], says: str) -> None:
@@ -196,7 +196,7 @@ def mistaken(debug: bool) -> Result:
 def test_a_mistake_of_our_own_is_one_line_without_what_it_was_about() -> None:
     done = mistaken(debug=False)
     assert (done.exit_code, done.stdout) == (70, "")
-    assert done.stderr.startswith(f"authflow: a mistake in authflow: KeyError at {Path(__file__).name}:")
+    assert done.stderr.startswith(f"authflow: a bug in authflow: KeyError at {Path(__file__).name}:")
     assert "AUTHFLOW_DEBUG=1" in done.stderr
     assert "secret" not in done.stderr
 
@@ -206,7 +206,7 @@ def test_a_plugins_mistake_names_the_plugin() -> None:
 
     plugins.manager().register(plugin := Plugin(), name="theirs")
     try:
-        assert mistaken(debug=False).stderr.startswith("authflow: a mistake in the plugin theirs: KeyError at ")
+        assert mistaken(debug=False).stderr.startswith("authflow: a bug in the plugin theirs: KeyError at ")
     finally:
         plugins.manager().unregister(plugin)
 

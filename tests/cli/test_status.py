@@ -230,7 +230,7 @@ def test_doctor_names_a_config_that_cannot_be_read_and_a_command_that_is_not_the
     text = account.config.read_text()
     account.write(text.replace('{ env = "SUP_PASSWORD" }', '{ command = ["no-such-manager"] }'))
     code, found = checks(account, "--offline")
-    assert (code, found["sup: password"]) == (1, ("BAD", "the command no-such-manager is not there"))
+    assert (code, found["sup: password"]) == (1, ("BAD", "the command no-such-manager is not installed"))
     account.write("accounts = 3")
     code, found = checks(account, "--offline")
     assert (code, found["config"][0]) == (1, "BAD")

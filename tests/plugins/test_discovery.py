@@ -70,7 +70,9 @@ def test_an_unknown_vendor_is_told_which_there_are() -> None:
     with pytest.raises(authflow.ConfigurationError) as caught:
         authflow.AuthSession("suplier", username="u", password="p")
     assert "unknown vendor 'suplier': did you mean 'supplier'?" in str(caught.value)
-    with pytest.raises(authflow.ConfigurationError, match=r"installed are .*supplier.*; a file is named by its path"):
+    with pytest.raises(
+        authflow.ConfigurationError, match=r"installed are .*supplier.*; give a vendor file by its path"
+    ):
         plugins.find_vendor("zzz")
 
 

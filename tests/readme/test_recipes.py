@@ -27,7 +27,7 @@ import requests
 
 import authflow
 from authflow.stores import new_key
-from authflow.testing import Simulator, serving
+from authflow.testing import SimulatedSender, Simulator, serving
 from tests.fleet.conftest import redis
 from tests.readme.snippets import ROOT, SUPPLIER, Snippet, run
 from tests.servers import PASSWORD, USERNAME, Came, Says, Supplier, listening
@@ -272,6 +272,29 @@ def test_cassettes(cook: Any, supplier: Supplier, tmp_path: Path, library: Any) 
         secrets = secrets or (PASSWORD, token)  # what was really granted, not what is played
         assert [secret for secret in secrets if secret in kept.read_text("utf-8")] == []
     assert served(supplier) == {"login": 1, "refresh": 0, "data": 1}
+
+
+def test_every_hook(cook: Any, supplier: Supplier, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is there, and does what the recipe says."""
+    caplog.set_level("INFO", "house")
+    try:
+        made = cook("hooks.py")
+        hooks = {name for name in vars(authflow.plugins.hooks) if name.startswith("authflow_")}
+        assert {name for name in vars(made["House"]) if name.startswith("authflow_")} == hooks
+        assert made["answer"].json()["id"] == "42"
+        assert len(made["answer"].request.headers["X-Request-Id"]) == 32
+        assert [path.suffix for path in Path("parcels").glob("*.json")] == [".json"]
+        assert [record.getMessage().partition(" after")[0] for record in caplog.records] == [
+            "supplier: begins (start)",
+            "supplier: signed_out, granted: signed_in",
+            "supplier: signed_in",
+        ]
+        simulator = Simulator("intranet")
+        session = authflow.AuthSession("intranet", client=SimulatedSender(simulator), **simulator.inputs)
+        assert session.token().access
+        assert simulator.counts["login"] == 1
+    finally:
+        authflow.plugins.manager().unregister(name="house")
 
 
 def test_tests_of_your_own_application(tmp_path: Path) -> None:

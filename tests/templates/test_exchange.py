@@ -335,9 +335,9 @@ def test_every_reason_is_told_and_no_value() -> None:
     assert outcome is None
     assert reasons == [
         "a: status 401, not 200",
-        "b: k.n: not to be read as int",
+        "b: k.n: cannot be read as int",
         "c: X: missing",
-        "c: scheme: 'Bearer' is wanted, found another text",
+        "c: scheme: expected 'Bearer', found another text",
     ]
 
 

@@ -97,7 +97,7 @@ def test_an_exchange_is_signed_without_its_signature() -> None:
     ("old", "new", "reason"),
     [
         ("{request.method}", "{request.verb}", "unknown value 'request.verb'"),
-        ('X = "{nonce}"', 'X = "{request.method}"', r"is for \[derive\]"),
+        ('X = "{nonce}"', 'X = "{request.method}"', r"in \[derive\] only"),
         ('url = "login"', 'url = "login/{sign}"', "looks at the request that goes there"),
         ('base_url = "https://a.example/"', 'base_url = "https://a.example/{sign}/"', "looks at the request"),
     ],

@@ -85,10 +85,10 @@ def test_a_default_that_cannot_be(more: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "good", "bad", "reason"),
     [
-        ("url", "https://a.example/x", "a.example", "token_url is an absolute URL"),
-        ("host", "a.example:8443", "https://a.example/", "token_url is a host name"),
-        ("int", "5", "five", "token_url is a whole number"),
-        ("duration", "12h", "soon", "token_url is a duration"),
+        ("url", "https://a.example/x", "a.example", "token_url must be an absolute URL"),
+        ("host", "a.example:8443", "https://a.example/", "token_url must be a host name"),
+        ("int", "5", "five", "token_url must be a whole number"),
+        ("duration", "12h", "soon", "token_url must be a number of seconds"),
     ],
 )
 def test_a_type_is_checked_when_the_value_is_given(kind: str, good: str, bad: str, reason: str) -> None:

@@ -84,19 +84,19 @@ def _knot() -> dict[str, Any]:
     ("change", "line"),
     [
         ({"vary": ("host",)}, None),
-        ({7: "x"}, "7: a key is text, not a whole number"),
-        ({"settings": {7: {}}}, "settings.7: a key is text, not a whole number"),
-        ({"title": b"bytes"}, "title: text is wanted, not bytes"),
-        ({"title": None}, "title: text is wanted, not null"),
+        ({7: "x"}, "7: a key must be text, not a whole number"),
+        ({"settings": {7: {}}}, "settings.7: a key must be text, not a whole number"),
+        ({"title": b"bytes"}, "title: must be text, not bytes"),
+        ({"title": None}, "title: must be text, not null"),
         ({"states": {}}, "states: missing"),
-        ({"states": None}, "states: a table is wanted, not null"),
+        ({"states": None}, "states: must be a table, not null"),
         ({"settings": {"host": {"default": [1]}}}, "settings.host.default"),
-        ({"settings": {"host": {1, 2}}}, "settings.host: a table is wanted, not set"),
+        ({"settings": {"host": {1, 2}}}, "settings.host: must be a table, not set"),
         ({"headers": {"X": {"a": 1}}}, "headers.X: "),
         ({"headers": {"X": date(2026, 1, 1)}}, "headers.X: "),
         ({"headers": {"X": ["a", None]}}, "headers.X.1: "),
-        ({"name": ""}, "name: a name of letters"),
-        ({"name": "-x"}, "name: a name of letters"),
+        ({"name": ""}, "name: must be made of letters"),
+        ({"name": "-x"}, "name: must be made of letters"),
         ({"base_url": "https://api.example/\0"}, "base_url: the character '\\x00' cannot stand in a URL"),
         ({"public": [{"json": {1, 2}}]}, "public.0.json: a value of type set cannot stand in a template"),
     ],
@@ -135,7 +135,7 @@ def test_a_lost_answer_may_have_cost_the_refresh_token() -> None:
     raw["states"]["stale"]["missing"] = "second"
     raw["states"]["second"] = {"send": "again", "granted": "signed_in", "denied": "signed_out"}
     assert [line.split(": ")[1] for line in findings_of(raw)] == [
-        '{refresh} is not bound on every path to the state second ({refresh?}, or missing = "…" in the state second)'
+        '{refresh} has no value on some path to the state second ({refresh?}, or missing = "…" in the state second)'
     ]
     raw["states"]["second"]["missing"] = "signed_out"
     load(raw)
@@ -347,7 +347,7 @@ CLIENT = {"name": "a", "extends": "client-credentials", "base_url": "https://a.e
             "never presented",
         ),
         ({"exchanges": {"login": {"request": {"url": "token"}}}}, "exchanges.login.request", "carries no credential"),
-        ({"expiry": {"lifetime": "1h", "idle": "5m"}}, "expiry.idle", "idle says nothing"),
+        ({"expiry": {"lifetime": "1h", "idle": "5m"}}, "expiry.idle", "idle has no effect"),
         (
             {"credentials": {"client_secret": {"secret": True, "default": "s3cret"}}},
             "credentials.client_secret.default",

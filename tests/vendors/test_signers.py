@@ -79,10 +79,10 @@ def test_the_nearest_wins_and_an_empty_one_switches_off(places: tuple[Any, Any, 
             "sign.keyed.reallm: unknown key (did you mean 'realm'?)",
         ),
         (({"keyed": {"key": "{nobodys}"}}, None, None), "sign.keyed.key: unknown value 'nobodys'"),
-        ((None, {"keyed": {"key": "{access}"}}, None), "exchanges.login.sign.keyed.key: {access} is not bound"),
+        ((None, {"keyed": {"key": "{access}"}}, None), "exchanges.login.sign.keyed.key: {access} has no value"),
         (
             (None, None, {"keyed": {"key": "{their_key}"}}),
-            "states.signed_in.present.sign.keyed.key: {their_key} is not",
+            "states.signed_in.present.sign.keyed.key: {their_key} has no value",
         ),
     ],
 )
@@ -95,7 +95,7 @@ def test_its_parameters_are_proved_like_any_others(places: tuple[Any, Any, Any],
 
 
 def test_a_signer_that_no_plugin_brings_names_the_package() -> None:
-    with pytest.raises(VendorFileError, match="pip install authflow-signers"):
+    with pytest.raises(VendorFileError, match="install the plugin authflow-signers"):
         load({**LEAST, "sign": KEYED})
 
 

@@ -54,7 +54,7 @@ def check(vendor: Vendor) -> Iterator[Finding]:
                 places += _base(vendor)
             for key, placeholder in told(state):
                 if not placeholder.optional and _unbound(vendor, [placeholder.name], there[name]) & known:
-                    reason = f"{{{placeholder.name}}} is not bound on every path to the state {name}"
+                    reason = f"{{{placeholder.name}}} has no value on some path to the state {name}"
                     yield finding(vendor, key, reason, f"{{{placeholder.name}?}}")
         else:
             continue
@@ -63,7 +63,7 @@ def check(vendor: Vendor) -> Iterator[Finding]:
                 continue
             for need in sorted(_unbound(vendor, [placeholder.name], here) & known):
                 via = "" if need == placeholder.name else f", which {placeholder.name} is derived from,"
-                reason = f"{{{need}}}{via} is not bound on every path to the state {name}"
+                reason = f"{{{need}}}{via} has no value on some path to the state {name}"
                 yield finding(vendor, key, reason, f'{{{need}?}}, or missing = "…" in the state {name}')
 
 

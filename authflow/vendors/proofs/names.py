@@ -14,7 +14,7 @@ from authflow.templates import RESERVED as NO_PLACEHOLDERS
 from authflow.templates import AnswerPattern
 from authflow.vendors.asked import ASKED
 from authflow.vendors.flow import FROM_BROWSER, INTO_BROWSER, LOST, needs
-from authflow.vendors.proofs.places import closure, finding, unknown, warning, written
+from authflow.vendors.proofs.places import closure, finding, undeclared, unknown, warning, written
 from authflow.vendors.vendor import Vendor
 
 #: `AuthSession`'s own parameters: no setting may be called like one.
@@ -141,11 +141,11 @@ def _known(vendor: Vendor) -> Iterator[Finding]:
                 yield finding(vendor, key, "{_} keeps nothing, so nothing can be written with it", "name a value")
         elif placeholder.name.startswith("request."):
             if not key.startswith("derive."):
-                yield finding(vendor, key, "what a request says of itself is for [derive]", "a row, and its name here")
+                yield finding(vendor, key, "{request.…} can be used in [derive] only", "a row, and its name here")
             elif placeholder.name not in ASKED:
                 yield unknown(vendor, key, "value", placeholder.name, ASKED)
         elif placeholder.name not in known:
-            yield unknown(vendor, key, "value", placeholder.name, known)
+            yield undeclared(vendor, key, placeholder.name, known)
         elif _BEFORE_IT.match(key) and not ASKED.keys().isdisjoint(closure(vendor, [placeholder.name])):
             yield finding(vendor, key, f"{{{placeholder.name}}} looks at the request that goes there", "its query, say")
     for key, _, pattern in patterns(vendor):

@@ -37,6 +37,12 @@ def unknown(vendor: Vendor, key: str, what: str, name: str, known: Iterable[str]
     return finding(vendor, key, f"unknown {what} {name!a}", did_you_mean(name, known))
 
 
+def undeclared(vendor: Vendor, key: str, name: str, known: Iterable[str]) -> Finding:
+    hint, tell = did_you_mean(name, known), "declare it in [credentials] or [settings]"
+    hint = f"{hint} If not, {tell}" if hint.endswith("?") else f"{tell}, or read it from an answer; {hint}"
+    return finding(vendor, key, f"unknown value {name!a}", hint)
+
+
 def closure(vendor: Vendor, names: Iterable[str], *, concealed: bool = True) -> set[str]:
     """The names, and all that derived ones among them are made of; without what a function conceals, if so wished."""
     seen: set[str] = set()

@@ -82,7 +82,7 @@ def _origins(vendor: Vendor) -> Iterator[Finding]:
             hint = "or insecure_http = true" if is_private(origin_of(origin).host) else "or a loopback address"
             yield finding(vendor, key, reason, f"https, {hint}")
         elif (key, url) in [*declared, *presented_at] and not (url.starts_with_placeholder or url.is_absolute):
-            yield finding(vendor, key, "an absolute URL is wanted", "https://…")
+            yield finding(vendor, key, "must be an absolute URL", "https://…")
         elif key.startswith("origins.") and "{_}" in url.text and not _ONE_LABEL.match(url.text):
             reason = "{_} is one whole label of a host, with at least two literal labels behind it"
             yield finding(vendor, key, reason, "https://{_}.example.com")

@@ -127,7 +127,7 @@ def _grants(vendor: Vendor) -> Iterator[Finding]:
     last = next((state for state in presenting if state.name != flow.start), presenting[0])
     if captured.isdisjoint(closure(vendor, shown)):
         hint = 'headers = { Authorization = "Bearer {access}" }'
-        yield warning(vendor, f"states.{last.name}.present", "{access} is got and never presented", hint)
+        yield warning(vendor, f"states.{last.name}.present", "{access} is read and never presented", hint)
     filled = [place.name for item in flow.exchanges.values() for place in item.request.placeholders()]
     sent = closure(vendor, [*filled, *shown])
     if vendor.credentials and sent.isdisjoint(vendor.credentials):
@@ -174,7 +174,7 @@ def _narrowed(vendor: Vendor) -> Iterator[Finding]:
         for outcome in refusals(exchange) if isinstance(answers, Mapping) else ():
             rows = answers.get(outcome, ())
             if all(_says_more(row) for row in ([rows] if isinstance(rows, Mapping) else rows)):
-                reason = f"{outcome} is taken over from {other}, which tells it by more than a status"
+                reason = f"{outcome} is taken over from {other}, which recognises it by more than a status"
                 hint = f"exchanges.{name}.answers with a {outcome} of its own"
                 yield warning(vendor, f"exchanges.{name}.answers", reason, hint)
 
@@ -190,11 +190,11 @@ def _says_more(row: Any) -> bool:
 
 def _given_away(vendor: Vendor) -> Iterator[Finding]:
     if vendor.lifetime is not None and vendor.idle is not None:
-        yield warning(vendor, "expiry.idle", "where a lifetime is known, idle says nothing", "keep one of them")
+        yield warning(vendor, "expiry.idle", "beside a lifetime, idle has no effect", "keep one of them")
     for name, entry in vendor.inputs.items():
         if entry.secret and entry.default is not UNSET and entry.default != "":
             kind = "credentials" if name in vendor.credentials else "settings"
-            reason = "a secret in the file, for everybody who can read it"
+            reason = "a secret in the file: whoever reads the file has it"
             yield warning(vendor, f"{kind}.{name}.default", reason, "drop it: it is given, or optional")
 
 
@@ -219,7 +219,7 @@ def _renewal(vendor: Vendor) -> Iterator[Finding]:
             continue
         shown = [placeholder.name for placeholder in state.present.placeholders() if not placeholder.optional]
         if "access" in closure(vendor, shown):
-            reason = "the token can run out here, and nothing says what then"
+            reason = "the token can end here, and nothing says what follows"
             yield warning(vendor, f"states.{state.name}", reason, 'expired = "…"')
 
 

@@ -124,7 +124,7 @@ def _sessions(config: Config) -> dict[str, authflow.AuthSession]:
 
 def _nobody(name: str, title: str, hidden: bool) -> str:
     raise authflow.ConfigurationError(
-        f"{title} is wanted, and a gateway asks nobody: say in the accounts file where to get it"
+        f"{title} is needed, and a gateway asks nobody: say in the accounts file where to get it"
     )
 
 
@@ -190,7 +190,7 @@ class Gateway:
             follow = taken.route.redirects == "follow"
             answer = await vendor.client.send(asked, stream=True, follow_redirects=follow)
         except TooLarge:
-            return problem(413, "too-large", f"A body of at most {taken.route.max_body} bytes is taken here.")
+            return problem(413, "too-large", f"This gateway takes at most {taken.route.max_body} bytes of body.")
         except (ClientDisconnect, TimeoutError):
             return problem(408, "too-slow", "The body did not come in time.")
         except authflow.AuthFlowError as error:

@@ -65,7 +65,7 @@ class Callers:
         except OSError as error:
             raise authflow.ConfigurationError(f"{self.path}: cannot be read: {error.strerror or error}") from None
         except msgspec.MsgspecError:
-            raise authflow.ConfigurationError(f"{self.path}: is no file of keys") from None
+            raise authflow.ConfigurationError(f"{self.path}: is not a file of keys") from None
 
     def add(self, name: str) -> str:
         """A new key, which is shown this once. Raises ConfigurationError for a name that is taken."""

@@ -93,20 +93,22 @@ def _wrong(config: Config) -> list[tuple[str, str]]:
     if not config.routes:
         found.append(("routes", "there is none, so that every request is denied: [[routes]]"))
     if address(config) is None:
-        found.append(("listen", 'an address such as "127.0.0.1:8080", or "unix:/path/of/socket", is wanted'))
+        found.append(("listen", 'must be an address such as "127.0.0.1:8080", or "unix:/path/of/socket"'))
     if not re.fullmatch("[0-7]{3,4}", config.socket_mode):
-        found.append(("socket_mode", 'octal digits are wanted, such as "660"'))
+        found.append(("socket_mode", 'must be octal digits, such as "660"'))
     seen: set[str] = set()
     for number, route in enumerate(config.routes):
         where = f"routes.{number}"
         if not _PATH.fullmatch(route.path):
-            found.append((f"{where}.path", 'a path such as "/supplier/{path}" is wanted'))
+            found.append((f"{where}.path", 'must be a path such as "/supplier/{path}"'))
         if route.prefix in seen:
             found.append((f"{where}.path", f"{route.path} is taken by another route"))
         seen.add(route.prefix)
         if route.prefix in ("/healthz/", "/readyz/"):
             found.append((f"{where}.path", "this path is the gateway's own"))
-        found += [(f"{where}.methods", f"{name!r} is no method") for name in route.methods if not name.isalpha()]
+        found += [
+            (f"{where}.methods", f"{name!r} is not an HTTP method") for name in route.methods if not name.isalpha()
+        ]
         found += [(f"{where}.paths", f"{text!r}: segments, * for one, ** at the end") for text in _unfit(route.paths)]
     return found
 

@@ -32,7 +32,7 @@ def mint(argument: Any, now: float) -> str:
     """An assertion that is good for `lifetime` seconds (60). Raises ValueError, KeyError."""
     key = load_pem_private_key(argument["key"].encode(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError("an Ed25519 key is wanted")
+        raise ValueError("not an Ed25519 key")
     claims = {
         "subject": argument["subject"],
         "audience": argument["audience"],

@@ -40,7 +40,7 @@ _PACKED: Final[dict[bytes, str]] = {
 }
 #: A port that the scheme says as well.
 _PORT: Final = re.compile(r"\A((?:http(?=://[^/?]*:80(?:[/?]|\Z))|https(?=://[^/?]*:443(?:[/?]|\Z)))://[^/?]*):\d+")
-_WANTED: Final = "a HAR file or a transcript of curl -v is wanted"
+_WANTED: Final = "give a HAR file or a transcript of curl -v"
 
 
 def read_capture(path: str | Path) -> list[Capture]:
@@ -71,12 +71,12 @@ def read_capture(path: str | Path) -> list[Capture]:
 
 def _text(file: Path, data: bytes) -> str:
     if b"\0" in data[:4096]:
-        raise CaptureError(f"{file}: is no text: {_WANTED}")
+        raise CaptureError(f"{file}: is not text: {_WANTED}")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         if not re.search(rb"^> [A-Z]+ \S+ HTTP/", data, re.M):
-            raise CaptureError(f"{file}: is no text: {_WANTED}") from None
+            raise CaptureError(f"{file}: is not text: {_WANTED}") from None
         return data.decode("latin-1")  # a transcript with a body that is compressed, or a picture
 
 
@@ -93,10 +93,10 @@ def _of_har(file: Path, data: bytes) -> Iterator[Capture]:
     try:
         document = msgspec.json.decode(data)
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        raise CaptureError(f"{file}: is no whole JSON: was the file cut?") from None
+        raise CaptureError(f"{file}: is not whole JSON: was the file cut?") from None
     entries = document.get("log", {}).get("entries") if isinstance(document.get("log"), dict) else None
     if not isinstance(entries, list):
-        raise CaptureError(f"{file}: is JSON, but no HAR: it has no log.entries")
+        raise CaptureError(f"{file}: is JSON, but not HAR: it has no log.entries")
     for entry in sorted(entries, key=lambda one: _time(one.get("startedDateTime")) if isinstance(one, dict) else 0.0):
         try:
             one = _har_entry(file, entry)

@@ -31,7 +31,7 @@ from authflow_learn.writing import vendor_file
 @click.option("--username", help="The user name that was captured.")
 @click.option("--password-env", metavar="VARIABLE", help="The environment variable that holds the captured password.")
 @click.option(
-    "--value-env", "values", metavar="NAME=VARIABLE", multiple=True, help="Another captured credential; again for more."
+    "--value-env", "values", metavar="NAME=VARIABLE", multiple=True, help="Another captured credential; repeatable."
 )
 def cli(
     captures: tuple[str, ...],
@@ -88,7 +88,7 @@ def main() -> None:
         print(f"authflow-learn: {harmless(str(error))}", file=sys.stderr)
         sys.exit(1)
     except VendorFileError as error:
-        print(f"authflow-learn: what was learnt is no vendor file yet: {harmless(str(error))}", file=sys.stderr)
+        print(f"authflow-learn: what was learnt is not a vendor file yet: {harmless(str(error))}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)

@@ -71,9 +71,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "gzip": (gzip.compress(WHOLE), "is compressed (gzip)"),
     "zip": (b"PK\x03\x04" + WHOLE, "is compressed (zip)"),
     "zstd": (b"\x28\xb5\x2f\xfd" + bytes(range(256)), "is compressed (zstd)"),
-    "brotli": (bytes(range(128, 256)) * 9, "is no text"),
-    "deflate": (zlib.compress(WHOLE), "is no text"),
-    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is no text"),
+    "brotli": (bytes(range(128, 256)) * 9, "is not text"),
+    "deflate": (zlib.compress(WHOLE), "is not text"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is not text"),
     "deep": (b'{"log": ' + b"[" * 100_000, "is no whole JSON"),
     "other JSON": (b'{"openapi": "3.1.0"}', "no log.entries"),
     "a list": (b"[1, 2]", "holds no exchange"),
@@ -134,7 +134,7 @@ def test_200_megabytes_are_read_or_refused_in_a_line(tmp_path: Path) -> None:
         read_capture(tmp_path / "capture")
     with (tmp_path / "capture").open("wb") as file:
         file.truncate(200 << 20)
-    with pytest.raises(CaptureError, match="is no text"):
+    with pytest.raises(CaptureError, match="is not text"):
         read_capture(tmp_path / "capture")
 
 

@@ -259,7 +259,7 @@ def test_a_device_to_which_nobody_comes() -> None:
             never = AuthSession(load(device(url)), ask=somebody, clock=clock)
             for told in (1, 2):
                 clock.ahead += 3600
-                with pytest.raises(VendorUnavailable, match="was not done in time; the next call begins anew"):
+                with pytest.raises(VendorUnavailable, match="was not done in time; the next call starts again"):
                     me(never, url)
                 assert len(somebody.asked) == told, "each call shows a code of its own"
     except Unavailable as error:

@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
 
 def _port(text: str) -> int:
     if not 0 <= (number := int(text)) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{number} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
     return number
 
 
