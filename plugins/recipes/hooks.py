@@ -57,7 +57,7 @@ class House:
 
     @hookimpl
     def authflow_rewrite_url(self, vendor, url):  # after the file's own [[rewrites]]
-        return url.replace("/parcels/", "/deliveries/") if vendor.name == "supplier" else None
+        return url.replace("/auth/parcels/", "/tracking/") if vendor.name == "supplier" else None
 
     @hookimpl
     def authflow_sign(self, vendor, request, values):  # headers for each exchange, and for each request with a token

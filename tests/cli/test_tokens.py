@@ -114,9 +114,9 @@ def test_a_store_that_cannot_be_used(account: Shell, tmp_path: Path) -> None:
         (["token", "sup", "--store", "redis"], "redis://"),
         (["login", "sup", "--save", "sup"], "already"),
         (["login", "sup", "--save", "s p"], "letters, digits"),
-        (["token", "sup", "--timeout", "nan"], "no number of seconds"),
-        (["token", "sup", "--timeout", "inf"], "no number of seconds"),
-        (["token", "sup", "--timeout", "0"], "no number of seconds"),
+        (["token", "sup", "--timeout", "nan"], "not a number of seconds"),
+        (["token", "sup", "--timeout", "inf"], "not a number of seconds"),
+        (["token", "sup", "--timeout", "0"], "not a number of seconds"),
         (["token", "sup", "--store", "redis://:open-sesame@127.0.0.1/0"], "AUTHFLOW_STORE"),
     ],
 )
