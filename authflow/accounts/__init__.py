@@ -5,8 +5,8 @@
     fingerprints       what tells two secrets apart, and is no test for a guess
     identity           whose login it is: settings and credentials made complete, and the records' keys
     backoff            how long the vendor is left alone after a failure
-    claims             what a store gives, judged before it is used                         ← another's token stops here
     trust              to which origins the token, and to which the password, may go
+    claims             what a store gives, judged before it is used                         ← another's token stops here
     grants             a record made ready to be laid over requests
     stored             the records in the store: locked, loaded, kept
 

@@ -3,7 +3,9 @@
 no record of ours, of another place, granted for other servers      ─▶ None: log in
 a state that is no more, a time that is none, a value of a type
 that no pattern of the file captures, or one that it needs missing  ─▶ None: log in
-another secret got it than this session's                           ─▶ None: log in, and leave it until then
+another secret got it than this session's, or it leads the token
+elsewhere than that secret has got it for, or a secret that
+nobody has said yet                                                 ─▶ None: log in, and leave it until then
 all else                                                            ─▶ the record, with the names that the file's
                                                                        own patterns capture, and no others
 """
@@ -18,12 +20,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 from authflow.accounts.backoff import CURES
-from authflow.accounts.fingerprints import Fingerprint
+from authflow.accounts.fingerprints import Fingerprint, bound
 from authflow.accounts.identity import Identity, secrets
 from authflow.accounts.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Record, Refusals
 from authflow.accounts.token import END_OF_TIME
+from authflow.accounts.trust import leads
+from authflow.http import NOTHING
 from authflow.templates import PLAIN, Placeholder, Unbound, Unfit, is_token
-from authflow.vendors import EXPIRED, Given, Presenting, Signer, Values, Vendor, needs
+from authflow.vendors import EXPIRED, Given, Presenting, Signer, Values, Vendor, closure, needs
 
 log: Final = logging.getLogger("authflow")
 
@@ -60,7 +64,7 @@ class Claims:
         captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}
         signers = {name: record.signers.get(name) for name in self.vendor.signers}
         record = record.replace(captured=captured, signers={name: kept for name, kept in signers.items() if kept})
-        if captured and not self.owns(record):
+        if captured and (not self.owns(record) or self._misleads(record)):
             return None, anybodys
         if not self._serves(record):
             log.info("%s: the record in the store can no longer be used: logging in again", self.vendor.name)
@@ -88,15 +92,34 @@ class Claims:
         fine = fine and all({*secrets} <= {*self.vendor.inputs} for secrets in (*found.refused, found.accepted))
         return found if fine and len(found.users) <= MOST_SLOTS else Refusals()
 
-    def owner(self) -> dict[str, str]:
-        """The fingerprints of this session's secrets, as far as they are known without asking for them."""
-        known = ((name, self.given.get(name)) for name in secrets(self.vendor))
-        told = ((name, value) for name, value in known if value is not None and not callable(value))
-        return {name: self.fingerprint(value, self.identity.salt) for name, value in told}
-
     def owns(self, record: Record) -> bool:
-        """Did the secrets of this session get it, as far as they are known?"""
-        return all(record.owner.get(name) == fingerprint for name, fingerprint in self.owner().items())
+        """Did the secrets of this session get it, as far as they are known, and for where it leads?"""
+        return all(record.owner.get(name) == told for name, told in self.owner(record.captured).items())
+
+    def owner(self, captured: Mapping[str, Any] = NOTHING) -> dict[str, str]:
+        """What a record says of the secrets that are known without anybody's being asked."""
+        known = {name: self.given.get(name) for name in secrets(self.vendor)}
+        return self.told({name: value for name, value in known.items() if not callable(value)}, captured)
+
+    def told(self, known: Mapping[str, Any], captured: Mapping[str, Any] = NOTHING) -> dict[str, str]:
+        """What a store is told of secrets: fingerprints, bound to where `captured` leads the token, so that whoever
+        writes there and knows no secret leads it nowhere.
+        """
+        led = {name: captured[name] for name in sorted(leads(self.vendor) & captured.keys())}
+        salt = self.identity.salt
+        return {name: bound(self.fingerprint(value, salt), led) for name, value in known.items() if value is not None}
+
+    def _misleads(self, record: Record) -> bool:
+        """Would a secret be presented, that does not prove this record, where this record leads?"""
+        state, own = self._state(record), secrets(self.vendor)
+        if not isinstance(state, Presenting) or leads(self.vendor).isdisjoint(record.captured):
+            return False
+        shown = closure(self.vendor, [placeholder.name for placeholder in state.present.placeholders()])
+        given = {name: self.given.get(name) for name in shown if name in self.vendor.inputs}
+        return any(
+            callable(value) or (name not in own and value is not None and self.vendor.inputs[name].secret)
+            for name, value in given.items()
+        )
 
     def _state(self, record: Record) -> Any:
         return self.vendor.flow.states[record.state]

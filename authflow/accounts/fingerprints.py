@@ -1,6 +1,7 @@
 """Fingerprints of secrets: what tells two apart, and is no test for a guess.
 
     slow     for stores that others may read: a stolen record must not be a fast test for guessed passwords (RFC 7914)
+    bound    what of either is stored, made for one purpose: nobody makes that for another one who knows no secret
     quick    for records that never leave the process: keyed with what the process alone knows
     label    an account as logs and people see it, under a random key that lies beside the store
 
@@ -52,6 +53,10 @@ def slow(secret: Any, salt: bytes) -> str:
         while len(_MADE) > _MOST_MADE:
             _MADE.popitem(last=False)
     return found
+
+
+def bound(fingerprint: str, purpose: Any) -> str:
+    return hmac.digest(fingerprint.encode(), msgspec.json.encode(purpose), "sha256").hex()[:32]
 
 
 def fingerprint_for(store: Store) -> Fingerprint:

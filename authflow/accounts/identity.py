@@ -40,7 +40,6 @@ from authflow.vendors import (
 )
 
 _PLAIN: Final = Input()
-_ORIGIN: Final = re.compile(r"\w+://[^/?#]*|\{\w+\}$")
 _NAME: Final = re.compile(r"\{(\w+)")
 
 #: Whose assertion it is say these settings (RFC 7523 §3), and not the key that signs it, which may be replaced.
@@ -153,10 +152,12 @@ def _answered(vendor: Vendor, given: Given, names: list[str]) -> Given:
 
 @lru_cache(maxsize=256)
 def _placed(vendor: Vendor) -> tuple[str, ...]:
-    """The public credentials on which a server's name hangs: whoever logs in, they tell servers apart."""
+    """The public credentials on which a server's name hangs, or a path there: they tell servers and tenants apart,
+    whoever logs in.
+    """
     urls = (vendor.base_url, *vendor.send_origins, *(each.request.url for each in vendor.flow.exchanges.values()))
-    places = [_ORIGIN.match(url.text) for url in urls if url is not None]
-    names = closure(vendor, [name for place in places if place for name in _NAME.findall(place[0])])
+    places = [url.text.partition("?")[0] for url in urls if url is not None]
+    names = closure(vendor, [name for place in places for name in _NAME.findall(place)])
     return tuple(name for name, entry in vendor.credentials.items() if name in names and _plain(entry))
 
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 from authflow.errors import ConfigurationError, Finding, VendorFileError
 from authflow.http import Origin, Origins, is_private, origin_of
 from authflow.templates import CONVERTERS, Unbound, Unfit, UrlTemplate
-from authflow.vendors import Given, Values, Vendor, seconds
+from authflow.vendors import Given, Values, Vendor, closure, seconds
 
 Names = Set[str]
 #: What is kept for so many vendors, and combinations of settings.
@@ -70,7 +70,8 @@ def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
 def leads(vendor: Vendor) -> Names:
     """The names on which it hangs, where an answer brings them, where the token may be presented."""
     urls = (vendor.base_url, *vendor.present_origins)
-    return {"base_url", *(placeholder.name for url in urls for placeholder in url.placeholders())}
+    names = {"base_url", *(placeholder.name for url in urls for placeholder in url.placeholders())}
+    return frozenset(closure(vendor, names) - {"access", "refresh"})
 
 
 def sends_to(

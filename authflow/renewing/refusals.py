@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from authflow.accounts import FORGOTTEN_AFTER, KEPT_FOR, MOST_AN_HOUR, SLACK, Record, Refusals, StoredRecords, secrets
 from authflow.errors import AuthFlowError, CredentialsRefused, StoreError, VendorAnswerError, VendorUnavailable
+from authflow.http import NOTHING
 from authflow.renewing.exchanges import AnswerLost, with_code
 from authflow.stores import Conflict
 from authflow.templates import Exchange
@@ -82,10 +83,11 @@ class Guard:
 
     def _excepted(self, known: Refusals, values: Values, record: Record, now: float, *, sends: bool) -> bool:
         """May it be sent although the others wait?"""
-        got = record.grant and not isinstance(self.vendor.flow.states[record.state], Failing)
-        owner = record.owner if got else {}
+        lives = record.grant and not isinstance(self.vendor.flow.states[record.state], Failing)
+        owner = record.owner if lives else {}
         new = not any(self._fits(secrets, values) for secrets in known.refused)
-        if any(secrets and self._fits(secrets, values) for secrets in (known.accepted, owner if new else {})):
+        took = ((known.accepted, NOTHING), (owner if new else {}, record.captured))
+        if any(secrets and self._fits(secrets, values, captured) for secrets, captured in took):
             self._exception = True
             return True
         user = self.stored.claims.identity.user
@@ -209,16 +211,14 @@ class Guard:
 
     def fingerprints(self, names: Iterable[str], values: Values) -> dict[str, str]:
         """Slow ones of those that are known."""
-        salt, known = self.stored.claims.identity.salt, self.told(sorted(names), values)
-        return {name: self.stored.claims.fingerprint(value, salt) for name, value in known.items() if value is not None}
+        return self.stored.claims.told(self.told(sorted(names), values))
 
-    def _fits(self, entry: Mapping[str, str], values: Values) -> bool:
+    def _fits(self, entry: Mapping[str, str], values: Values, captured: Mapping[str, Any] = NOTHING) -> bool:
         """Are these the session's secrets? What differs whenever it is asked for, a one-time code, is no part of it."""
-        claims = self.stored.claims
 
         def fits(name: str) -> bool:
             value = values.as_given(name)
-            same = value is not None and claims.fingerprint(value, claims.identity.salt) == entry[name]
+            same = self.stored.claims.told({name: value}, captured).get(name) == entry[name]
             return same or (len(entry) > 1 and self._varies(name, value))
 
         return all(map(fits, sorted(entry, key=lambda name: callable(self.given.get(name)))))

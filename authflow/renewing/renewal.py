@@ -122,9 +122,10 @@ class Renewal:
             kept = self.stored.load(key, None)
             if not kept.foreign and _same(kept.record, record):
                 cures = min(kept.record.cures, record.cures, key=len)
+                owner = {**kept.record.owner, **self.stored.claims.owner(record.captured)}
                 changed = kept.record.replace(captured=record.captured, expires_at=record.expires_at, cures=cures)
                 with suppress(Overtaken):
-                    self.stored.keep(key, kept, changed)
+                    self.stored.keep(key, kept, changed.replace(owner=owner))
 
     def logout(self, key: str, grant: Record | None, others: Iterable[str] = ()) -> None:
         """Tell the vendor, if the file says how, and forget, the account's `others` and all that its record lists too.

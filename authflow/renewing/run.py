@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -135,13 +135,17 @@ class Run:
         self.sender.begin(kept.record)
         self.values = Values(self.vendor, self.given, kept.record.captured, self.clock())
         self.values.recall(typed(self.stored.memory))
+        #: The names, not brought yet, that led the token somewhere; the exchanges to which that does not hold.
+        self.led, self.anew = set(leads(self.vendor)), frozenset[str]()
+        if not self.led.isdisjoint(kept.record.captured):
+            self.anew = self._proving_nothing()
         #: Has somebody said `login()`, whatever was refused before?
         self.insists = restart
         begun = Held(self._begin(event, restart))  # reporters see the variables of whoever calls their user
         if begun.it[0] is None:
             return self.kept.record
-        brought = event.captured.keys() if event is not None else frozenset()
-        rest = self._steps(leads(self.vendor) - brought, *begun.it)
+        self.led -= event.captured.keys() if event is not None else set()
+        rest = self._steps(*begun.it)
         self.waits_since = None
         if isinstance(rest.state, Sending):
             if self.began or not self.insists:
@@ -190,12 +194,22 @@ class Run:
     def claims(self) -> Claims:
         return self.stored.claims
 
-    def _steps(self, led: Set[str], state: str, captured: Mapping[str, Any]) -> Rest:
+    def _proving_nothing(self) -> frozenset[str]:
+        """The exchanges that log in with what proves nothing of where a record leads, as secrets do that were given."""
+        known = [self.given.get(name) for name in secrets(self.vendor) if name in self.given]
+        if known and not any(map(callable, known)):
+            return frozenset()
+        exchanges = self.vendor.flow.exchanges.values()
+        own = self.vendor.credentials
+        return frozenset(one.name for one in exchanges if one.by or not self._credentials(one).isdisjoint(own))
+
+    def _steps(self, state: str, captured: Mapping[str, Any]) -> Rest:
         edges: list[Transition] = []
         since, now = self.waits_since, self.clock()
         waited = 0.0 if since is None else max(0.0, now - since)
-        steps = run(self.vendor.flow, state, captured, self.values.with_captured(captured).bound, edges, waited, led)
-        known, captured = Held(captured), {}
+        bound = self.values.with_captured(captured).bound
+        steps = run(self.vendor.flow, state, captured, bound, edges, waited, self.led, self.anew)
+        known, captured = Held(None), {}
         outcome: Outcome | None = None
         while True:
             try:
@@ -214,7 +228,7 @@ class Run:
                 self.deadline = self.waiting.wait(step, self.deadline)
             elif since is None or step.state != state:
                 since = self.waits_since = None
-                if step.captured != known.it and (self.began or not self.insists):
+                if known.it not in (None, step.captured) and (self.began or not self.insists):
                     self._keep(state, step.captured)
                 self.waiting.enter(step, self.values.with_captured(step.captured))
             known = Held(step.captured)
@@ -293,7 +307,7 @@ class Run:
             expires_at=self.expires_at,
             grant=self.grant,
             settings=self.granted or self.claims.identity.settings,
-            owner=self._owner() if set(captured) - {"reason"} else {},
+            owner=self._owner(captured) if set(captured) - {"reason"} else {},
             signers={name: kept for name, kept in self.sender.keeps.items() if kept},
             **self.rotation.known,
             unread_end=self.unread_end,
@@ -313,11 +327,12 @@ class Run:
         self.kept.foreign = False
         self.rotation.settled()
 
-    def _owner(self) -> Mapping[str, str]:
-        """Which secrets have got this grant, as far as they are known."""
-        salt, known = self.claims.identity.salt, self.guard.told(secrets(self.vendor), self.values)
-        told = {name: self.claims.fingerprint(value, salt) for name, value in known.items() if value is not None}
-        return {**self.kept.record.owner, **told}
+    def _owner(self, captured: Mapping[str, Any]) -> Mapping[str, str]:
+        """Which secrets have got this grant, as far as they are known; not what a record led to and nobody proved."""
+        if self.anew and not self.led.isdisjoint(captured):
+            return self.kept.record.owner
+        known = self.guard.told(secrets(self.vendor), self.values)
+        return {**self.kept.record.owner, **self.claims.told(known, captured)}
 
     def _list_slot(self) -> None:
         """The account's record lists all its grants, so that whoever logs out finds them; the oldest goes."""

@@ -13,7 +13,7 @@ that a vendor wants to be asked again it repeats, after a second or more each, f
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Generator, Iterable, Mapping, Set
+from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -148,18 +148,22 @@ def run(
     bound: Container[str],
     walked: list[Transition],
     waited: float = 0.0,
-    led: Set[str] = frozenset(),
+    led: set[str] | None = None,
+    anew: Container[str] = (),
 ) -> Generator[Step, Outcome, Rest]:
     """Go from `state` until one presents or fails, noting each edge in `walked`. So many seconds it `waited` already.
-    Of the names that `led` the token somewhere, a login from the start forgets those that it does not bring again.
+    Of the names that `led` the token somewhere, a login from the start, or by an exchange that logs in `anew`, forgets
+    those that it has not brought; they are taken out of `led` as they are brought.
 
     `bound` are the names that need no capture: settings, credentials, derived values. Who sends `unavailable` must have
     seen to it that the state has an edge for it; `lost`, or a missing refresh token, takes `next_step`.
     """
-    values, fresh, wait, longer, old = dict(captured), True, 0.0, 0.0, led - led
+    values, fresh, wait, longer, led = dict(captured), True, 0.0, 0.0, set() if led is None else led
     while True:
         here = flow.states[state]
-        old = led if state == flow.start else old
+        sends = here.send if isinstance(here, Sending) else ""
+        if (state == flow.start or sends in anew) and not (sends and spends_known(flow.exchanges[sends], values)):
+            values = {name: value for name, value in values.items() if name not in led}
         if not isinstance(here, Sending):
             return Rest(here, values)
         exchange = flow.exchanges[here.send]
@@ -177,9 +181,8 @@ def run(
             fresh = False
             outcome = yield Step(state, exchange, values, wait, waited)
             event = outcome.name
-            values, old = absorb(values, outcome, exchange), old - outcome.captured.keys()
-            if "access" in outcome.captured and not spends_refresh(exchange):
-                values = {name: value for name, value in values.items() if name not in old}
+            values = absorb(values, outcome, exchange)
+            led.difference_update(outcome.captured)
             if isinstance(outcome.wait, Pause):
                 longer += outcome.wait.longer
                 wait = max(SOONEST, outcome.wait.again + longer)
@@ -221,6 +224,11 @@ def spends_refresh(exchange: Exchange) -> bool:
     """Does it send the refresh token in order to get a new token?"""
     sends = any(placeholder.name == "refresh" for placeholder in exchange.request.placeholders())
     return sends and any("access" in pattern.may_capture for _, pattern in exchange.answers)
+
+
+def spends_known(exchange: Exchange, values: Mapping[str, Any]) -> bool:
+    """Does it send one that an answer has brought?"""
+    return values.get("refresh") is not None and spends_refresh(exchange)
 
 
 def rotates(exchange: Exchange) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import authflow
-from authflow.accounts.fingerprints import label, quick, slow
+from authflow.accounts.fingerprints import bound, label, quick, slow
 from authflow.accounts.records import MOST_SLOTS, Record
+from authflow.http import Answer
 from authflow.session import AuthSession
 from authflow.stores import MemoryStore
-from tests.scripted import LADDER, LIFETIME, REGISTRY, ScriptedVendor, body_of, pull
+from tests.scripted import LADDER, LIFETIME, REGISTRY, ScriptedVendor, body_of, finished, pull
 
 
 @pytest.fixture
@@ -261,6 +263,96 @@ def test_a_users_name_is_asked_for_once(vendor: ScriptedVendor, store: MemorySto
     for _ in range(3):
         session.login()
     assert asked == ["name"]
+
+
+# --- where a record leads ---------------------------------------------------------------------------------------------
+
+
+def leading(**more: Any) -> dict[str, Any]:
+    """The ladder, whose login may say where the token goes."""
+    told = {"refresh": "{refresh?}", "in": "{expires_in:int?}", "site": "{base_url?}"}
+    answers = {"granted": {"json": {"access": "{access}", **told}}}
+    exchanges = {name: {**LADDER["exchanges"][name], "answers": answers} for name in LADDER["exchanges"]}
+    return {**LADDER, "exchanges": exchanges, **more}
+
+
+HOME, EVIL = "https://data.example/", "https://evil.example/"
+
+
+def said_where(vendor: ScriptedVendor, name: str, access: str) -> None:
+    document = {"access": access, "refresh": f"{access}-refresh", "in": int(LIFETIME), "site": HOME}
+    vendor.says(name, 200, document)
+
+
+def shown_at(session: AuthSession, url: str) -> str | None:
+    try:
+        return session.headers(url)["Authorization"]
+    except authflow.UntrustedOrigin:
+        return None
+
+
+def test_where_a_record_leads_is_bound_to_the_secret_that_got_it(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    said_where(vendor, "login", "first")
+    vendor.session(leading(), store=store).token()
+    key, record = kept(store)
+    assert vendor.session(leading(), store=store).token().access == "first"
+    plant(store, key, record.replace(captured={**record.captured, "base_url": EVIL}, expires_at=vendor.clock.now))
+    session = vendor.session(leading(), store=store)
+    assert session.token().access == "access-1"
+    assert shown_at(session, EVIL) is None
+    assert vendor.names == ["login", "login"]
+
+
+def test_what_refusals_tell_of_a_secret_forges_no_record(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    session = vendor.session(leading(), store=store)
+    vendor.says("login", 401, {})
+    with pytest.raises(authflow.CredentialsRefused):
+        session.token()
+    vendor.clock.now += 100
+    session.token()
+    claims = session._manager.grants.renewal(*_parts(session)).stored.claims
+    (refusals,) = (stored.data for name, stored in store._records.items() if "-refusals-" in name)
+    told = claims.refusals(refusals).accepted["password"]
+    key, record = kept(store)
+    captured = {**record.captured, "base_url": EVIL}
+    for owner in (told, bound(told, {"base_url": EVIL}), bound(told, {})):
+        plant(store, key, record.replace(captured=captured, owner={"password": owner}))
+        assert shown_at(vendor.session(leading(), store=store), EVIL) is None
+
+
+def _parts(session: AuthSession) -> tuple[Any, ...]:
+    return session._manager.grants.watch(), *session._manager.grants.identity_now()
+
+
+def test_who_was_not_asked_renews_for_those_who_give_the_secret(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    """And does not make a thief's record theirs."""
+    said_where(vendor, "login", "first")
+    vendor.session(leading(), store=store).token()
+    unasked = vendor.session(leading(), store=store, password=lambda: pytest.fail("nobody is asked"))
+    vendor.clock.now += LIFETIME
+    assert unasked.token().access == "access-1"
+    session = vendor.session(leading(), store=store)
+    assert (session.token().access, shown_at(session, HOME)) == ("access-1", "Bearer access-1")
+    key, record = kept(store)
+    plant(store, key, record.replace(captured={**record.captured, "base_url": EVIL}))
+    vendor.clock.now += LIFETIME
+    vendor.session(leading(), store=store, password=lambda: "pass-word").token()
+    session = vendor.session(leading(), store=store)
+    session.token()
+    assert shown_at(session, EVIL) is None
+
+
+def test_where_good_answers_lead_holds_for_other_processes(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    file = leading(keep=[{"status": 200, "json": {"moved": "{base_url}"}}])
+    session = vendor.session(file, store=store)
+    url = "https://vendor.example/api/x"
+    grant = session._manager.authorize(url).wait()
+    session._manager.on_response(grant, url, Answer(200, (), json.dumps({"moved": HOME}).encode()))
+    session.close()
+    finished()
+    another = vendor.session(file, store=store)
+    assert another.token().access == "access-1"
+    assert shown_at(another, HOME) == "Bearer access-1"
 
 
 # --- grants that `vary` tells apart ----------------------------------------------------------------------------------

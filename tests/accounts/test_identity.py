@@ -126,9 +126,9 @@ def test_refusals_lie_under_the_coarsest_key() -> None:
     assert len(told_apart) == 5
 
 
-def login_at(url: str, name: str = "acme", **more: Any) -> Any:
+def login_at(url: str, name: str = "acme", body: Any = {}, **more: Any) -> Any:  # noqa: B006
     exchange = {
-        "request": {"url": url, "json": {"u": "{username}", "p": "{password}"}},
+        "request": {"url": url, "json": {"u": "{username}", "p": "{password}", **body}},
         "answers": {"granted": {"json": {"token": "{access}"}}},
     }
     return load(
@@ -213,7 +213,7 @@ def test_each_input_of_a_preset_but_a_password_tells_users_apart(preset: str) ->
 def test_a_credential_that_a_file_adds_to_its_preset_tells_users_apart_too() -> None:
     alice = {"username": "u", "password": "p"}
     added = {"credentials": {"tenant": {}, "code": {"secret": True, "once": True}}}
-    vendor = login_at("{tenant}/login/{code}", insecure_url=True, **added)
+    vendor = login_at("login/{code}", body={"t": "{tenant}"}, insecure_url=True, **added)
     assert key(vendor, **alice, tenant="1", code="1") != key(vendor, **alice, tenant="2", code="1")
     assert key(vendor, **alice, tenant="1", code="1") == key(vendor, **alice, tenant="1", code="2")
     assert unasked(vendor, complete(vendor, Given({**alice, "tenant": lambda: "1", "code": "1"}))) == []
@@ -247,6 +247,8 @@ def test_what_a_server_is_called_by_tells_its_grants_apart_whoever_logs_in() -> 
         login_at("login", base_url="https://{tenant}.example/", **own),
         login_at("login", base_url="https://{host}.example/", derive={"host": {"lower": "{tenant}"}}, **own),
         login_at("https://{tenant}.example/login", origins={"send": ["https://{tenant}.example"]}, **own),
+        login_at("at/{tenant}/login", **own),
+        login_at("login", base_url="https://a.example/{part}/", derive={"part": {"lower": "{tenant}"}}, **own),
     ):
         one, other = {"tenant": "a"}, {"tenant": lambda: "b"}
         assert key(vendor, **alice, **one) != key(vendor, **alice, **other)
@@ -255,6 +257,8 @@ def test_what_a_server_is_called_by_tells_its_grants_apart_whoever_logs_in() -> 
         assert whose(vendor, "alice", **alice, **one).key != whose(vendor, "alice", **alice, **other).key
     vendor = login_at("{tenant}/login", **own)
     assert key(vendor, **alice, tenant="1") != key(vendor, **alice, tenant="2")
+    vendor = login_at("login", body={"t": "{tenant}"}, **own)
+    assert key(vendor, **alice, tenant="1") == key(vendor, **alice, tenant="2")
     assert unasked(vendor, complete(vendor, Given({**alice, "tenant": lambda: "1"}))) == []
 
 

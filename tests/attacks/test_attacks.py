@@ -10,19 +10,35 @@ from tests.attacks import (
     hostile_screens,
     kept_by_sentry,
     led_astray,
+    many_users,
     noisy_logs,
+    own_request,
     planted_records,
     planted_refusals,
     shown_objects,
     swapped_records,
+    where_it_stood,
 )
 
 ATTACKS = [swapped_records, planted_records, planted_refusals, crowded_store, at_the_port, led_astray]
+ATTACKS += [where_it_stood]
 
 
 @pytest.mark.parametrize("module", ATTACKS, ids=lambda it: it.__name__)
 def test_an_attack_finds_nothing(module: object) -> None:
     assert list(getattr(module, "attack")()) == []  # noqa: B009
+
+
+@pytest.mark.slow
+def test_everybody_presents_what_their_own_request_gets() -> None:
+    assert list(own_request.attack()) == []
+
+
+@pytest.mark.slow
+def test_nobody_of_many_users_is_given_anothers_token() -> None:
+    pytest.importorskip("httpx")
+    pytest.importorskip("requests")
+    assert list(many_users.attack()) == []
 
 
 @pytest.mark.slow
