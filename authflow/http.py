@@ -413,6 +413,14 @@ def without_query(url: str) -> str:
 # --- what may stand in a header ---------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)
+def header_name(name: str) -> str:
+    """The name, if it is one (RFC 9110 §5.1). Raises ValueError, or TypeError for what is no text."""
+    if not re.fullmatch(_TOKEN, name):
+        raise ValueError("a header needs a name of letters, digits and dashes")
+    return name
+
+
 def header_value(name: str, value: str) -> str:
     """The value, if it may stand in a header (RFC 9110 §5.5). Raises ValueError (it never shows the value)."""
     if not value.isprintable() and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):

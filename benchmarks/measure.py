@@ -121,7 +121,7 @@ def is_short() -> bool:
 
 def is_whole() -> bool:
     """Neither short nor of some contenders only: its figures may be kept."""
-    return not (options().short or options().only)
+    return not (options().short or getattr(options(), "only", None))
 
 
 class Compared(NamedTuple):

@@ -28,6 +28,8 @@ EMPTY: Final = Presentation()
 NOTHING_GIVEN: Final = Given({})
 #: The beginning of time: since then nothing has been fresh.
 NEVER_FRESH: Final = -math.inf
+#: From when until when something serves.
+ALWAYS: Final = (-math.inf, math.inf)
 
 
 @sealed_value
@@ -51,7 +53,9 @@ class Grant(Sealed):
     travels: bool = False
     _base_url: str | None = None
     _idle: float | None = None
-    _volatile: bool = False
+    #: Until when it is fresh, and from when until when what it presents serves, where that is derived.
+    _until: float = NEVER_FRESH
+    _serves: tuple[float, float] = ALWAYS
     _token_id: int | None = None
     _unsigned: Presentation | None = None
     #: What signs it, where that is the same for each request: the parameters, and what the signer kept.
@@ -60,8 +64,6 @@ class Grant(Sealed):
     unproved: float | None = None
     #: What callables gave for it, by name.
     asked: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-    #: What it presents of tokens that it mints itself: from when until when, and the grant that carries them.
-    _minted: tuple[float, float, Any] = (0.0, 0.0, None)
 
     def __repr__(self) -> str:
         return f"<Grant in {self.record!r}>"
@@ -86,12 +88,7 @@ class Grant(Sealed):
         state = vendor.flow.states[record.state]
         origins = presents_at(vendor, given, record.captured)
         presentation = presented(state, values) if isinstance(state, Presenting) else EMPTY
-        names = (
-            {placeholder.name for placeholder in state.present.placeholders()}
-            if isinstance(state, Presenting)
-            else set()
-        )
-        volatile = any(_volatile(vendor, name, ()) for name in names)
+        serves = _serving(state, values, now) if isinstance(state, Presenting) else ALWAYS
         idle = _seconds(vendor.idle, values)
         windows = Windows.of(
             record.issued_at,
@@ -102,7 +99,7 @@ class Grant(Sealed):
         )
         if idle is not None and record.expires_at is None:
             windows = Windows.of(max(now, record.issued_at), max(now, record.issued_at) + idle, jitter)
-        fresh = plain and presentation.only_headers and not volatile and idle is None
+        fresh = plain and presentation.only_headers and idle is None
         until = windows.advisory if fresh else NEVER_FRESH
         return cls(
             record,
@@ -112,13 +109,14 @@ class Grant(Sealed):
             _only_authorization(presentation.headers),
             _prefixes(origins),
             _places(origins),
-            until if proved else NEVER_FRESH,
+            min(until, serves[1]) if proved else NEVER_FRESH,
             windows,
             origins,
             _travels(origins, presentation),
             _idle=idle if record.expires_at is None else None,
-            _volatile=volatile,
-            unproved=None if proved else until,
+            _until=until,
+            _serves=serves,
+            unproved=None if proved else min(until, serves[1]),
             asked=values.asked or NOTHING,
         )
 
@@ -143,25 +141,31 @@ class Grant(Sealed):
 
     def at(self, now: float) -> Grant:
         """Itself, or, where derived values change from request to request, the same grant rendered for this instant."""
-        if not self._volatile:
-            return self
-        since, until, minted = self._minted
+        since, until = self._serves
         if since <= now < until:
-            return minted  # type: ignore[no-any-return]
+            return self
         values = self.values(now)
         state = values.vendor.flow.states[self.record.state]
         assert isinstance(state, Presenting)
-        minted = self.replace(presentation=presented(state, values))
-        names = _tokens(values.vendor, frozenset(placeholder.name for placeholder in state.present.placeholders()))
-        if names and state.present.first is None and not self.given.asks:
-            ends = min(_end_of(values[name]) for name in names)
-            self._note(_minted=(now, ends - (ends - now) * RENEWED_AT, minted))
-        return minted
+        shown, serves = presented(state, values), _serving(state, values, now)
+        fresh, unproved = min(self._until, serves[1]), self.unproved is not None
+        return self.replace(
+            presentation=shown,
+            bearer=_only_authorization(shown.headers),
+            fresh_until=NEVER_FRESH if unproved else fresh,
+            unproved=fresh if unproved else None,
+            _serves=serves,
+        )
+
+    @property
+    def lasts(self) -> bool:
+        """Does what it presents serve for more than one request?"""
+        return self._serves[0] < self._serves[1]
 
     @property
     def varies(self) -> bool:
         """Does it hang on more than the clock's being before its end?"""
-        return self._volatile or self._idle is not None or self.unproved is not None
+        return self._serves is not ALWAYS or self._idle is not None or self.unproved is not None
 
     @property
     def sign(self) -> Sign | None:
@@ -199,7 +203,7 @@ class Grant(Sealed):
         clock that is set back meanwhile puts that off; from the mandatory instant on all think again.
         """
         if self.fresh_until != NEVER_FRESH:
-            self._note(fresh_until=min(self.windows.mandatory, until))
+            self._note(fresh_until=min(self.windows.mandatory, until, self._serves[1]))
 
     def used(self, now: float) -> None:
         """A good answer: an idle grant lives on from here."""
@@ -300,6 +304,20 @@ def _volatile(vendor: Vendor, name: str, above: tuple[str, ...]) -> bool:
 
 #: A token that is minted here is minted anew in the last part of its life.
 RENEWED_AT: Final = 0.1
+
+
+def _serving(state: Presenting, values: Values, now: float) -> tuple[float, float]:
+    """From when until when what a state presents serves: the tokens that it mints, for most of their life; what else
+    changes by itself, not for a second request.
+    """
+    vendor, names = values.vendor, frozenset(placeholder.name for placeholder in state.present.placeholders())
+    if not any(_volatile(vendor, name, ()) for name in names):
+        return ALWAYS
+    minted = _tokens(vendor, names)
+    if not minted or state.present.first is not None or values.given.asks:
+        return math.inf, -math.inf
+    ends = min(_end_of(values[name]) for name in minted)
+    return now, ends - (ends - now) * RENEWED_AT
 
 
 @lru_cache(maxsize=256)

@@ -108,12 +108,16 @@ class AiohttpAuth:
                     manager.goes_without(url)
                 laid.before = before
             else:
-                authorization = manager.authorize(str(request.url), functools.partial(view, laid))
-                grant, url = await authorization.wait_async(), authorization.url
-                if authorization.grant is None:
-                    grant, url = manager.arrived(authorization, grant)
-                laid.asked = authorization.asked
-                laid.move(url, rewritten=True)
+                url = laid.asked = str(request.url)
+                if (at_once := manager.at_once(url)) is None:
+                    authorization = manager.authorize(url, functools.partial(view, laid))
+                    grant, url = await authorization.wait_async(), authorization.url
+                    if authorization.grant is None:
+                        grant, url = manager.arrived(authorization, grant)
+                    laid.asked = authorization.asked
+                    laid.move(url, rewritten=True)
+                else:
+                    grant = at_once
             await laid.over(manager.signed(grant, functools.partial(view, laid)))
         return laid, again
 

@@ -289,15 +289,16 @@ def _auth_class(library: str) -> type[Any]:
             rejected: list[Any] = []
             again, sends = False, 1
             while True:
-                request = response.request
-                laid = self._on(request, laid, grant)
-                grant = laid.grant
-                if not again and laid.is_missing and _worth_sending(manager, request, response):
-                    laid.over(grant)
-                    follow(laid)
-                    rejected.append(response)
-                    response = yield from self._sent(request, grant)
-                    continue
+                sent, request = request, response.request
+                if request is not sent:  # a redirect led to it
+                    laid = self._on(request, laid, grant)
+                    grant = laid.grant
+                    if not again and laid.is_missing and _worth_sending(manager, request, response):
+                        laid.over(grant)
+                        follow(laid)
+                        rejected.append(response)
+                        response = yield from self._sent(request, grant)
+                        continue
                 if not manager.tells(grant, response.status_code, response.headers):
                     break
                 body = b""

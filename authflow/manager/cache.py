@@ -182,26 +182,21 @@ class GrantCache:
     def wanted(self, slot: Slot = ()) -> Grant | Flight[Grant]:
         """A grant good for now, or the flight that will bring one. Raises AuthFlowError where nothing may be sent."""
         grant, now = self._of(slot), self.clock()
-        if grant is ANONYMOUS:
+        fresh = Freshness.MANDATORY if grant is ANONYMOUS else grant.windows.freshness(now)
+        if fresh is Freshness.MANDATORY:
             return self._fly(slot, grant, now)
-        match grant.windows.freshness(now):
-            case Freshness.FRESH:
-                return grant.at(now)
-            case Freshness.ADVISORY:
-                if self._ahead.open(now):
-                    self._renew_ahead(slot, grant, now)
-                return grant.at(now)
-        return self._fly(slot, grant, now)
+        if fresh is Freshness.ADVISORY and self._ahead.open(now):
+            self._renew_ahead(slot, grant, now)
+        return self._at(slot, grant, now)
 
     def renewed(self, slot: Slot, grant: Grant, event: Outcome, *, replayable: bool) -> Grant | Flight[Grant] | None:
         """A better grant than `grant`, to which `event` happened; None if the request cannot be sent again.
 
         Raises AuthFlowError where nothing may be sent.
         """
-        current, now = self._of(slot), self.clock()
-        another = not same_grant(current.record, grant.record) and current is not ANONYMOUS
-        if another and current.windows.freshness(now) is not Freshness.MANDATORY:
-            return current.at(now) if replayable else None
+        another, now = self._other(slot, grant), self.clock()
+        if another is not None and another.windows.freshness(now) is not Freshness.MANDATORY:
+            return self._at(slot, another, now) if replayable else None
         if (error := self._blocked(now)) is not None:
             if not replayable:
                 return None
@@ -209,7 +204,7 @@ class GrantCache:
         work = partial(self._renew, slot, grant, event)
         flight = self._join(slot, grant, work, waits=replayable)
         if not replayable and self.holds(slot, grant):
-            self._withdraw(slot)
+            self._publish(slot, ANONYMOUS)  # the next request carries it no more
         return flight if replayable else None
 
     def cures(self, grant: Grant) -> tuple[float, ...]:
@@ -236,10 +231,8 @@ class GrantCache:
                 return
             if record.expires_at == current.record.expires_at:
                 fresh = fresh.replace(windows=current.windows, fresh_until=current.fresh_until)
-            with self.flights.lock:
-                if self._of(slot) is not current:
-                    continue
-                self._publish(slot, fresh)
+            if not self._publish(slot, fresh, current):
+                continue
             if self.kept is not None:
                 self.kept.note(slot, now)
             return
@@ -318,18 +311,11 @@ class GrantCache:
     def _of(self, slot: Slot) -> Grant:
         return self.by_slot.get(slot, ANONYMOUS) if slot else self.current
 
-    def _withdraw(self, slot: Slot) -> None:
-        """A rejected grant whose renewal failed, or nobody waits for: the next request carries it no more."""
-        if slot:
-            self.by_slot.pop(slot, None)
-        else:
-            self.current = ANONYMOUS
-
     def _fly(self, slot: Slot, grant: Grant, now: float) -> Grant | Flight[Grant]:
         """Wait for a renewal, unless the vendor is known to be down or the password to be refused."""
         error = self._blocked(now)
         if grant is not ANONYMOUS and grant.valid(now) and (error is not None or self._ahead.failing(now)):
-            return grant.at(now)
+            return self._at(slot, grant, now)
         if error is not None:
             raise error
         return self._join(slot, grant, partial(self._renew, slot, grant, None))
@@ -363,7 +349,7 @@ class GrantCache:
     def _other(self, slot: Slot, grant: Grant) -> Grant | None:
         """What another flight has published since `grant` was read."""
         current = self._of(slot)
-        return current if not same_grant(current.record, grant.record) and current is not ANONYMOUS else None
+        return None if current is ANONYMOUS or self.holds(slot, grant) else current
 
     def _renew_ahead(self, slot: Slot, grant: Grant, now: float) -> None:
         self._ahead = self._ahead.begun(now)
@@ -449,7 +435,7 @@ class GrantCache:
                 self._proved = False
                 self._refusal = error, now
                 if event is not None:
-                    self._withdraw(slot)
+                    self._publish(slot, ANONYMOUS)
             elif isinstance(error, VendorUnavailable | VendorAnswerError) or error.status or good is not None:
                 if good is not None:
                     self._ahead = self._ahead.failed(now, error.retry_after, error, random.random())
@@ -474,12 +460,23 @@ class GrantCache:
         self._publish(slot, fresh)
         return fresh
 
-    def _publish(self, slot: Slot, grant: Grant) -> None:
+    def _at(self, slot: Slot, grant: Grant, now: float) -> Grant:
+        """The grant as it is presented now; a token that is minted for it is kept for those who come after."""
+        made = grant.at(now)
+        if made is not grant and made.lasts:
+            self._publish(slot, made, grant)
+        return made
+
+    def _publish(self, slot: Slot, grant: Grant, before: Grant | None = None) -> bool:
+        """Whether it was published: in the place of `before` only where nobody has taken that place."""
         with self.flights.lock:
+            if before is not None and self._of(slot) is not before:
+                return False
             if slot:
                 remember(self.by_slot, slot, grant, MOST_GRANTS)
             else:
                 self.current = grant
+            return True
 
 
 def _place(store: Store) -> Hashable:

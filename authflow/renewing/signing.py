@@ -10,18 +10,22 @@ A session has Signers only where something signs, so that all others never come 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from authflow.accounts import EMPTY, Grant, Record, presented
 from authflow.errors import AuthFlowError, ConfigurationError
-from authflow.http import NOTHING, Answer, Headers, Presentation, Request, header_value
+from authflow.http import NOTHING, Answer, Headers, Presentation, Request, header_name, header_value
 from authflow.merging import merge_body, merge_query
 from authflow.templates import Sign, Unfit
 from authflow.vendors import Presenting, Signer, Signing, Values, Vendor, hears
 
 #: How often a request is sent where a signer hears answers.
 MOST_SENDS: Final = 3
+#: What a signer may keep beside a grant, in bytes as JSON: it lies in each record.
+MOST_KEPT: Final = 1 << 14
 Hook = Callable[..., "Presentation | Mapping[str, str] | None"]
 #: What signers keep beside a grant, by name.
 Keeps = Mapping[str, Mapping[str, Any]]
@@ -32,7 +36,7 @@ class Signers:
 
     def __init__(self, vendor: Vendor, hook: Hook | None) -> None:
         self._vendor, self._hook = vendor, hook
-        self._made: dict[str, Signer] = {name: signer() for name, signer in vendor.signers.items()}
+        self._made: dict[str, Signer] = {name: self._asked(name, signer) for name, signer in vendor.signers.items()}
         #: Those to whom answers are shown.
         self._hearing = frozenset(name for name, signer in vendor.signers.items() if hears(signer))
 
@@ -42,7 +46,7 @@ class Signers:
 
     def kept(self, record: Record) -> Keeps:
         """What the signers keep beside a grant that begins, or goes on, with this record."""
-        return {name: signer.keeps(record.signers.get(name, NOTHING)) for name, signer in self._made.items()}
+        return {name: self._kept(name, record.signers.get(name, NOTHING)) for name in self._made}
 
     def grant(self, grant: Grant, request: Request, now: float) -> Grant:
         """The grant, with the signature of one caller's request beside what its state presents (`now`: epoch s)."""
@@ -93,11 +97,18 @@ class Signers:
         return made
 
     def _signature(self, request: Request, sign: Sign, signing: Signing) -> Presentation:
-        return self._read(self._asked(sign.name, self._made[sign.name].sign, request, signing))
+        return self._read(sign.name, self._asked(sign.name, self._made[sign.name].sign, request, signing))
 
     def _hooked(self, request: Request, values: Values) -> Presentation:
         assert self._hook is not None
-        return self._read(self._hook(vendor=self._vendor, request=request, values=values))
+        return self._read("authflow_sign", self._hook(vendor=self._vendor, request=request, values=values))
+
+    def _kept(self, name: str, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        kept = self._asked(name, self._made[name].keeps, stored)
+        with suppress(TypeError, ValueError):  # of what is no JSON
+            if isinstance(kept, Mapping) and len(json.dumps({**kept}, allow_nan=False)) <= MOST_KEPT:
+                return kept
+        raise self._wrong(f"{name} may keep a table as JSON, of {MOST_KEPT >> 10} KiB at most, and keeps another thing")
 
     def _signing(self, sign: Sign, values: Values, keeps: Keeps, now: float) -> Signing:
         try:
@@ -115,14 +126,16 @@ class Signers:
             kind = type(error).__name__
         raise self._wrong(f"{name} cannot sign with what it was given: {kind}")
 
-    def _read(self, said: Any) -> Presentation:
+    def _read(self, name: str, said: Any) -> Presentation:
         if not said and not isinstance(said, Presentation):
             return EMPTY
-        pairs = said.headers if isinstance(said, Presentation) else said.items()
         try:
-            headers = tuple([(name, header_value(name, value)) for name, value in pairs])
+            pairs = said.headers if isinstance(said, Presentation) else said.items()
+            headers = tuple([(header_name(header), header_value(header, value)) for header, value in pairs])
+        except (AttributeError, TypeError):
+            raise self._wrong(f"{name} gave something else than headers, a table of texts") from None
         except ValueError as error:
-            raise self._wrong(str(error)) from None
+            raise self._wrong(f"{name}: {error}") from None
         return said.replace(headers=headers) if isinstance(said, Presentation) else Headers(headers)
 
     def _wrong(self, reason: str) -> ConfigurationError:
@@ -167,8 +180,8 @@ def laid_over(request: Request, presentation: Presentation, vendor: Vendor) -> R
 
 def joined(one: Presentation, other: Presentation) -> Presentation:
     """Both presentations as one; where both say the same header, the second's."""
-    if other is EMPTY:
-        return one
+    if other is EMPTY or one is EMPTY:
+        return one if other is EMPTY else other
     names = {name.lower() for name, _ in other.headers}
     headers = (*[pair for pair in one.headers if pair[0].lower() not in names], *other.headers)
     if one.only_headers and other.only_headers:

@@ -162,7 +162,7 @@ def minting(derive: dict[str, Any], asks: bool = False) -> Grant:
         }
     )
     key = "a key of thirty-two bytes, or more"
-    return Grant.of(vendor, Given({"key": (lambda: key) if asks else key}), Record("in"), 1000.0, 0.0, plain=True)
+    return Grant.of(vendor, Given({"key": (lambda: key) if asks else key}), Record("in"), 2000.0, 0.0, plain=True)
 
 
 def shown(ready: Grant, now: float) -> str:
@@ -172,12 +172,20 @@ def shown(ready: Grant, now: float) -> str:
 def test_a_minted_token_is_kept_for_most_of_its_life() -> None:
     ready = minting({"signed": {"jwt": {"key": "{key}", "lifetime": 100}}})
     first = shown(ready, 2000.0)
-    assert ready.fresh_until == -math.inf  # it is looked at with each request
+    assert ready.fresh_until == 2090.0  # till then it is presented as any bearer is
     assert [shown(ready, now) for now in (2000.0, 2050.0, 2089.0)] == [first] * 3
-    second = shown(ready, 2091.0)
+    again = ready.at(2091.0)
+    second = shown(again, 2091.0)
     assert jwt.decode(second[7:], options={"verify_signature": False})["exp"] == 2191
-    assert shown(ready, 2100.0) == second != first
-    assert shown(ready, 1999.0) not in (first, second)  # a clock that was set back
+    assert shown(again, 2100.0) == second != first
+    assert (again.bearer, again.fresh_until) == (second, 2181.0)
+    assert shown(again, 1999.0) not in (first, second)  # a clock that was set back
+
+
+def test_a_renewal_ahead_lets_no_minted_token_outlive_itself() -> None:
+    ready = minting({"signed": {"jwt": {"key": "{key}", "lifetime": 100}}})
+    ready.stay_fresh(3000.0)
+    assert ready.fresh_until == 2090.0
 
 
 @pytest.mark.parametrize(
@@ -192,6 +200,6 @@ def test_a_minted_token_is_kept_for_most_of_its_life() -> None:
 )
 def test_a_minted_token_that_is_not_kept(derive: dict[str, Any], asks: bool) -> None:
     ready = minting(derive, asks)
-    for now in (2000.0, 2000.0):
-        ready.at(now)
-    assert ready._minted == (0.0, 0.0, None) or ready._minted[1] <= 2000.0
+    assert not ready.lasts
+    assert ready.fresh_until < 2000.0
+    assert ready.at(2000.0) is not ready

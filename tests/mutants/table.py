@@ -443,6 +443,30 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/accounts/test_grants.py",),
     ),
     Mutant(
+        "a renewal ahead lets a minted token outlive itself",
+        "accounts/grants.py",
+        "            self._note(fresh_until=min(self.windows.mandatory, until, self._serves[1]))\n",
+        "            self._note(fresh_until=min(self.windows.mandatory, until))\n",
+        vendors=(),
+        tests=("tests/accounts/test_grants.py",),
+    ),
+    Mutant(
+        "a minted token is minted anew by each request that thinks",
+        "manager/cache.py",
+        "        if made is not grant and made.lasts:\n",
+        "        if False:\n",
+        vendors=(),
+        tests=("tests/manager/test_minted.py",),
+    ),
+    Mutant(
+        "a minted token takes the place of a newer grant",
+        "manager/cache.py",
+        "            if before is not None and self._of(slot) is not before:\n",
+        "            if False:\n",
+        vendors=(),
+        tests=("tests/manager/test_minted.py",),
+    ),
+    Mutant(
         "a row that looks at the request sees the last one",
         "vendors/values.py",
         "            value = ASKED[name](self._request)\n",
@@ -2187,8 +2211,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a refresh ahead of time is waited for",
         "manager/cache.py",
-        "                    self._renew_ahead(slot, grant, now)\n                return grant.at(now)\n",
-        "                    self._renew_ahead(slot, grant, now)\n                return self._fly(slot, grant, now)\n",
+        "            self._renew_ahead(slot, grant, now)\n        return self._at(slot, grant, now)\n",
+        "            self._renew_ahead(slot, grant, now)\n            return self._fly(slot, grant, now)\n"
+        "        return self._at(slot, grant, now)\n",
     ),
     Mutant(
         "the margin is wider than the life",
@@ -2212,8 +2237,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "requests are fresh beyond the instant from which they must wait",
         "accounts/grants.py",
-        "            self._note(fresh_until=min(self.windows.mandatory, until))\n",
-        "            self._note(fresh_until=until)\n",
+        "            self._note(fresh_until=min(self.windows.mandatory, until, self._serves[1]))\n",
+        "            self._note(fresh_until=min(until, self._serves[1]))\n",
         tests=("tests/test_session.py",),
     ),
     Mutant(

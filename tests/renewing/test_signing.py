@@ -25,9 +25,24 @@ class Failing(Signer):
         raise ValueError(f"no key can be made of {signing.parameters['secret']}")
 
 
+class Keeping(Signer):
+    """Keeps what a test says."""
+
+    takes = ("!secret",)
+    kept: Any = None
+
+    def keeps(self, stored: Mapping[str, Any]) -> Any:
+        if isinstance(self.kept, Exception):
+            raise self.kept
+        return self.kept
+
+    def sign(self, request: Request, signing: Signing) -> Mapping[str, str]:
+        return {}
+
+
 @pytest.fixture(autouse=True)
 def signers() -> Iterator[None]:
-    with installed(failing=Failing):
+    with installed(failing=Failing, keeping=Keeping):
         yield
 
 
@@ -162,6 +177,21 @@ def test_headers_alone_cannot_be_signed(listener: Listener) -> None:
 def test_a_signer_that_fails_is_named_and_shows_no_secret(listener: Listener) -> None:
     with pytest.raises(ConfigurationError, match=r"failing cannot sign .*ValueError") as raised:
         session(listener.url, sign={"failing": {"secret": "{secret}"}}).token()
+    assert SECRET not in f"{raised.value!r} {raised.value}"
+    assert listener.seen() == []
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["text", 7, None, ["a"], {"key": b"bytes \xff"}, {"key": object()}, {"key": "x" * 20_000}, RuntimeError(SECRET)],
+    ids=lambda kept: type(kept).__name__,
+)
+def test_what_a_signer_keeps_is_a_table_that_a_record_can_hold(
+    kept: Any, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Keeping, "kept", kept)
+    with pytest.raises(ConfigurationError, match="keeping") as raised:
+        session(listener.url, sign={"keeping": {"secret": "{secret}"}}).token()
     assert SECRET not in f"{raised.value!r} {raised.value}"
     assert listener.seen() == []
 

@@ -176,6 +176,23 @@ def test_bodies_of_each_kind_over_every_client(client: Driver, url: str, tmp_pat
     assert client.call(one, f"{url}/data", "POST", **form).status == 200
 
 
+@pytest.mark.parametrize("client", DRIVERS, ids=lambda driver: driver.name)
+@pytest.mark.parametrize(
+    "target", ["/a?b=2&a=1&a=0&c=&d=", "/a%20b/%C3%A9?q=x%2By&r=a+b&s=%7E~*", "/a?%C3%BC=%C3%9F&oauth=1#part", "/"]
+)
+def test_parameters_in_every_spelling_are_signed(client: Driver, target: str, url: str) -> None:
+    one = session(url)
+    assert client.call(one, url + target).status == 200
+    forms = [{"a": "1", "b": "x y+ü*~"}, {"a": "&=%", "ü": "ß"}, {"a": ""}]
+    forms += [{"a": ["1", "0", "1"]}] if client.library != "aiohttp" else []  # type: ignore[dict-item]
+    for form in forms:
+        assert client.call(one, url + target, "POST", data=form).status == 200, form
+    assert client.call(one, url + target, "POST", json={"a": "1"}).status == 200
+    content = {"content" if client.library in ("httpx", "httpx2") else "data": b"a=1&a=0&b=%C3%BC+c"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    assert client.call(one, url + target, "PUT", headers=headers, **content).status == 200
+
+
 @pytest.mark.parametrize("wrong", ["client_key", "client_secret", "token", "token_secret"])
 def test_a_wrong_credential_is_refused(wrong: str, url: str) -> None:
     with pytest.raises(CredentialsRefused):
