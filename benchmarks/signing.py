@@ -54,8 +54,8 @@ SIGNED: Final = tuple(SIGNERS)[1:]
 CHEAP: Final = (
     "{client}: beside what the hand-written class does, a session shows the signer the request as it will be sent "
     "(with the token on it), checks what the signer says for line breaks, and remembers with the request what it "
-    "carries, so that a redirect or a second send takes exactly that off again. That is some {rest:,.0f} instructions for each "
-    "request, and the ratio says how they compare with the signature: {dear}."
+    "carries, so that a redirect or a second send takes exactly that off again. That is some {rest:,.0f} "
+    "instructions for each request, and the ratio says how they compare with the signature: {dear}."
 )
 
 

@@ -467,6 +467,30 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/manager/test_minted.py",),
     ),
     Mutant(
+        "what a signer gives is laid over a request, whatever it is",
+        "renewing/signing.py",
+        '        except (AttributeError, TypeError):\n            raise self._wrong(f"{name} gave',
+        '        except ZeroDivisionError:\n            raise self._wrong(f"{name} gave',
+        vendors=(),
+        tests=("tests/clients/test_own_signers.py",),
+    ),
+    Mutant(
+        "a signer may write a header's name that is none",
+        "http.py",
+        "    if not re.fullmatch(_TOKEN, name):\n",
+        "    if not re.match(_TOKEN, name):\n",
+        vendors=(),
+        tests=("tests/clients/test_own_signers.py",),
+    ),
+    Mutant(
+        "what a signer keeps may be of any size",
+        "renewing/signing.py",
+        "len(json.dumps({**kept}, allow_nan=False)) <= MOST_KEPT",
+        "json.dumps({**kept}, allow_nan=False)",
+        vendors=(),
+        tests=("tests/renewing/test_signing.py",),
+    ),
+    Mutant(
         "a row that looks at the request sees the last one",
         "vendors/values.py",
         "            value = ASKED[name](self._request)\n",
@@ -2244,8 +2268,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a renewal ahead that failed is not tried again",
         "accounts/grants.py",
-        "            self._note(fresh_until=min(self.windows.mandatory, until))\n",
-        "            self._note(fresh_until=self.windows.mandatory)\n",
+        "            self._note(fresh_until=min(self.windows.mandatory, until, self._serves[1]))\n",
+        "            self._note(fresh_until=min(self.windows.mandatory, self._serves[1]))\n",
         tests=("tests/test_session.py",),
     ),
     # --- granted means kept -------------------------------------------------------------------------------------------
