@@ -35,7 +35,10 @@ MOST_SECRETS: Final = 500
 #: A shorter secret is one only where it is a whole value.
 SHORT: Final = 4
 #: The second has all of Latin-1. What a server writes that does not say in which it does, or says another.
-ENCODINGS: Final = ("utf-8", "cp1252", "utf-16-le", "utf-16-be", "iso8859-15", "cp1250", "cp1251", "shift_jis", "gbk")
+ENCODINGS: Final = (
+    *("utf-8", "cp1252", "utf-16-le", "utf-16-be", "iso8859-15", "cp1250", "cp1251", "koi8_r"),
+    *("shift_jis", "euc_jp", "gbk", "big5", "euc_kr"),
+)
 
 _TOKENISH: Final = re.compile(r"(?=[\w.~+/=-]*\d)(?=[\w.~+/=-]*[A-Za-z])[\w.~+/=-]{16,}|[\w.~+/=-]{32,}")
 _SECRET_KEY: Final = re.compile(
@@ -124,7 +127,11 @@ def _of_other_scripts(found: bytes) -> bytes:
 
 _BASE64: Final = re.compile(rb"[\w+/-]{6,}(?:\r?\n[ \t]*[\w+/-]+)*={0,2}", re.ASCII)
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{8,}")
-_ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", "base64 0", "base64 1", "base64 2", "base64 3")
+_BASE64S: Final = ("base64 0", "base64 1", "base64 2", "base64 3")
+_LOOKS: Final = ("other scripts", "beyond ASCII", "marked up")
+_ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", *_BASE64S, *_LOOKS)
+#: What escapes are escaped in once more, inside of another escape.
+_DEEP: Final = ("URL", "HTML", "backslash")
 _BASE85: Final = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{5,}")
 _ASCII85: Final = re.compile(rb"[!-u]{5,}")
 _BYTE: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|\d{1,2})"
@@ -168,10 +175,11 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         lambda found: b" " if found == b"_" else bytes.fromhex(found[1:].decode()),
     ),
     "UTF-7": _Spelling(re.compile(rb"\+[A-Za-z0-9+/]*-?"), _of_utf7),
-    "octal": _Spelling(re.compile(rb"\\[0-3][0-7]{2}"), lambda found: bytes([int(found[1:], 8)])),
+    "octal": _Spelling(re.compile(rb"\\[0-3][0-7]{2}"), lambda found: bytes([int(found[1:], 8)]), ("backslash",)),
     "code points": _Spelling(
-        re.compile(rb"\\u?\{[0-9A-Fa-f]{1,6}\}|\\[0-9A-Fa-f]{2,6} ?"),
-        lambda found: chr(int(found.strip(b"\\u{} "), 16)).encode(),
+        re.compile(rb"\\[ux]?\{[0-9A-Fa-f]{1,6}\}|\\[0-9A-Fa-f]{2,6} ?"),
+        lambda found: chr(int(found.strip(b"\\ux{} "), 16)).encode(),
+        ("backslash",),
     ),
     "numbers of bytes": _Spelling(
         re.compile(_BYTE + rb"(?:[,\s]\s*" + _BYTE + rb"){3,}"),
@@ -192,12 +200,18 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
     **{f"hex {start}": _Spelling(_HEX, _of_hex(start)) for start in range(2)},
     "wrapped": _Spelling(re.compile(rb"\r?\n[ \t]*"), lambda found: b"", ("URL", "backslash")),
     "wrapped between words": _Spelling(re.compile(rb"\r?\n\s*"), lambda found: b" "),
-    "quotes, doubled": _Spelling(re.compile(rb"''|\"\""), lambda found: found[1:]),
+    "doubled": _Spelling(re.compile(rb"(['\"`%${}])\1"), lambda found: found[1:]),
     "quotes of a shell": _Spelling(re.compile(rb"'\"'\"'|'\\''"), lambda found: b"'"),
     "digits in groups": _Spelling(
         re.compile(rb"\d{1,3}(?:(?:[,.' _]|\xc2\xa0|\xe2\x80\xaf)\d{3})+"), lambda found: re.sub(rb"\D", b"", found)
     ),
     "other scripts": _Spelling(re.compile(rb"(?:[\xc2-\xf4][\x80-\xbf]{1,3})+"), _of_other_scripts),
+    # Whose encoding nobody knows, and what came of it: `?`, U+FFFD, a letter without its accent, nothing.
+    "beyond ASCII": _Spelling(re.compile(rb"[\x80-\xff?]+"), lambda found: b""),
+    # Breaks in long words, and what is set off in colours.
+    "marked up": _Spelling(re.compile(rb"<[^<>]{0,100}>"), lambda found: b"", ("HTML", "beyond ASCII")),
+    "in colours": _Spelling(re.compile(rb"\x1b\[[\d;]*m"), lambda found: b""),
+    "capitals": _Spelling(re.compile(rb"[A-Z]+"), bytes.lower, ("beyond ASCII",)),
     **{f"base85 {at}": _Spelling(_BASE85, _of_base85(base64.b85decode, at)) for at in range(5)},
     **{f"ascii85 {at}": _Spelling(_ASCII85, _of_base85(base64.a85decode, at)) for at in range(5)},
 }
@@ -235,7 +249,7 @@ def _without(text: str, spans: list[tuple[int, int]], most: int) -> str:
 
 def _spelled(text: str, secrets: set[str]) -> Iterator[tuple[int, int]]:
     """Where the secrets stand in the text, however they are spelled."""
-    patterns = {pattern for secret in secrets if len(secret) >= SHORT for pattern in _encoded(secret)}
+    patterns = {it for secret in secrets if len(secret) >= SHORT for it in _encoded(secret) if len(it) >= SHORT}
     short = [re.escape(secret.encode()) for secret in secrets if len(secret) < SHORT]
     whole = re.compile(_BEFORE + b"(?:" + b"|".join(short) + b")" + _AFTER) if short else None
     for data, starts, ends in _readings(text) if patterns or whole else ():
@@ -254,7 +268,11 @@ def _alike(one: bytes, other: bytes) -> int:
 
 
 def _encoded(secret: str) -> Iterator[bytes]:
-    for form in {secret, unicodedata.normalize("NFC", secret), unicodedata.normalize("NFD", secret)}:
+    """The secret in each encoding, as it looks when read as another, and what is left of it where letters are lost."""
+    number = secret.lstrip("0") if secret.isdecimal() else secret
+    for form in {secret, number, *(unicodedata.normalize(kind, secret) for kind in ("NFC", "NFD", "NFKC"))}:
+        for left in (form.encode(errors="surrogatepass"), form.lower().encode(errors="surrogatepass")):
+            yield from (left, re.sub(rb"[\x80-\xff?]", b"", left))
         for encoding in ENCODINGS:
             try:
                 data = form.encode(encoding, "surrogatepass" if encoding.startswith("utf") else "strict")
@@ -274,19 +292,18 @@ def _readings(text: str) -> Iterator[_Reading]:
         starts = [at for at, char in enumerate(chars) for _ in char]
         plain = _Reading(b"".join(chars), starts, [at + 1 for at in starts])
     yield plain
-    for spelling in SPELLINGS.values():
-        reading = _read_as(plain, spelling)
-        if reading is not None:
+    for name, spelling in SPELLINGS.items():
+        for reading in _read_as(plain, spelling):
             yield reading
-            for inside in [SPELLINGS[name] for name in spelling.inside]:
-                inner = _read_as(reading, inside)
-                if inner is not None:
+            for inside in spelling.inside:
+                for inner in _read_as(reading, SPELLINGS[inside]):
                     yield inner
-                    if inside is spelling and (third := _read_as(inner, inside)) is not None:
-                        yield third
+                    for third in _DEEP if {name, inside} <= {*_DEEP} else ():
+                        yield from _read_as(inner, SPELLINGS[third])
 
 
-def _read_as(reading: _Reading, spelling: _Spelling) -> _Reading | None:
+def _read_as(reading: _Reading, spelling: _Spelling) -> Iterator[_Reading]:
+    """The one reading, or none: nothing is spelled so."""
     data, starts, ends = bytearray(), list[int](), list[int]()
     done = 0
     for found in spelling.pattern.finditer(reading.data):
@@ -301,9 +318,9 @@ def _read_as(reading: _Reading, spelling: _Spelling) -> _Reading | None:
         starts += [*reading.starts[done:start], *[reading.starts[start]] * len(read)]
         ends += [*reading.ends[done:start], *[reading.ends[end - 1]] * len(read)]
         done = end
-    if not done:
-        return None
-    return _Reading(bytes(data + reading.data[done:]), [*starts, *reading.starts[done:]], [*ends, *reading.ends[done:]])
+    if done:
+        rest = reading.starts[done:], reading.ends[done:]
+        yield _Reading(bytes(data + reading.data[done:]), [*starts, *rest[0]], [*ends, *rest[1]])
 
 
 class _Documents:
@@ -374,11 +391,11 @@ def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> st
 def _read(answer: Answer, kind: str) -> str:
     """The beginning of a body as text: in the encoding that it says it has, else in one that fits."""
     start = answer.content[: 4 * (LOOKED + MARGIN)]
+    cut = range(4 if len(start) < len(answer.content) else 1)  # perhaps in the middle of a character
     said = re.search(r"charset=[\"']?([\w.:-]+)", kind, re.I)
     marked = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     for encoding in (said[1] if said else marked, "utf-8-sig"):
-        try:
-            return start.decode(encoding, "strict" if len(start) == len(answer.content) else "ignore")
-        except (LookupError, ValueError):
-            continue
+        for less in cut:
+            with suppress(LookupError, ValueError):
+                return start[: len(start) - less].decode(encoding)
     return start.decode("latin-1")

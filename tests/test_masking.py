@@ -11,9 +11,11 @@ import re
 import shlex
 import ssl
 import time
+import unicodedata
 import urllib.parse
 from collections.abc import Callable
 from email.mime.text import MIMEText
+from http.cookies import SimpleCookie
 from typing import Any
 
 import msgspec
@@ -171,6 +173,18 @@ ENCODERS: dict[str, Callable[[str], str | bytes]] = {
     "hex in pairs": lambda text: text.encode().hex(":"),
     "hex": lambda text: text.encode().hex(),
     "hex behind a digit": lambda text: f"0{text.encode().hex()}",
+    "base32hex": lambda text: base64.b32hexencode(text.encode()),
+    "a cookie": lambda text: SimpleCookie({"a": text})["a"].coded_value,
+    "Perl": lambda text: re.sub(r"\W", lambda it: f"\\x{{{ord(it[0]):x}}}" if ord(it[0]) > 126 else f"\\{it[0]}", text),
+    "json in HTML in a URL": lambda text: urllib.parse.quote(html.escape(json.dumps(text))),
+    "a URL in JSON in HTML": lambda text: html.escape(json.dumps(urllib.parse.quote(text))),
+    "HTML in a URL in JSON": lambda text: json.dumps(urllib.parse.quote(html.escape(text))),
+    "a template": lambda text: re.sub(r"([%${}])", r"\1\1", text),
+    "breaks in long words": lambda text: "<wbr>".join(html.escape(text[at : at + 3]) for at in range(0, len(text), 3)),
+    "in colours": lambda text: "\x1b[31m".join(text),
+    "soft hyphens": lambda text: "&shy;".join(map(html.escape, text)),
+    "blanks that do not break": lambda text: html.escape(text).replace(" ", "&nbsp;"),
+    "capitals": str.upper,
     "base32 in lower case": lambda text: base64.b32encode(text.encode()).lower(),
     "base85": lambda text: base64.b85encode(text.encode()),
     "ascii85": lambda text: base64.a85encode(text.encode()),
@@ -279,6 +293,48 @@ def test_an_encoding_that_the_answer_does_not_name(secret: str, encoding: str) -
     assert describe(answer, [secret], NONE) == f"status 418, no content type, said {MASK} end"
 
 
+@pytest.mark.parametrize(
+    ("secret", "encoding"),
+    [("密碼是我的", "big5"), ("비밀번호입니다", "euc_kr"), ("秘密の鍵", "euc_jp"), ("Привет-1", "koi8_r")],
+)
+def test_an_encoding_of_the_east(secret: str, encoding: str) -> None:
+    test_an_encoding_that_the_answer_does_not_name(secret, encoding)
+
+
+LOSSY: dict[str, Callable[[str], bytes]] = {
+    "a question mark": lambda text: text.encode("ascii", "replace"),
+    "a question mark for each byte": lambda text: re.sub(rb"[^ -~]", b"?", text.encode()),
+    "U+FFFD": lambda text: text.encode("latin-1").decode("utf-8", "replace").encode(),
+    "U+FFFD for each byte": lambda text: text.encode().decode("ascii", "replace").encode(),
+    "U+FFFD in JSON": lambda text: json.dumps({"said": text.encode("latin-1").decode("utf-8", "replace")}).encode(),
+    "nothing": lambda text: text.encode("ascii", "ignore"),
+    "the letter without its accent": lambda text: unicodedata.normalize("NFKD", text).encode("ascii", "ignore"),
+    "capitals": lambda text: text.upper().replace("ü", "Ü").encode(),
+    **{name: lambda text, name=name: text.encode(name) for name in ("cp437", "cp850", "mac-roman", "cp1254")},  # type: ignore[misc]
+}
+
+
+@pytest.mark.parametrize("lossy", LOSSY)
+@pytest.mark.parametrize("secret", ["schlüssel-wort", "übel-und-schön", "naïve café 1"])
+def test_a_secret_whose_letters_were_lost(lossy: str, secret: str) -> None:
+    """By a server that reads or writes in another encoding, or in capitals alone."""
+    shown = describe(Answer(418, (), b"## " + LOSSY[lossy](secret)), [secret], NONE)
+    assert MASK in shown
+    assert not re.search("ssel|wort|bel-|und|na[^ ]ve|ve caf", shown, re.I)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html; charset=iso-8859-1", "text/html; charset=utf-8"])
+def test_a_long_answer_is_read_in_the_encoding_that_fits(kind: str) -> None:
+    """Of which only the beginning is looked at, which may end within a character."""
+    for encoding in ("latin-1", "utf-8"):
+        for more in range(4):
+            body = "a wrong schlüssel-wort ".encode(encoding) + b"." * more + "äöü ".encode(encoding) * 9000
+            shown = describe(Answer(418, (("Content-Type", kind),), body), ["schlüssel-wort"], NONE)
+            assert f"a wrong {MASK} " in shown
+            assert "\ufffd" not in shown
+            assert "äöü" in shown or encoding == "utf-8" != kind[-5:]
+
+
 def test_who_knows_very_many_secrets_shows_nothing() -> None:
     secrets = [f"r-{number:05d}" for number in range(40_000)]
     assert describe(Answer(418, (), b"r-00001 and more"), secrets, NONE) == f"status 418, {MASK}, {MASK}"
@@ -310,6 +366,7 @@ PIECES = [
     "\n ",
     "٢",
     "1,234 ",
+    "%2526&amp;#37;\\u0025=41é<b>'' QUJDRA ",
 ]
 
 

@@ -15,20 +15,12 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 _CORE: Final = ("connection", "http11", "http2", "proxy", "socks")
+_URLLIB3: Final = ("connection", "connectionpool", "poolmanager", "response", "util.retry", "http2.connection")
 LOGGERS: Final = (
-    *(
-        "aiohttp.client",
-        "aiohttp.internal",
-        "httpx",
-        "httpx2",
-        "hpack.hpack",
-        "hpack.table",
-        "jh2.hpack.hpack",
-        "jh2.hpack.table",
-    ),
+    *("aiohttp.client", "aiohttp.internal", "http.cookiejar", "httpx", "httpx2", "http3", "quic", "socks"),
+    *(f"{hpack}.{name}" for hpack in ("hpack", "jh2.hpack") for name in ("hpack", "table")),
     *(f"{core}.{name}" for core in ("httpcore", "httpcore2") for name in _CORE),
-    *(f"urllib3.{name}" for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry")),
-    "urllib3.http2.connection",
+    *(f"{urllib3}.{name}" for urllib3 in ("urllib3", "urllib3_future") for name in _URLLIB3),
 )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from typing import Any
 from tests.attacks.reporters import leaks
 from tests.attacks.shown_objects import SECRETS
 
+HOUSE = str(Path(__file__).parents[2])
 SETTINGS: dict[str, dict[str, Any]] = {
     "the default": {},
     "traces and logs": {"traces_sample_rate": 1.0, "enable_logs": True},
@@ -70,8 +72,8 @@ def attack(libraries: list[str], settings: Iterable[str] = SETTINGS) -> Iterator
     for library in libraries:
         for setting in settings:
             done = subprocess.run(
-                [sys.executable, "-m", "tests.attacks.kept_by_sentry", library, setting],
-                cwd=Path(__file__).parents[2],
+                [sys.executable, "-P", "-m", "tests.attacks.kept_by_sentry", library, setting],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*sys.path, HOUSE]))},
                 capture_output=True,
                 text=True,
                 timeout=300,

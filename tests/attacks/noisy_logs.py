@@ -1,5 +1,6 @@
 """Everything logs and prints as much as it can: the root logger and every logger that there is at level 1,
-`http.client` with its debug level, asyncio in its debug mode with every callback called slow, warnings as log records.
+`http.client` and `http.cookiejar` with their debug levels, asyncio in its debug mode with every callback called slow,
+warnings as log records.
 
 A session logs in, renews, is rejected, refused and not answered, and logs out, through each library, with its own
 client and with the caller's, in threads and on a loop; the answers repeat what came in, set cookies and redirect.
@@ -15,6 +16,7 @@ import asyncio
 import contextlib
 import functools
 import http.client
+import http.cookiejar
 import importlib
 import importlib.util
 import io
@@ -26,6 +28,7 @@ from typing import Any
 
 import authflow
 from authflow.clients import default_sender
+from authflow.clients.quiet import LOGGERS
 from authflow.masking import spells
 from tests.attacks.shown_objects import FILE, SECRETS
 from tests.servers import Came, Listener, Says, listening
@@ -100,18 +103,20 @@ def loud() -> Iterator[list[str]]:
     """What is logged and printed in this block."""
     everything, printed = Everything(), io.StringIO()
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
-    levels, debug = [(logger, logger.level) for logger in loggers], http.client.HTTPConnection.debuglevel
+    loggers += [logging.getLogger(name) for name in LOGGERS]
+    levels = [(logger, logger.level) for logger in loggers]
+    debug = http.client.HTTPConnection.debuglevel, http.cookiejar.debug
     logging.root.addHandler(everything)
     for logger in loggers:
         logger.setLevel(1)
     logging.captureWarnings(True)
-    http.client.HTTPConnection.debuglevel = 9
+    http.client.HTTPConnection.debuglevel = http.cookiejar.debug = 9
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
             warnings.simplefilter("always")
             yield everything.said
     finally:
-        http.client.HTTPConnection.debuglevel = debug
+        http.client.HTTPConnection.debuglevel, http.cookiejar.debug = debug
         logging.captureWarnings(False)
         logging.root.removeHandler(everything)
         for logger, level in levels:
