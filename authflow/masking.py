@@ -200,7 +200,8 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
     **{f"hex {start}": _Spelling(_HEX, _of_hex(start)) for start in range(2)},
     "wrapped": _Spelling(re.compile(rb"\r?\n[ \t]*"), lambda found: b"", ("URL", "backslash")),
     "wrapped between words": _Spelling(re.compile(rb"\r?\n\s*"), lambda found: b" "),
-    "doubled": _Spelling(re.compile(rb"(['\"`%${}])\1"), lambda found: found[1:]),
+    "quotes, doubled": _Spelling(re.compile(rb"''|\"\""), lambda found: found[1:]),
+    "a template's marks, doubled": _Spelling(re.compile(rb"([%${}])\1"), lambda found: found[1:]),
     "quotes of a shell": _Spelling(re.compile(rb"'\"'\"'|'\\''"), lambda found: b"'"),
     "digits in groups": _Spelling(
         re.compile(rb"\d{1,3}(?:(?:[,.' _]|\xc2\xa0|\xe2\x80\xaf)\d{3})+"), lambda found: re.sub(rb"\D", b"", found)
@@ -209,7 +210,9 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
     # Whose encoding nobody knows, and what came of it: `?`, U+FFFD, a letter without its accent, nothing.
     "beyond ASCII": _Spelling(re.compile(rb"[\x80-\xff?]+"), lambda found: b""),
     # Breaks in long words, and what is set off in colours.
-    "marked up": _Spelling(re.compile(rb"<[^<>]{0,100}>"), lambda found: b"", ("HTML", "beyond ASCII")),
+    "marked up": _Spelling(
+        re.compile(rb"<[^<>]{0,100}>|\xc2\xad|\xe2\x80[\x8b-\x8d]"), lambda found: b"", ("HTML", "beyond ASCII")
+    ),
     "in colours": _Spelling(re.compile(rb"\x1b\[[\d;]*m"), lambda found: b""),
     "capitals": _Spelling(re.compile(rb"[A-Z]+"), bytes.lower, ("beyond ASCII",)),
     **{f"base85 {at}": _Spelling(_BASE85, _of_base85(base64.b85decode, at)) for at in range(5)},
@@ -271,7 +274,8 @@ def _encoded(secret: str) -> Iterator[bytes]:
     """The secret in each encoding, as it looks when read as another, and what is left of it where letters are lost."""
     number = secret.lstrip("0") if secret.isdecimal() else secret
     for form in {secret, number, *(unicodedata.normalize(kind, secret) for kind in ("NFC", "NFD", "NFKC"))}:
-        for left in (form.encode(errors="surrogatepass"), form.lower().encode(errors="surrogatepass")):
+        data = form.encode(errors="surrogatepass")
+        for left in (data, data.lower()):
             yield from (left, re.sub(rb"[\x80-\xff?]", b"", left))
         for encoding in ENCODINGS:
             try:

@@ -12,6 +12,7 @@ from authflow.clients.deadline import Deadline
 from authflow.clients.httpx_wire import pairs
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
+from authflow.sealed import sealed_call
 
 
 class HttpxSender:
@@ -24,6 +25,7 @@ class HttpxSender:
     def __reduce__(self) -> tuple[Any, ...]:
         return HttpxSender, (self._library.__name__, None)
 
+    @sealed_call
     def exchange(self, request: Request, timeout: float) -> Answer:
         with quiet(), Deadline(timeout) as deadline:
             if self._client is not None:

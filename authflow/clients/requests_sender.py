@@ -13,6 +13,7 @@ from authflow.clients.deadline import Deadline
 from authflow.clients.quiet import quiet
 from authflow.clients.requests_wire import pairs
 from authflow.http import Answer, Request
+from authflow.sealed import sealed_call
 
 
 class RequestsSender:
@@ -25,6 +26,7 @@ class RequestsSender:
     def __reduce__(self) -> tuple[Any, ...]:
         return RequestsSender, (self._library.__name__, None)
 
+    @sealed_call
     def exchange(self, request: Request, timeout: float) -> Answer:
         with quiet(), Deadline(timeout) as deadline:
             if self._client is not None:
