@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,19 @@ def test_an_exchange_ends_within_its_time(library: str, kind: str, supplier: Sup
     thread.join(5)
     assert [error.sent for error in failed] == [True]
     assert time.monotonic() - started >= 0.5
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_error_of_an_exchange_has_no_variables(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that sent it may report it: with the request, the proxy and its password."""
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://u:s3cret@127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(NoAnswer) as caught:
+        default_sender(library).exchange(Request("POST", "https://vendor.example/?k=s3cret", body=b"s3cret"), 5)
+    inside = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack[1:]
+    assert [frame for frame in inside if "s3cret" in str(frame.locals)] == []
 
 
 # --- whose client sends the exchanges ---------------------------------------------------------------------------------
