@@ -30,7 +30,6 @@ from authflow.clients.base import (
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
 from authflow.renewing import NoAnswer, TooLarge
-from authflow.sealed import sealed_call
 
 AGENT: Final = f"authflow aiohttp/{aiohttp.__version__}"
 
@@ -41,7 +40,6 @@ class AiohttpSender:
     def __reduce__(self) -> tuple[Any, ...]:
         return AiohttpSender, ()
 
-    @sealed_call
     def exchange(self, request: Request, timeout: float) -> Answer:
         exchanging = _exchange(request, timeout)
         with quiet():

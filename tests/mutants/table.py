@@ -3688,12 +3688,4 @@ MUTANTS: tuple[Mutant, ...] = (
         vendors=(),
         tests=("tests/clients/test_senders.py::test_an_error_of_an_exchange_has_no_variables",),
     ),
-    Mutant(
-        "leak: an error of an exchange shows a plugin its variables (aiohttp)",
-        "clients/aiohttp_sender.py",
-        "    @sealed_call\n    def exchange",
-        "    def exchange",
-        vendors=(),
-        tests=("tests/clients/test_senders.py::test_an_error_of_an_exchange_has_no_variables",),
-    ),
 )
