@@ -6,7 +6,6 @@ caller, who comes later, gets what it has, and waits for it where the library it
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -110,6 +109,8 @@ async def start_of_async(pieces: AsyncIterator[bytes]) -> AsyncStart:
 
 
 async def _on_asyncio(read: Callable[[], Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    import asyncio
+
     task = asyncio.ensure_future(read())
     try:
         await asyncio.wait({task}, timeout=PEEK_FOR)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 from authflow.errors import Finding
 from authflow.vendors.notation import did_you_mean
 from authflow.vendors.reading import read
 
+_PRESETS: Final = Path(__file__).with_name("presets")
 #: What of a file replaces the preset's whole: paths of keys, `*` for any. Other tables merge key by key.
 WHOLE: Final = (
     *("exchanges.*.request", "exchanges.*.sign", "exchanges.*.answers.*", "states.*.present"),
@@ -30,8 +31,7 @@ _NEEDED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::\w+)?\}")
 
 
 def preset_names() -> list[str]:
-    folder = resources.files("authflow.vendors") / "presets"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
 
 
 def extended(
@@ -69,7 +69,7 @@ def extended(
 def _below(name: str, installed: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Finding]]:
     """What a file extends: a preset, else an installed vendor, whose name and title are its own."""
     if name in preset_names():
-        return read(resources.files("authflow.vendors") / "presets" / f"{name}.toml", named=False)[1:]
+        return read(_PRESETS / f"{name}.toml", named=False)[1:]
     source = installed[name]
     _, raw, findings = read(getattr(source, "raw", source))
     return {key: value for key, value in raw.items() if key not in ("name", "title")}, findings

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Mapping
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -26,6 +25,9 @@ from authflow.vendors.proofs import prove
 from authflow.vendors.reading import read
 from authflow.vendors.signers import Signer
 from authflow.vendors.vendor import Derived, Vendor, seconds
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["Derived", "Vendor", "examine", "load", "preset_names", "seconds"]
 

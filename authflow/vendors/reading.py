@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from authflow.errors import Finding
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 #: A vendor file larger than this is none, in bytes.
 MAX_FILE: Final = 1 << 20
