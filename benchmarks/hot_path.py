@@ -106,8 +106,9 @@ def main() -> None:
             report.goal(f"{client}: whole request against singleflight-auth", 1.0, found_ratio, " × peer")
             if found_ratio > 1:
                 report.notes.append(
-                    f"{client}: singleflight-auth minds no expiry, no origin and no redirect: its tokens are renewed "
-                    "after the vendor has refused one. For what the whole request costs more, none is refused."
+                    f"{client}: singleflight-auth minds no expiry, no origin and no redirect: it renews a "
+                    "token after the vendor has refused it. For what the whole request costs more, a token that is "
+                    "known to end is renewed before, and goes to declared origins only."
                 )
         others = [row["hook_ratio"] for kind, row in rows.items() if kind.client == client and kind.minds_expiry]
         others.remove(ours["hook_ratio"])
