@@ -229,8 +229,8 @@ def _kept(what: str, store: Store, place: str, key: str = "") -> Check:
     folder = getattr(store, "folder", None)
     if folder is not None:
         there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
-        free = shutil.disk_usage(there).free
-        if free < ROOM_LEAST:
+        disk = shutil.disk_usage(there)
+        if disk.total and disk.free < ROOM_LEAST:  # /proc and its like have no size
             return Check(what, BAD, f"{place}: its disk is full: make room, or keep the tokens elsewhere (--store)")
     probe = os.urandom(16).hex()
     try:

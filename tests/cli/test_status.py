@@ -170,7 +170,7 @@ def test_doctor_finds_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def full(path: Path) -> SimpleNamespace:
         looked.append(path)
-        return SimpleNamespace(free=4096)
+        return SimpleNamespace(total=1 << 30, free=4096)
 
     monkeypatch.setenv("AUTHFLOW_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr("shutil.disk_usage", full)

@@ -585,6 +585,17 @@ def test_the_page_can_be_read_without_its_script(story: Path, tmp_path: Path) ->
         assert shown.run("return getComputedStyle(document.querySelector('.stepper')).display") == "none"
 
 
+@needs_browser
+def test_a_printed_page_has_every_story_and_every_bar(story: Path) -> None:
+    open_ones = "return document.querySelectorAll('details.story[open]').length"
+    with browser.browser(900, 800) as shown:
+        shown.open(story)
+        assert shown.run(open_ones) == 1
+        shown._ask("/print")
+        assert shown.run(open_ones) == 2
+    assert "print-color-adjust: exact" in story.read_text("utf-8").partition("@media print")[2]
+
+
 def test_save_writes_the_page(vendor: ScriptedVendor, tmp_path: Path) -> None:
     session = vendor.session()
     with session.record() as seen:

@@ -223,7 +223,7 @@ def test_a_transcript_of_curl(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08\x00abc", "is compressed"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff", "is not text"),
         (b'{"log": {"entries": [{"request"', "is not whole JSON"),
-        (b'{"a": 1}', "no HAR"),
+        (b'{"a": 1}', "not HAR"),
         (b'{"log": {"entries": []}}', "holds no exchange"),
         (b'{"log": {"entries": [{"request": {"method": "GET", "url": "https://a.example/"}}]}}', "has no answers"),
         (b"hello\nworld\n", "holds no exchange"),
