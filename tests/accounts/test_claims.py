@@ -317,7 +317,9 @@ def test_what_refusals_tell_of_a_secret_forges_no_record(vendor: ScriptedVendor,
     captured = {**record.captured, "base_url": EVIL}
     for owner in (told, bound(told, {"base_url": EVIL}), bound(told, {})):
         plant(store, key, record.replace(captured=captured, owner={"password": owner}))
-        assert shown_at(vendor.session(leading(), store=store), EVIL) is None
+        session = vendor.session(leading(), store=store)
+        session.token()
+        assert shown_at(session, EVIL) is None
 
 
 def _parts(session: AuthSession) -> tuple[Any, ...]:
@@ -325,7 +327,6 @@ def _parts(session: AuthSession) -> tuple[Any, ...]:
 
 
 def test_who_was_not_asked_renews_for_those_who_give_the_secret(vendor: ScriptedVendor, store: MemoryStore) -> None:
-    """And does not make a thief's record theirs."""
     said_where(vendor, "login", "first")
     vendor.session(leading(), store=store).token()
     unasked = vendor.session(leading(), store=store, password=lambda: pytest.fail("nobody is asked"))
@@ -333,13 +334,31 @@ def test_who_was_not_asked_renews_for_those_who_give_the_secret(vendor: Scripted
     assert unasked.token().access == "access-1"
     session = vendor.session(leading(), store=store)
     assert (session.token().access, shown_at(session, HOME)) == ("access-1", "Bearer access-1")
+
+
+def test_who_renews_a_thiefs_record_does_not_make_it_theirs(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    file = leading()
+    refresh = {"url": "refresh", "json": {"refresh": "{refresh}", "proof": "{password}"}}
+    file["exchanges"]["refresh"] = {**file["exchanges"]["refresh"], "request": refresh}
+    vendor.session(file, store=store).token()
     key, record = kept(store)
     plant(store, key, record.replace(captured={**record.captured, "base_url": EVIL}))
     vendor.clock.now += LIFETIME
-    vendor.session(leading(), store=store, password=lambda: "pass-word").token()
-    session = vendor.session(leading(), store=store)
+    assert vendor.session(file, store=store, password=lambda: "pass-word").token().access == "access-2"
+    assert vendor.names == ["login", "refresh"]
+    session = vendor.session(file, store=store)
     session.token()
     assert shown_at(session, EVIL) is None
+
+
+def test_a_new_login_forgets_where_the_one_before_led(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    said_where(vendor, "login", "first")
+    session = vendor.session(leading(), store=store)
+    session.token()
+    assert shown_at(session, HOME) == "Bearer first"
+    vendor.clock.now += LIFETIME
+    vendor.says("refresh", 401, {})
+    assert (session.token().access, shown_at(session, HOME)) == ("access-1", None)
 
 
 def test_where_good_answers_lead_holds_for_other_processes(vendor: ScriptedVendor, store: MemoryStore) -> None:

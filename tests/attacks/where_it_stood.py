@@ -123,7 +123,8 @@ def flows(reads: dict[str, str]) -> dict[str, tuple[dict[str, Any], tuple[str, .
         "given": (
             {
                 "start": "out",
-                "credentials": {"refresh": {"secret": True}},
+                "credentials": {"username": {}, "refresh": {"secret": True}},
+                "identity": ["username"],
                 "answers": users["answers"],
                 "exchanges": {"refresh": refresh},
                 "states": {
@@ -164,9 +165,12 @@ def attack() -> Iterator[str]:
 
 
 def _states(file: dict[str, Any]) -> list[str]:
-    given: dict[str, Any] = {"refresh": "given"} if "refresh" in file.get("credentials", {}) else {"username": "u"}
-    given |= {} if "refresh" in given else {"password": "p"}
-    return list(authflow.AuthSession(file, **given).vendor.flow.states)
+    return list(authflow.AuthSession(file, **_given(file)).vendor.flow.states)
+
+
+def _given(file: dict[str, Any]) -> dict[str, Any]:
+    proof = {"refresh": "given"} if "refresh" in file.get("credentials", {}) else {"password": "p"}
+    return {"username": "u", **proof}
 
 
 def _planted(
@@ -174,7 +178,7 @@ def _planted(
 ) -> Iterator[str]:
     asked, holds = how["asked"], how["holds"]
     store, vendor = MemoryStore(), Vendor(leads="required" in label)
-    given: dict[str, Any] = {"password": "p", "username": "u"} if "refresh" not in secrets else {"refresh": "given"}
+    given = _given(file)
     own: dict[str, Any] = {"store": store, "client": vendor}
     first = authflow.AuthSession(file, **given, **own)
     says = Answer(401) if "keep" not in file else Answer(200, (), b'{"home": "https://home.example/"}')
@@ -186,11 +190,11 @@ def _planted(
     record = Record.from_bytes(stored.data) if stored else Record(state, key=key)
     identity = first._manager.grants.identity_now()[1]
     captured = {**(record.captured if holds else {}), **evil}
-    if asked and "refresh" in captured and "refresh" not in secrets:
+    if asked and "refresh" in captured:
         return  # who holds that needs nobody
     planted = record.replace(state=state, captured=captured, servers=identity.servers, settings=identity.settings)
     store.delete(key)
-    store.save(key, planted.replace(issued_at=1.0, expires_at=2.0).to_bytes(), None)
+    store.save(key, planted.replace(issued_at=1.0, expires_at=2.0, spent="").to_bytes(), None)
     told = {name: (lambda it=value: it) if name in secrets and asked else value for name, value in given.items()}
     session = authflow.AuthSession(file, **told, **own)
     known = {str(value) for value in record.captured.values()}

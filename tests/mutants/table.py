@@ -1975,7 +1975,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if (state == flow.start or sends in anew) and not",
         "        if sends in anew and not",
         vendors=(),
-        tests=("tests/attacks/test_attacks.py::test_an_attack_finds_nothing",),
+        tests=("tests/accounts/test_claims.py::test_a_new_login_forgets_where_the_one_before_led",),
     ),
     Mutant(
         "whose: where a record leads is bound to no secret",
@@ -1983,7 +1983,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        led = {name: captured[name] for name in sorted(leads(self.vendor) & captured.keys())}\n",
         "        led = {}\n",
         vendors=(),
-        tests=("tests/accounts/test_claims.py",),
+        tests=("tests/accounts/test_claims.py::test_where_a_record_leads_is_bound_to_the_secret_that_got_it",),
     ),
     Mutant(
         "whose: what refusals tell of a secret forges a record",
@@ -2008,7 +2008,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if self.anew and not self.led.isdisjoint(captured):\n",
         "        if False:\n",
         vendors=(),
-        tests=("tests/accounts/test_claims.py",),
+        tests=("tests/accounts/test_claims.py::test_who_renews_a_thiefs_record_does_not_make_it_theirs",),
     ),
     Mutant(
         "whose: a secret that proves nothing is presented where the store says",
