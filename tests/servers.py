@@ -12,6 +12,7 @@ import contextlib
 import importlib.resources
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -186,6 +187,7 @@ class Listener:
 @contextlib.contextmanager
 def listening(
     says: Callable[[Came], Says] = lambda came: Says(json={"received": len(came.body)}),
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Listener]:
     """A server that answers every request by asking `says`."""
     listener = Listener("", says)
@@ -229,7 +231,9 @@ def listening(
             """A client that went away is none of ours."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        listener.url = f"http://127.0.0.1:{server.server_port}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        listener.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

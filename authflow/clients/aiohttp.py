@@ -55,7 +55,7 @@ class AiohttpAuth:
         return getattr, (self._owner, "aiohttp")
 
     def __call__(self, request: object, handler: Any = None) -> Any:
-        if not isinstance(request, aiohttp.ClientRequest):
+        if request.__class__ is not _REQUEST and not isinstance(request, _REQUEST):
             raise wrong_adapter("session.aiohttp", request)
         return self._answered(request, handler)
 
@@ -155,6 +155,9 @@ class AiohttpAuth:
             if asking.get("allow_redirects", True) and hdrs.LOCATION in response.headers:
                 laid.leave(response)
         return response
+
+
+_REQUEST: Any = aiohttp.ClientRequest
 
 
 def _asking() -> Mapping[str, Any]:

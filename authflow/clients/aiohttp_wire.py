@@ -119,7 +119,8 @@ class Laid:
             jar.update_cookies(response.cookies, self._url)
             kept = jar.filter_cookies(self._url).values()
             came = tuple((one.key, one.coded_value) for one in kept if one.key in response.cookies)
-            request.headers[hdrs.COOKIE] = cookie_header(request.headers.get(hdrs.COOKIE), came)
+            if came:
+                request.headers[hdrs.COOKIE] = cookie_header(request.headers.get(hdrs.COOKIE), came)
         request.update_expect_continue()
 
     def bare(self, response: Any) -> None:

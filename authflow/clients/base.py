@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import re
 import ssl
@@ -15,8 +16,10 @@ from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
 from authflow.http import Pairs, Presentation, Request, add_query, is_loopback
 from authflow.merging import merge_body, without_parts
-from authflow.renewing import NoAnswer, TooLarge
+from authflow.renewing import ClientRaised, NoAnswer, TooLarge
 from authflow.vendors import Vendor
+
+log: Final = logging.getLogger("authflow")
 
 #: library → the module of this room that knows it
 ADAPTERS: Final = {
@@ -67,6 +70,26 @@ def no_answer(error: BaseException, deadline: Deadline | None = None, *, sent: b
         inner = (getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args)
         cause = next((part for part in inner if isinstance(part, BaseException)), None)
     return NoAnswer(f"{kind}: {system}" if system else kind, sent=sent)
+
+
+def despite(error: Exception, came: list[Any], url: str) -> Any:
+    """The answer that came, whatever a hook of the user's client made of it. Raises the error where none did."""
+    response = came[0] if came else getattr(error, "response", None)
+    if response is None or not (came or str(getattr(error.request, "url", url)) == url):  # type: ignore[attr-defined]
+        raise error
+    if response.status_code < 300:
+        log.warning("client= raised %s over an answer to an exchange; it counts all the same", type(error).__name__)
+    return response
+
+
+def hidden(error: Exception, sends: str) -> Any:
+    """An error of the client's own where nothing is known of an answer: it counts as sent once it came through the
+    library's function that `sends`.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_qualname != sends:
+        trace = trace.tb_next
+    return error if trace is None else ClientRaised(error)
 
 
 def wire_headers(request: Request, agent: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from authflow.clients.httpx_start import Start
 from authflow.clients.httpx_wire import (
     Laid,
     follow,
+    hear,
     keep_cookies,
     laid_by,
     pairs,
@@ -112,16 +113,22 @@ def _auth_class(library: str) -> type[Any]:
                 grant = self._authorized(request)
             except AuthFlowError as error:
                 raise self._theirs(error, request) from error.__cause__
+            response, torn = None, False
             try:
                 response = yield request
-            except GeneratorExit:  # httpx_auth's `+` takes the request, and tells nobody of the answer
-                request.headers.heard = functools.partial(self._answered, grant)
-                raise
+            except GeneratorExit:
+                torn = True
+            if torn:
+                response = _response_under(sys.exc_info()[1], lib)
+                if response is None or response.request is not request:
+                    # httpx_auth's `+` takes the request, and tells nobody of the answer.
+                    return hear(request, functools.partial(self._answered, grant))
             self._answered(grant, response)
 
         def _answered(self, grant: Grant, response: Any) -> None:
-            if response is not None and self.manager.tells(grant, response.status_code, response.headers):
-                self._heard(grant, response)
+            for one in (*response.history, response) if response is not None else ():
+                if self.manager.tells(grant, one.status_code, one.headers):
+                    self._heard(grant, one)
 
         def _authorized(self, request: Any) -> Grant:
             """Lay a grant over the request, waited for if that blocks no event loop. Raises AuthFlowError."""
@@ -261,6 +268,24 @@ def _auth_class(library: str) -> type[Any]:
                 self._torn_away(grant, torn.error)
                 raise
 
+        def _turned_away(self, grant: Grant, way: list[Any], again: bool, more: bool) -> Generator[Any, Any, Any]:
+            """The first answer on a redirect's `way` that is an event, and the grant to begin with anew: the client has
+            followed it, to a page where people log in, say.
+            """
+            manager = self.manager
+            for response in way:
+                url, request = str(response.request.url), response.request
+                if manager.tells(grant, response.status_code, response.headers) and manager.trusts(grant, url):
+                    answer = Answer(response.status_code, pairs(response.headers), response.content, manager.clock())
+                    if again:
+                        manager.on_second_response(grant, url, answer)
+                        continue
+                    heard = manager.on_response(grant, url, answer, replayable=more and replayable(lib, request))
+                    if heard is not None:
+                        new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
+                        return response, new
+            return None
+
         def _steps(self, request: Any, grant: Grant | None = None, response: Any = None) -> Generator[Any, Any, None]:
             """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
             manager = self.manager
@@ -289,38 +314,46 @@ def _auth_class(library: str) -> type[Any]:
             rejected: list[Any] = []
             again, sends = False, 1
             while True:
-                sent, request = request, response.request
-                if request is not sent:  # a redirect led to it
-                    laid = self._on(request, laid, grant)
-                    grant = laid.grant
-                    if not again and laid.is_missing and _worth_sending(manager, request, response):
-                        laid.over(grant)
-                        follow(laid)
-                        rejected.append(response)
-                        response = yield from self._sent(request, grant)
-                        continue
-                if not manager.tells(grant, response.status_code, response.headers):
-                    break
-                body = b""
-                if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
-                    send = _frame("send")
-                    # Does the caller stream it? Who drives the flow by hand may.
-                    body = yield Start(lib, response, send is None or bool(send.f_locals.get("stream", True)))
-                answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
-                url, more = laid.plain_url, sends < MOST_SENDS and replayable(lib, request)
-                if manager.heard(grant, functools.partial(view, request), answer):
-                    if not more:
-                        break
-                    new = grant
-                elif again:
-                    manager.on_second_response(grant, url, answer)
-                    break
+                way, more = _new(response.history, trail, rejected), sends < MOST_SENDS
+                turned = (yield from self._turned_away(carried[-1], way, again, more)) if way else None
+                if turned is not None:
+                    rejected.append(response)
+                    response, new = turned
+                    request, again = response.request, True
+                    laid = Laid(lib, request, manager)
                 else:
-                    heard = manager.on_response(grant, url, answer, replayable=more)
-                    if heard is None:
+                    sent, request = request, response.request
+                    if request is not sent:  # a redirect led to it
+                        laid = self._on(request, laid, grant)
+                        grant = laid.grant
+                        if not again and laid.is_missing and _worth_sending(manager, request, response):
+                            laid.over(grant)
+                            follow(laid)
+                            rejected.append(response)
+                            response = yield from self._sent(request, grant)
+                            continue
+                    if not manager.tells(grant, response.status_code, response.headers):
                         break
-                    new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
-                    again = True
+                    body = b""
+                    if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
+                        send = _frame("send")
+                        # Does the caller stream it? Who drives the flow by hand may.
+                        body = yield Start(lib, response, send is None or bool(send.f_locals.get("stream", True)))
+                    answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
+                    url, more = laid.plain_url, more and replayable(lib, request)
+                    if manager.heard(grant, functools.partial(view, request), answer):
+                        if not more:
+                            break
+                        new = grant
+                    elif again:
+                        manager.on_second_response(grant, url, answer)
+                        break
+                    else:
+                        heard = manager.on_response(grant, url, answer, replayable=more)
+                        if heard is None:
+                            break
+                        new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
+                        again = True
                 sends += 1
                 trail += [*_new(response.history, trail, rejected), response]
                 laid.take_back()
@@ -363,13 +396,11 @@ def _frame(function: str) -> FrameType | None:
 
 
 def _response_under(error: BaseException | None, lib: Any) -> Any:
-    """The response that the client had in hand when a hook raised."""
-    found = None
+    """The response that the client had in hand when a hook raised: not that of a request of the hook's own."""
     trace = error.__traceback__ if error is not None else None
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__", "").startswith(f"{lib.__name__}."):
-            found = trace.tb_frame.f_locals.get("response") or found
+    while trace is not None and trace.tb_frame.f_code.co_name != "_send_handling_redirects":
         trace = trace.tb_next
+    found = trace.tb_frame.f_locals.get("response") if trace is not None else None
     return found if isinstance(found, lib.Response) else None
 
 

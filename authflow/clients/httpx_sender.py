@@ -5,13 +5,25 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from authflow.clients.base import CONNECT, NOBODY, gather, may_be_proxied, no_answer, trusted, wire_headers
+from authflow.clients.base import (
+    CONNECT,
+    NOBODY,
+    despite,
+    gather,
+    hidden,
+    may_be_proxied,
+    no_answer,
+    trusted,
+    wire_headers,
+)
 from authflow.clients.deadline import Deadline
 from authflow.clients.httpx_wire import pairs
 from authflow.clients.quiet import quiet
 from authflow.http import Answer, Request
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.sealed import sealed_call
 
 
@@ -57,14 +69,22 @@ class HttpxSender:
                     "trace": _handing_over_to(deadline),
                 },
             )
-            response = _fresh(client, built)
+            came: list[Any] = []
+
+            def read(response: Any) -> None:
+                if not response.is_stream_consumed:  # else it is a mock's, which is whole already, and decoded
+                    response._content = gather(response.iter_raw(), deadline, response.headers)
+                came.append(response)
+
+            hooks = client.event_hooks
+            client.event_hooks = {**hooks, "response": [read, *hooks["response"]]}  # before the user's, which may raise
             try:
-                if response.is_stream_consumed:  # a mock's answer, which is whole already, and decoded
-                    return Answer(response.status_code, pairs(response.headers), response.content)
-                body = gather(response.iter_raw(), deadline, response.headers)
-                return Answer(response.status_code, pairs(response.headers), body)
-            finally:
-                response.close()
+                response = _fresh(client, built)
+            except Exception as error:
+                response = despite(error, came, str(built.url))
+                with suppress(lib.StreamError):
+                    read(response)
+            return Answer(response.status_code, pairs(response.headers), getattr(response, "_content", b""))
         except (
             lib.ConnectError,
             lib.ConnectTimeout,
@@ -74,13 +94,14 @@ class HttpxSender:
             lib.InvalidURL,
         ) as error:
             lost = no_answer(error, deadline, sent=False)
-        except lib.HTTPStatusError as error:  # a hook of the user's raised it: the answer came
-            said = error.response
-            return Answer(said.status_code, pairs(said.headers), getattr(said, "_content", b""))
         except _Late as error:
             lost = no_answer(error, deadline, sent=False)
-        except lib.HTTPError as error:
+        except lib.RequestError as error:
             lost = no_answer(error, deadline, sent=True)
+        except (NoAnswer, TooLarge):
+            raise
+        except Exception as error:
+            lost = hidden(error, "Client._send_single_request")
         raise lost
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from authflow.accounts import ANONYMOUS, Grant
@@ -219,8 +219,6 @@ class Carrier:
     """Headers that everybody sees, and that are not copied into the next hop's. Each session takes back its own."""
 
     _entries: Entries
-    #: Is called with the answer, where `auth_flow` does not hear it (httpx2 looks at a request only if cookies came).
-    heard: Any = None
 
     def __init__(self, plain: Any) -> None:
         super().__init__(plain)  # type: ignore[call-arg]
@@ -243,9 +241,6 @@ class Carrier:
         copying, maker = sys._getframe(1), sys._getframe(2)
         if copying.f_code.co_name == "__init__" and maker.f_globals.get("__name__", "").endswith("._client"):
             return self._without_ours()
-        if self.heard is not None and (asks := maker.f_back) and asks.f_code.co_name == "extract_cookies":
-            heard, self.heard = self.heard, None  # the client's first look at a request that has its answer
-            heard(asks.f_locals["response"])
         return self._entries
 
     @_list.setter
@@ -267,6 +262,41 @@ class Carrier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).__mro__[2], ([(name, value) for name, _, value in self._entries],)
+
+
+class Unheard:
+    """A request whose flow was let go: its answer is heard when the client logs it, and asks for the method."""
+
+    _plain_class: Any
+
+    @property
+    def method(self) -> str:
+        asks = sys._getframe(1)
+        if asks.f_code.co_name == "_send_single_request" and (answer := asks.f_locals.get("response")) is not None:
+            self.__class__ = self._plain_class
+            for heard in vars(self).pop("_heard"):
+                heard(answer)
+        return str(vars(self)["method"])
+
+    @method.setter
+    def method(self, method: str) -> None:
+        vars(self)["method"] = method
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state: Any = self.__getstate__()
+        return object.__new__, (self._plain_class,), {name: state[name] for name in state if name != "_heard"}
+
+
+def hear(request: Any, heard: Callable[[Any], None]) -> None:
+    """Have `heard` called with the answer, though nobody shows it to the flow."""
+    vars(request).setdefault("_heard", []).append(heard)
+    cls: Any = type(request)
+    request.__class__ = _unheard_class(cls)
+
+
+@functools.cache
+def _unheard_class(cls: Any) -> Any:
+    return cls if issubclass(cls, Unheard) else type(cls.__name__, (Unheard, cls), {"_plain_class": cls})
 
 
 @functools.cache

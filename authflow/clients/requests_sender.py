@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from authflow.clients.base import CONNECT, gather, may_be_proxied, no_answer, wire_headers
+from authflow.clients.base import CONNECT, despite, gather, hidden, may_be_proxied, no_answer, wire_headers
 from authflow.clients.deadline import Deadline
 from authflow.clients.quiet import quiet
 from authflow.clients.requests_wire import pairs
 from authflow.http import Answer, Request
+from authflow.renewing import NoAnswer, TooLarge
 from authflow.sealed import sealed_call
 
 
@@ -38,16 +39,22 @@ class RequestsSender:
         library = self._library
         agent = f"authflow {library.__name__}/{library.__version__}"
         errors = library.exceptions
+        came: list[Any] = []
         try:
             prepared = library.Request(
                 request.method, request.url, headers=wire_headers(request, agent), data=_as_given(request)
             ).prepare()
+            prepared.hooks["response"] = [lambda response, **how: came.append(response)]
             with _own_connections(library, session, deadline) as own:
                 settings = own.merge_environment_settings(prepared.url, {}, True, None, None)
                 if not may_be_proxied(request.url):
                     settings["proxies"] = dict(own.proxies)
                 settings["timeout"] = min(CONNECT, timeout), timeout
-                with own.send(prepared, allow_redirects=False, **settings) as response:
+                try:
+                    response = own.send(prepared, allow_redirects=False, **settings)
+                except Exception as error:
+                    response = despite(error, came, prepared.url)
+                with response:
                     status = response.status_code  # first: a multiplexed session's answer comes when it is asked for
                     if response._content is not False or not hasattr(response.raw, "stream"):
                         body = response.content  # read already, or made by an adapter that has no connection
@@ -61,6 +68,8 @@ class RequestsSender:
             lost = no_answer(error, deadline, sent=False)
         except errors.ConnectionError as error:
             lost = no_answer(error, deadline, sent=not _never_connected(error))
+        except (errors.HTTPError, errors.InvalidJSONError) as error:  # over an answer that an adapter hid
+            lost = hidden(error, "Session.send")
         except (
             errors.RequestException,
             library.packages.urllib3.exceptions.HTTPError,
@@ -68,8 +77,12 @@ class RequestsSender:
             UnicodeError,
         ) as error:
             lost = no_answer(error, deadline, sent=True)
-        except (OSError, ImportError) as error:  # no file of certificates there, no package for such a proxy
-            lost = no_answer(error, deadline, sent=deadline.watches and not deadline.is_over)
+        except (NoAnswer, TooLarge):
+            raise
+        except Exception as error:
+            lost = hidden(error, "Session.send")
+            if isinstance(error, OSError | ImportError) and (deadline.is_over or not deadline.watches):
+                lost = no_answer(error, deadline, sent=False)  # no file of certificates, no package for such a proxy
         raise lost
 
 
@@ -113,7 +126,7 @@ def _own_connections(library: Any, session: Any, deadline: Deadline) -> Iterator
         own.settings = copy.copy(session.settings)
         own.settings.disabled = True
     own.adapters = type(session.adapters)(
-        (prefix, _own(adapter, deadline) if isinstance(adapter, library.adapters.HTTPAdapter) else adapter)
+        (prefix, _own(library, adapter, deadline) if isinstance(adapter, library.adapters.HTTPAdapter) else adapter)
         for prefix, adapter in session.adapters.items()
     )
     try:
@@ -124,14 +137,14 @@ def _own_connections(library: Any, session: Any, deadline: Deadline) -> Iterator
                 adapter.close_own()
 
 
-def _own(adapter: Any, deadline: Deadline) -> Any:
+def _own(library: Any, adapter: Any, deadline: Deadline) -> Any:
     own: Any = object.__new__(type("HTTPAdapter", (_Handing, type(adapter)), {}))
     vars(own).update(vars(adapter), _exchange_deadline=deadline, _exchange_pools=[])
     own.poolmanager = copy.copy(adapter.poolmanager)
     own.poolmanager.pools = type(adapter.poolmanager.pools)(1)
     own.proxy_manager = {}
     # What is sent once, to be refused or spent, is not tried again by the caller's rules for retries.
-    own.max_retries = adapter.max_retries.new(total=0, read=False, status_forcelist=())
+    own.max_retries = library.adapters.Retry(0, read=False)
     return own
 
 

@@ -38,8 +38,8 @@ log: Final = logging.getLogger("authflow")
 FORBIDDEN_FOR: Final = 60.0
 #: Media types of what comes bit by bit, and is the caller's as it comes.
 STREAMS: Final = (
-    *("text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-seq"),
-    *("application/stream+json", "multipart/x-mixed-replace", "application/octet-stream", "audio/", "video/"),
+    *("event-stream", "ndjson", "jsonl", "json-lines", "json-seq", "json-stream", "stream+json"),
+    *("x-mixed-replace", "octet-stream", "audio/", "video/"),
 )
 #: How many paths a session remembers: where a token was rejected, and which grant `vary` wants there.
 MOST_PATHS: Final = 1024
@@ -140,7 +140,7 @@ class SessionManager:
             pattern.needs_body and (pattern.status is None or status in pattern.status)
             for pattern in (*self.vendor.keep, *(pattern for _, pattern in self.vendor.answers))
         )
-        return asked and not kind.strip().lower().startswith(STREAMS)
+        return asked and not any(word in kind.lower() for word in STREAMS)
 
     def tells(self, grant: Grant, status: int, headers: Container[str]) -> bool:
         """May the answer to what carried `grant` be an event, or tell a signer anything?"""

@@ -18,7 +18,7 @@
 Who may renew, and who waits for whom, is decided a room above.
 """
 
-from authflow.renewing.environment import Environment, NoAnswer, Sender, TooLarge, pause
+from authflow.renewing.environment import ClientRaised, Environment, NoAnswer, Sender, TooLarge, pause
 from authflow.renewing.exchanges import ExchangeSender, keys_read, masked_reason
 from authflow.renewing.jwt_verification import Verifier
 from authflow.renewing.people import keep_typed, terminal, typed, without_browser
@@ -30,6 +30,7 @@ from authflow.renewing.watchdog import call_at
 
 __all__ = [
     "MOST_SENDS",
+    "ClientRaised",
     "Environment",
     "ExchangeSender",
     "Guard",

@@ -27,6 +27,14 @@ class NoAnswer(Exception):
         self.sent = sent
 
 
+class ClientRaised(NoAnswer):
+    """A hook, a transport or an adapter of the user's client raised `error`, and hid the answer."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__, sent=True)
+        self.error = error
+
+
 class TooLarge(Exception):
     """The answer is larger than `MAX_ANSWER`."""
 

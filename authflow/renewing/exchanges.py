@@ -22,7 +22,7 @@ from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_fr
 from authflow.masking import SHOWN, describe, mask_document, mask_text
 from authflow.merging import without_parts
 from authflow.renewing import advice
-from authflow.renewing.environment import Environment, NoAnswer, Sender, TooLarge
+from authflow.renewing.environment import ClientRaised, Environment, NoAnswer, Sender, TooLarge
 from authflow.renewing.jwt_verification import Verifier
 from authflow.renewing.signing import MOST_SENDS, Keeps
 from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge, without_body
@@ -64,6 +64,8 @@ class ExchangeSender:
     environment: Environment
     #: What signers keep beside the grant, by name.
     keeps: Keeps = field(default_factory=dict)
+    #: Did the user's client hide the last answer behind an error of its own?
+    hidden: bool = False
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -166,7 +168,12 @@ class ExchangeSender:
         remaining = deadline - monotonic()
         if remaining <= 0:
             raise NoAnswer(f"nothing within {self.timeout:g} s", sent=False)
-        return self.sender().exchange(request, remaining).replace(received=self.clock())
+        self.hidden = False
+        try:
+            return self.sender().exchange(request, remaining).replace(received=self.clock())
+        except ClientRaised as raised:
+            self.hidden, error = True, raised.error
+        raise error
 
     def _send(self, exchange: Exchange, plain: Request, request: Request, values: Values, deadline: float) -> Answer:
         """`plain`: the request without what hangs on it, which each hop gets anew."""

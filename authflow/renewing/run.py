@@ -242,7 +242,8 @@ class Run:
 
     def _keep_typed(self, exchange: Exchange, error: BaseException) -> None:
         """What somebody typed is kept until it was accepted or refused, and a code as long as it was not used."""
-        unused = not isinstance(error, AnswerLost | VendorAnswerError) or getattr(error, "grants_nothing", False)
+        heard = isinstance(error, AnswerLost | VendorAnswerError) or self.sender.hidden
+        unused = not heard or getattr(error, "grants_nothing", False)
         once = {name for name, entry in self.vendor.credentials.items() if entry.once}
         used = once & (self.served if unused else self.served | self._credentials(exchange))
         keep_typed(self.stored.memory, self.values.asked, self.asking, once, used)
@@ -392,6 +393,10 @@ class Run:
             raise self._needs(step.exchange, str(missing)) from None
         except AuthFlowError as error:
             self.guard.failed(error, credentials_in(step, self.vendor))
+            raise
+        except Exception:
+            if self.sender.hidden:  # it may have been a refusal
+                self.guard.failed(VendorAnswerError(), credentials_in(step, self.vendor))
             raise
 
     def _tried(self, step: Step) -> Outcome:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import authflow
-from tests.clients.drivers import LIBRARIES
+from tests.clients.drivers import LIBRARIES, Driver
 from tests.clients.test_habits import HTTPX, vendor
-from tests.servers import Came, Listener, Says
+from tests.servers import Came, Listener, Says, listening
 
 Listen = Callable[..., Listener]
 FAMILY = [library for library in LIBRARIES if library in ("requests", "niquests")]
@@ -83,21 +83,199 @@ def test_an_adapter_without_a_connection_answers_exchanges(library: str, listen:
             assert through("http://acme.localhost", http).token().access == "made"
 
 
-@pytest.mark.parametrize("library", HTTPX)
+# --- hooks, transports and adapters that raise ------------------------------------------------------------------------
+
+
+class Own(Exception):
+    """Of the user's own."""
+
+
+def its_status(lib: Any, answer: Any) -> None:
+    answer.raise_for_status()
+
+
+def anothers_status(lib: Any, answer: Any) -> None:
+    """That of a request of the hook's own, whose answer says nothing of ours."""
+    with listening(lambda came: Says(402, {})) as audit:
+        lib.get(audit.url).raise_for_status()
+
+
+def raising(error: type[Exception] | str) -> Callable[[Any, Any], None]:
+    def check(lib: Any, answer: Any) -> None:
+        raise getattr(lib, error)("of the hook") if isinstance(error, str) else error("of the hook")
+
+    return check
+
+
+#: What is made of an answer that the user does not like: errors of any kind, the library's own too.
+MAKES: Mapping[str, Callable[[Any, Any], None]] = {
+    "its status": its_status,
+    "another's status": anothers_status,
+    "own": raising(Own),
+    "value": raising(ValueError),
+    "system": raising(PermissionError),
+    "assertion": raising(AssertionError),
+    "connection": raising("ConnectError"),
+    "time-out": raising("ReadTimeout"),
+}
+
+
+def checking(library: str, check: Callable[[Any], None], place: str) -> Any:
+    """A client that has `check` look at each answer: in a hook, in `send`, or in its transport."""
+    lib = importlib.import_module(library)
+    client = lib.Client if library in HTTPX else lib.Session
+    below = lib.HTTPTransport if library in HTTPX else lib.adapters.HTTPAdapter
+
+    def checked(self: Any, base: Any, *arguments: Any, **how: Any) -> Any:
+        answer = base(*arguments, **how)
+        check(answer)
+        return answer
+
+    class Sending(client):  # type: ignore[misc]
+        def send(self, *arguments: Any, **how: Any) -> Any:
+            return checked(self, super().send, *arguments, **how)
+
+    class Below(below):  # type: ignore[misc]
+        def send(self, *arguments: Any, **how: Any) -> Any:
+            return checked(self, super().send, *arguments, **how)
+
+        def handle_request(self, request: Any) -> Any:
+            def answered(request: Any) -> Any:
+                answer = base(request)
+                answer.request = request
+                return answer
+
+            base = super().handle_request
+            return checked(self, answered, request)
+
+    if library in HTTPX:
+        how = {"hook": {"event_hooks": {"response": [check]}}, "below": {"transport": Below()}}
+        return (Sending if place == "send" else client)(trust_env=False, **how.get(place, {}))
+    http = (Sending if place == "send" else client)()
+    http.trust_env = False
+    if place == "below":
+        http.mount("http://", Below())
+    return http
+
+
+PLACES = [(library, "send") for library in (*FAMILY, *HTTPX)] + [(library, "hook") for library in HTTPX]
+KINDS = [
+    (library, place, kind)
+    for library, place in PLACES
+    for kind in MAKES
+    if hasattr(importlib.import_module(library), "ConnectError") or kind != "connection"
+]
+
+
+@pytest.mark.parametrize(("library", "place", "kind"), KINDS)
 @pytest.mark.parametrize("reads", [True, False])
-def test_a_hook_of_the_client_that_raises_hides_no_refusal(library: str, reads: bool, listen: Listen) -> None:
-    lib, home = importlib.import_module(library), listen(login(401))
+def test_whatever_a_client_makes_of_a_refusal_it_is_one(
+    library: str, place: str, kind: str, reads: bool, listen: Listen
+) -> None:
+    """The vendor's words are heard too, though they stand in a body that nobody has read yet."""
+    lib = importlib.import_module(library)
+    error = {"error": "invalid_grant", "error_description": "no such person"}
+    home = listen(lambda came: Says(400, error))
 
     def check(answer: Any) -> None:
-        if reads:
-            answer.read()
-        answer.raise_for_status()
+        assert not reads or b"person" in (answer.read() if library in HTTPX else answer.content)
+        MAKES[kind](lib, answer)
 
-    with lib.Client(event_hooks={"response": [check]}, trust_env=False) as http:
+    file = {
+        "extends": "oauth2-password",
+        "name": "acme",
+        "base_url": f"{home.url}/",
+        "settings": {"client_id": {"default": "app"}, "token_url": {"default": "token"}},
+    }
+    with checking(library, check, place) as http:
+        session = authflow.AuthSession(file, username="alice", password="s3cret", client_secret="s", client=http)
+        for _ in range(3):
+            with pytest.raises(authflow.CredentialsRefused, match="no such person"):
+                session.token()
+    assert len(home.came) == 1
+
+
+@pytest.mark.parametrize(("library", "place"), PLACES)
+def test_a_refused_refresh_leads_to_the_login_and_a_grant_is_one_whatever_a_client_makes_of_them(
+    library: str, place: str, listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    def says(came: Came) -> Says:
+        granted = {"access_token": "t", "refresh_token": "r", "expires_in": 100}
+        return Says(json=granted) if b"password" in came.body else Says(400, {"error": "invalid_grant"})
+
+    home, now = listen(says), [1e9]
+    file = {
+        "extends": "oauth2-password",
+        "name": "acme",
+        "base_url": f"{home.url}/",
+        "settings": {"client_id": {"default": "app"}, "token_url": {"default": "token"}},
+    }
+    with checking(library, lambda answer: raising(Own)(None, answer), place) as http:
+        more: Any = {"client_secret": "s", "client": http, "clock": lambda: now[0]}
+        session = authflow.AuthSession(file, username="alice", password="s3cret", **more)
+        for _ in range(2):
+            assert session.token().access == "t"
+            now[0] += 200
+    assert [b"refresh_token" in came.body for came in home.came] == [False, True, False]
+    assert "client= raised Own over an answer to an exchange; it counts all the same" in caplog.text
+    assert "of the hook" not in caplog.text
+
+
+@pytest.mark.parametrize("library", [*FAMILY, *HTTPX])
+@pytest.mark.parametrize("kind", ["its status", "own", "value", "system", "assertion"])
+def test_an_answer_that_a_transport_hides_is_not_provoked_again_at_once(
+    library: str, kind: str, listen: Listen
+) -> None:
+    """An error with the answer in it is judged; of all others nobody knows what was refused."""
+    lib, home, now = importlib.import_module(library), listen(login(401)), [1e9]
+    with checking(library, lambda answer: MAKES[kind](lib, answer), "below") as http:
+        session = through(home.url, http, clock=lambda: now[0])
+        for turn in range(3):
+            with pytest.raises(Exception, match=r"\S") as caught:
+                session.token()
+            if kind == "its status":
+                assert isinstance(caught.value, authflow.CredentialsRefused)
+            elif turn == 0:
+                assert not isinstance(caught.value, authflow.AuthFlowError), "the user's own error"
+            else:
+                assert isinstance(caught.value, authflow.VendorAnswerError)
+                assert caught.value.retry_after
+        assert len(home.came) == 1
+        now[0] += 61
+        with pytest.raises(Exception, match=r"\S"):
+            session.token()
+    assert len(home.came) == 2
+
+
+@pytest.mark.parametrize("library", HTTPX)
+def test_a_hook_that_raises_before_anything_is_sent_costs_nothing(library: str, listen: Listen) -> None:
+    lib, home, ready = importlib.import_module(library), listen(login()), list[bool]()
+
+    def check(request: Any) -> None:
+        if not ready:
+            raise Own("not ready")
+
+    with lib.Client(event_hooks={"request": [check]}, trust_env=False) as http:
+        session = through(home.url, http)
+        for _ in range(2):
+            with pytest.raises(Own, match="not ready"):
+                session.token()
+        ready.append(True)
+        assert session.token().access == "t"
+    assert len(home.came) == 1
+
+
+@pytest.mark.parametrize("given", [*FAMILY, *HTTPX])
+def test_callers_of_every_client_hear_of_a_refusal_that_a_hook_hides(
+    client: Driver, given: str, listen: Listen
+) -> None:
+    home = listen(login(401))
+    with checking(given, lambda answer: raising(Own)(None, answer), "send") as http:
         session = through(home.url, http)
         for _ in range(3):
-            with pytest.raises(authflow.CredentialsRefused):
-                session.token()
+            with pytest.raises(authflow.CredentialsRefused) as caught:
+                client.call(session, f"{home.url}/data")
+            assert isinstance(caught.value, client.error)
     assert len(home.came) == 1
 
 

@@ -4,6 +4,7 @@ origin, the right answer at a declared one, each asked once, and nothing of ours
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ import authflow
 pytest.importorskip("rich", reason="everything that could show a secret is looked at, tracebacks of rich too")
 
 from tests.clients.drivers import Driver, Reply
+from tests.clients.test_expectations import IN_PLACE, asgi, mock, wsgi
 from tests.clients.test_redirects import vendor
 from tests.servers import Came, Listener, Says
 from tests.trust.everything import found
@@ -66,20 +68,20 @@ def hops(reply: Reply) -> str:
     return " ".join(f"{hop.url} {dict(hop.sent)}" for hop in reply.history)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["declared", "undeclared", "same", "after_a_401"])
-@pytest.mark.parametrize("presentation", PRESENTATIONS)
-def test_the_redirect_matrix(client: Driver, listen: Listen, presentation: str, where: str) -> None:
+def walked(
+    client: Driver, listen: Listen, presentation: str, where: str, given: Callable[[Home], Any] | None = None
+) -> dict[tuple[Any, ...], Any]:
+    """What is wrong at each status, method and turn. `given`: the client for exchanges."""
     home = Home(listen)
     target = home.listener.url if where == "same" else home.elsewhere.url
     declared = () if where in ("undeclared", "same") else (target,)
     file = vendor(home.listener, PRESENTATIONS[presentation], *declared)
-    session = authflow.AuthSession(file, username="demo", password="open-sesame")
+    more: dict[str, Any] = {} if given is None else {"client": given(home)}
     wrong: dict[tuple[Any, ...], Any] = {}
     for home.status, method, later in itertools.product(STATUSES, ("GET", "POST"), (False, True)):
         home.to = f"{target}/landing?mine=1"
         if not later or where == "after_a_401":
-            session = authflow.AuthSession(file, username="demo", password="open-sesame")
+            session = authflow.AuthSession(file, username="demo", password="open-sesame", **more)
         if where == "after_a_401":
             session.token()
             home.granted += 1
@@ -99,4 +101,50 @@ def test_the_redirect_matrix(client: Driver, listen: Listen, presentation: str, 
         bad = [name for name, right in seen.items() if right not in (True, 200)]
         if bad:
             wrong[home.status, method, "later" if later else "first"] = bad
-    assert wrong == {}
+    return wrong
+
+
+each_way = pytest.mark.parametrize("where", ["declared", "undeclared", "same", "after_a_401"])
+
+
+@pytest.mark.slow
+@each_way
+@pytest.mark.parametrize("presentation", PRESENTATIONS)
+def test_the_redirect_matrix(client: Driver, listen: Listen, presentation: str, where: str) -> None:
+    assert walked(client, listen, presentation, where) == {}
+
+
+# --- over what people put in a server's place -------------------------------------------------------------------------
+
+
+def over(driver: Driver, where: str, presentation: str) -> dict[tuple[Any, ...], Any]:
+    """The same where no sockets are: one transport for both origins, told apart by the host that is asked for."""
+    lib = importlib.import_module(driver.library)
+    here: dict[str, Listener] = {}
+
+    def start(says: Callable[[Came], Says]) -> Listener:
+        listener = Listener(f"http://127.0.0.1:{9000 + len(here)}", says)
+        return here.setdefault(listener.url, listener)
+
+    def answers(came: Came) -> Says:
+        listener = here[f"http://{came.headers['host']}"]
+        listener.came.append(came)
+        return listener.says(came)
+
+    _, kind, *backend = driver.name.split("-")
+
+    def make(lib: Any) -> Any:
+        if kind == "mock":
+            return mock(lib, answers)[bool(backend)]
+        return (asgi if kind == "asgi" else wsgi)(lib, answers)
+
+    made = type(driver)(driver.library, kind, *backend, make)  # type: ignore[arg-type]
+    return walked(made, start, presentation, where, lambda home: lib.Client(transport=mock(lib, answers)[0]))
+
+
+@pytest.mark.slow
+@each_way
+@pytest.mark.parametrize("presentation", PRESENTATIONS)
+@pytest.mark.parametrize("driver", IN_PLACE, ids=lambda driver: driver.name)
+def test_the_redirect_matrix_over_transports(driver: Driver, presentation: str, where: str) -> None:
+    assert over(driver, where, presentation) == {}

@@ -255,3 +255,37 @@ def test_a_request_that_is_used_again_elsewhere_carries_nothing_of_the_first_tim
         plain.send(prepared)
     assert [TOKEN in came.everything for came in caller_requests(home)] == [True, True]
     assert [TOKEN in came.everything for came in foreign.seen()] == [False, False]
+
+
+@pytest.mark.parametrize("presentation", PRESENTATIONS)
+def test_an_answer_on_the_way_of_a_redirect_is_judged(client: Driver, listen: Listen, presentation: str) -> None:
+    """One that leads to a page where people log in is a rejection, if the file says so; another is followed."""
+    granted, forbidden, data = [0], [False], [0]
+
+    def says(came: Came) -> Says:
+        if came.path == "/api/login":
+            granted[0] += 1
+            return Says(json={"token": f"{TOKEN}-{granted[0]}"})
+        if came.path == "/signin":
+            return Says(body=b"<html>", headers={"Content-Type": "text/html"})
+        if forbidden[0] or f"{TOKEN}-{granted[0]}" not in came.everything:
+            return Says(302, {}, {"Location": "/signin?next=1"})
+        data[0] += came.path == "/data"
+        return Says(302, {}, {"Location": "/data"}) if came.path == "/go" else Says(json={"fine": came.method})
+
+    home = listen(says)
+    rejected = {"status": 302, "headers": {"Location": "/signin?{_}"}}
+    file = {**vendor(home, PRESENTATIONS[presentation]), "answers": {"rejected": rejected}}
+    session = authflow.AuthSession(file, username="demo", password="open-sesame")
+    session.token()
+    for turn in range(2):
+        granted[0] += 1
+        reply = client.call(session, f"{home.url}/go", "GET" if turn else "POST")
+        assert (reply.status, reply.json, data[0]) == (200, {"fine": "GET"}, turn + 1)
+        assert [hop.status for hop in reply.history][-1] == 302
+        assert TOKEN not in str([(hop.url, dict(hop.sent)) for hop in reply.history])
+    assert granted[0] == 5, "each revocation cost one login"
+    forbidden[0] = True
+    for _ in range(12):
+        assert client.call(session, f"{home.url}/data").content == b"<html>", "the second answer is the caller's"
+    assert granted[0] <= 5 + 7

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import logging
 import socket
 import ssl
@@ -19,12 +17,10 @@ import aiohttp
 import httpx
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 import authflow
 from tests.servers import Says, closed_port, listening
+from tests.trust.wire import signed
 
 REFUSED = {"error": "invalid_client"}
 CLIENT = {"client_id": "app", "client_secret": "s3cret-9"}
@@ -115,23 +111,6 @@ def test_a_proxy_that_lets_nothing_through(
         monkeypatch.setenv("HTTPS_PROXY", url)
         message = said(call, "https://acme.example")
     assert [word for word in words if word not in message] == []
-
-
-def signed(path: Path, host: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)) -> Path:
-    """A certificate that signed itself, of this host, good from and until so many days from now."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "acme")])
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    begins, ends = (now + datetime.timedelta(days=day) for day in days)
-    built = built.not_valid_before(begins).not_valid_after(ends)
-    here: x509.GeneralName = x509.DNSName(host)
-    if host[0].isdigit():
-        here = x509.IPAddress(ipaddress.ip_address(host))
-    built = built.add_extension(x509.SubjectAlternativeName([here]), critical=False)
-    built = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(built.sign(key, hashes.SHA256()).public_bytes(form[0]) + key.private_bytes(*form))
-    return path
 
 
 @contextlib.contextmanager

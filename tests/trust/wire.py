@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import ipaddress
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from authflow.clients import default_sender
@@ -84,3 +87,24 @@ class Asking:
 def ladder_at(url: str, **more: Any) -> dict[str, Any]:
     """The ladder of `scripted`, at this server."""
     return {**LADDER, "base_url": f"{url}/", **more}
+
+
+def signed(path: Path, host: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)) -> Path:
+    """A certificate that signed itself, of this host, good from and until so many days from now."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "acme")])
+    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    begins, ends = (now + datetime.timedelta(days=day) for day in days)
+    built = built.not_valid_before(begins).not_valid_after(ends)
+    here: x509.GeneralName = x509.DNSName(host)
+    if host[0].isdigit():
+        here = x509.IPAddress(ipaddress.ip_address(host))
+    built = built.add_extension(x509.SubjectAlternativeName([here]), critical=False)
+    built = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(built.sign(key, hashes.SHA256()).public_bytes(form[0]) + key.private_bytes(*form))
+    return path
