@@ -3035,8 +3035,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "who composes and drops the flow keeps a revoked token",
         "clients/httpx.py",
-        "hear(request, functools.partial(self._answered, grant))",
-        "pass",
+        "return hear(request, functools.partial(self._answered, grant))",
+        "return",
         vendors=(),
         tests=("tests/clients/test_habits.py",),
     ),
