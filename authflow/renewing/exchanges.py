@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 
 from authflow.accounts import Record, sends_to
 from authflow.clock import monotonic
-from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable, harmless
+from authflow.errors import (
+    ConfigurationError,
+    UntrustedOrigin,
+    VendorAnswerError,
+    VendorUnavailable,
+    forget_locals,
+    harmless,
+)
 from authflow.http import Answer, Pairs, Request, origin_of, resolve, seconds_from, without_query
 from authflow.masking import SHOWN, describe, mask_document, mask_text
 from authflow.merging import without_parts
@@ -173,6 +180,7 @@ class ExchangeSender:
             return self.sender().exchange(request, remaining).replace(received=self.clock())
         except ClientRaised as raised:
             self.hidden, error = True, raised.error
+        forget_locals(error)
         raise error
 
     def _send(self, exchange: Exchange, plain: Request, request: Request, values: Values, deadline: float) -> Answer:
