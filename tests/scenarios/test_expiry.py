@@ -212,5 +212,5 @@ def test_a_lifetime_that_is_none_is_said_before_anything_is_sent(stage: Stage) -
     file = FRAME.replace(
         "[exchanges.login]\n", 'settings.life = {}\nexpiry.lifetime = "{life}"\n[exchanges.login]\n', 1
     )
-    with pytest.raises(authflow.ConfigurationError, match=r"life.*a duration"):
+    with pytest.raises(authflow.ConfigurationError, match=r"life.*a number of seconds"):
         stage.load(file, {}, life="soon")
