@@ -19,8 +19,8 @@ import functools
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, Self
 
 
 def harmless(text: str, keep: str = "") -> str:
@@ -115,12 +115,16 @@ class Finding:
 
 
 class VendorFileError(AuthFlowError):
-    """A vendor file with errors. `findings` holds them all; the message is the first, in one line."""
+    """A vendor file with errors. `findings` holds them all; the message tells the first of them, in one line."""
+
+    #: How many a message tells.
+    TOLD: Final = 5
 
     def __init__(self, message: str = "", *, findings: tuple[Finding, ...] = (), **where: Any) -> None:
         if findings and not message:
-            more = f" [and {len(findings) - 1} more: authflow check]" if len(findings) > 1 else ""
-            message = f"{findings[0]}{more}"
+            first, others = findings[0], [replace(one, file="") for one in findings[1 : self.TOLD]]
+            message = "; ".join(map(str, (first, *others)))
+            message += f" [and {len(findings) - self.TOLD} more: authflow check]" if len(findings) > self.TOLD else ""
         super().__init__(message, **where)
         self.findings = findings
 

@@ -27,7 +27,6 @@ from authflow.sealed import Sealed, sealed_value
 
 Pairs = tuple[tuple[str, str], ...]
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-
 #: Every status that there can be, and those with which an answer leads elsewhere (RFC 9110 §15, §15.4).
 ANY_STATUS: Final = range(1000)
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -93,10 +92,18 @@ class Answer(Sealed):
             pass
         try:  # NaN, Infinity, endless numbers and bare tabs are no JSON, and some servers write them (RFC 8259 §6, 7)
             document = json.loads(self.text, strict=False, parse_int=_whole)
-            json.dumps(document, ensure_ascii=False).encode()  # half a character is none
+            whole = json.dumps(document, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+            return json.loads(whole.decode("utf-16-le", "replace"))  # half a character is none: \ud800, say
         except (ValueError, RecursionError) as error:
-            raise ValueError("the body is not JSON") from error
-        return document
+            raise ValueError(
+                f"the body is packed as {self.packed}" if self.packed else "the body is not JSON"
+            ) from error
+
+    @property
+    def packed(self) -> str:
+        """How the body is packed that nobody here unpacks: `br`, say (RFC 9110 §8.4)."""
+        codings = (part.strip().lower() for line in self.all("content-encoding") for part in line.split(","))
+        return next((coding for coding in codings if coding in _PACKED), "")
 
     @property
     def form(self) -> Pairs:
@@ -140,6 +147,7 @@ class Answer(Sealed):
         return next((wait for wait in told if wait is not None), None)
 
 
+_PACKED: Final = ("br", "zstd", "compress", "x-compress", "bzip2", "xz", "lz4", "snappy")
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8"),
     (b"\xff\xfe\x00\x00", "utf-32-le"),

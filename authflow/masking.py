@@ -388,6 +388,7 @@ def describe(answer: Answer, secrets: Iterable[str], keys: frozenset[str]) -> st
         text = mask_document(answer.json, known, keys)
     except (ValueError, RecursionError, msgspec.MsgspecError):
         text = mask_text(_read(answer, kind), known, LOOKED, loose=True).translate(_WHITE)
+        text = f"{len(answer.content)} bytes packed as {answer.packed}" if answer.packed else text
     cut = text[:SHOWN] + "…" if len(text) > SHOWN else text
     return f"status {answer.status}, {mask_text(kind, known, LOOKED)[:SHOWN]}, {cut or 'an empty body'}"
 

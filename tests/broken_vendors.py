@@ -47,6 +47,17 @@ fail = "Refused."
 """
 
 CASES: Sequence[tuple[str, str, Sequence[str]]] = (
+    (
+        'json = { username = "{username}", password = "{password}", via = "{host}" }',
+        'headers = { A = "{x:no}", B = ["{", "ok"] }, json = { a = "{username:no}", b = { c = [1, "{}"], d = "{" } }',
+        [
+            "exchanges.login.request.headers.A: unknown converter 'no' in {x:no}: there are base64, base64url, epoch, epoch_ms, hex, http_date, int, iso8601, json, jwt, minutes, ms, path, str, time, token, word, xml",
+            "exchanges.login.request.headers.B: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
+            "exchanges.login.request.json.a: unknown converter 'no' in {username:no}: there are base64, base64url, epoch, epoch_ms, hex, http_date, int, iso8601, json, jwt, minutes, ms, path, str, time, token, word, xml",
+            "exchanges.login.request.json.b.c.1: {} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
+            "exchanges.login.request.json.b.d: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
+        ],
+    ),
     ("start =", "strat =", ["strat: unknown key (did you mean 'start'?)"]),
     (
         'send = "login"',

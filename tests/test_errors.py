@@ -71,9 +71,9 @@ def test_a_finding_is_one_line() -> None:
     assert str(e.Finding("f", "a\nb\x00", "\u202ex\u200b", "\u2028")) == "f:a\\u000ab\\u0000: \\u202ex\\u200b (\\u2028)"
 
 
-def test_a_file_error_says_the_first_and_how_many_more() -> None:
-    findings = (e.Finding("f", "a", "x"), e.Finding("f", "b", "y"), e.Finding("f", "c", "z"))
+def test_a_file_error_says_what_is_wrong_where_and_how_many_more() -> None:
+    findings = tuple(e.Finding("f", key, "x", line=index) for index, key in enumerate("abcdefg", 1))
     error = e.VendorFileError(findings=findings, vendor="v")
-    assert str(error) == "f:a: x [and 2 more: authflow check]"
+    assert str(error) == "f:1:a: x; 2:b: x; 3:c: x; 4:d: x; 5:e: x [and 2 more: authflow check]"
     assert pickle.loads(pickle.dumps(error)).findings == findings
-    assert str(e.VendorFileError(findings=findings[:1])) == "f:a: x"
+    assert str(e.VendorFileError(findings=findings[:1])) == "f:1:a: x"

@@ -9,7 +9,6 @@
     fetching              a request that carries the token        explore   what `check --explore` shows
     against               the real vendor asked, for `check --against`
     scaffold              what `authflow new` writes              demo      all of it at work; `demo_page` shows it
-    lines                 in which line of a file a finding is
 
 What a command needs is imported when it runs, so that `--version` is quick. Nobody imports from here.
 """

@@ -21,14 +21,14 @@ import click
 from authflow import plugins
 from authflow.accounts import Token, sends_to
 from authflow.cli.desk import Desk
-from authflow.cli.exits import MISUSED, REFUSED, Failed
+from authflow.cli.exits import MISUSED, REFUSED, Failed, code_of
 from authflow.cli.options import opened
 from authflow.clients import default_sender
 from authflow.errors import AuthFlowError, CredentialsRefused, harmless
 from authflow.http import Answer, Request, origin_of
 from authflow.masking import mask_text
 from authflow.plugins import hookimpl
-from authflow.renewing import keys_read
+from authflow.renewing import NoAnswer, TooLarge, keys_read
 from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.vendors import Given, Vendor
@@ -49,6 +49,8 @@ class _Witness:
     ahead: float = 0.0
     step: str = ""
     heard: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     _answers: list[Answer] = field(default_factory=list)
 
     def clock(self) -> float:
@@ -57,6 +59,7 @@ class _Witness:
     def exchange(self, request: Request, timeout: float) -> Answer:
         answer = default_sender().exchange(request, timeout)
         self._answers.append(answer)
+        self.statuses.append(answer.status)
         return answer
 
     @hookimpl
@@ -79,28 +82,30 @@ def check_against(
     one = opened(Desk(), file, (*settings, f"base_url={base_url}"), "memory")
     _declared(one.vendor, base_url, {name: value for name, value in one.given.items() if name != "base_url"}, yes=yes)
     witness = _Witness(one.vendor)
-    failed: list[str] = []
     plugins.manager().register(witness)
     try:
         session = one.session(client=witness, clock=witness.clock, store="memory")
         for step, work in _steps(session, witness, base_url):
-            _try(step, work, witness, failed)
-            if failed:
-                break
-        if refuse and not failed:
-            _try("refuse", lambda: _refused(one.vendor, one.given, witness), witness, failed)
-    finally:
+            _try(step, work, witness)
+        if refuse:
+            _try("refuse", lambda: _refused(one.vendor, one.given, witness), witness)
+    except Failed as error:
+        if witness.statuses[-1:] in ([404], [405]):
+            raise Failed(f"{error.message}; is {base_url} the vendor's base URL?", error.exit_code) from None
+        raise
+    finally:  # an interrupt too leaves what was heard so far
         plugins.manager().unregister(witness)
-    if as_json:
-        print(json.dumps({"answers": witness.heard, "failed": failed}, indent=1))
-    for told in witness.heard if not as_json else ():
-        click.echo(harmless(_line(told)))
-    if failed:
-        raise Failed("; ".join(failed), REFUSED)
+        if as_json:
+            print(json.dumps({"answers": witness.heard, "failed": witness.failed}, indent=1))
+        for told in witness.heard if not as_json else ():
+            if _line(told) not in witness.failed:  # what ends it is said last
+                click.echo(harmless(_line(told)))
 
 
 def _declared(vendor: Vendor, base_url: str, given: dict[str, Any], *, yes: bool) -> None:
     where = origin_of(base_url)
+    if "base_url" in vendor.settings:  # the file leaves it to the user, who has said it
+        return
     if not yes and not sends_to(vendor, Given(given), {}, base_url, carries=True):
         raise Failed(
             f"{where} is not an origin of {vendor.name}, and the password would go there: --yes allows it", MISUSED
@@ -109,7 +114,11 @@ def _declared(vendor: Vendor, base_url: str, given: dict[str, Any], *, yes: bool
 
 def _steps(session: AuthSession, witness: _Witness, base_url: str) -> Iterator[tuple[str, Callable[[], str]]]:
     def reuse() -> str:
-        answer = default_sender().exchange(Request("GET", base_url, tuple(session.headers(base_url).items())), 30.0)
+        try:
+            asked = Request("GET", base_url, tuple(session.headers(base_url).items()))
+            answer = default_sender().exchange(asked, 30.0)
+        except (NoAnswer, TooLarge) as error:
+            raise Failed(f"no answer of use at {base_url} ({error or 'larger than 1 MiB'})", REFUSED) from None
         event, _ = judge(session.vendor.answers, answer)
         if event is not None:
             raise Failed(f"the token is {event.name} at {base_url} (status {answer.status})", REFUSED)
@@ -147,16 +156,20 @@ def _refused(vendor: Vendor, given: Given, witness: _Witness) -> str:
     raise Failed(f"a wrong {secret} was let in, or its refusal was not recognised", REFUSED)
 
 
-def _try(step: str, work: Callable[[], str], witness: _Witness, failed: list[str]) -> None:
-    witness.step, result = step, ""
+def _try(step: str, work: Callable[[], str], witness: _Witness) -> None:
+    """Raises Failed."""
+    witness.step = step
     try:
-        result = work()
+        result, code = work(), 0
     except Failed as error:
-        failed.append(f"{step}: {error.message}")
+        result, code = error.message, error.exit_code
     except AuthFlowError as error:
+        result, code = str(error), code_of(error)
         witness.tell(error.exchange)
-        failed.append(f"{step}: {error}")
-    witness.heard.append({"step": step, "result": result or failed[-1]})
+    witness.heard.append({"step": step, "result": result})
+    if code:
+        witness.failed.append(f"{step}: {result}")
+        raise Failed(witness.failed[-1], code)
 
 
 # --- what an answer holds ---------------------------------------------------------------------------------------------

@@ -17,11 +17,10 @@ import click
 from authflow import plugins
 from authflow.accounts import check_settings, complete
 from authflow.cli.exits import MISUSED, REFUSED, UNKEPT, Failed
-from authflow.cli.lines import line_of
 from authflow.cli.needs import give_up, need
 from authflow.cli.options import json_option, pairs
 from authflow.errors import ConfigurationError, Finding, VendorFileError, harmless
-from authflow.vendors import UNUSED, Given, load, schema_text
+from authflow.vendors import UNUSED, Given, line_of, load, schema_text
 from authflow.vendors import drawing as draw
 
 PAGE: Final = "Also write a page (one HTML file) that shows what happened."
@@ -74,7 +73,7 @@ def check(
 
     for module in modules:
         plugins.register_file(module)
-    given = pairs(settings)
+    given = {**pairs(settings), **({} if against is None else {"base_url": against})}
     found = [finding for vendor in vendors for finding in _findings(vendor, given)]
     shown = ("file", "line", "key", "reason", "hint", "warning")
     facts = [{name: getattr(finding, name) for name in shown} for finding in found]

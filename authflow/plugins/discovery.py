@@ -71,12 +71,14 @@ def register_file(path: str) -> None:
     """Make a plugin of a module that is not installed: for authors. Raises ConfigurationError."""
     try:
         spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-        assert spec is not None
-        assert spec.loader is not None
+        if spec is None or spec.loader is None:
+            raise ImportError("it is no file of Python (.py)")
         module = importlib.util.module_from_spec(spec)
         sys.modules.setdefault(spec.name, module)
         spec.loader.exec_module(module)
         manager().register(module, name=path)
+        if not manager().get_hookcallers(module):
+            raise ImportError("it holds no hook (@authflow.hookimpl)")
     except (Exception, SystemExit) as error:  # of any class: it is somebody's program
         raise ConfigurationError(f"the plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
 

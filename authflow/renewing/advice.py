@@ -2,6 +2,7 @@
 
 unreachable   no answer came: certificates, proxies, names, ports
 redirected    a redirect that is not followed: its Location, and the lines that allow it
+packed        an answer in a coding that nobody asked for, and nobody reads
 misread       a refused secret with characters that servers read in two ways: where else it may stand
 """
 
@@ -20,6 +21,10 @@ PROXY: Final = "it is the proxy that refuses: AuthSession(client=…) takes a cl
 _CA: Final = "if you trust it, give AuthSession(client=…) a client that does; such a client can also show one of yours"
 _NAME: Final = "check the host's name, the network, and the proxy if HTTPS_PROXY names one"
 _CUT: Final = "the connection broke off, or what answers there does not speak HTTP"
+_PACKED: Final = (
+    "Only gzip and deflate are read here: if headers in the file ask for more (Accept-Encoding), drop that; "
+    "else the server, or a proxy before it, takes no notice of Accept-Encoding: identity, and is to be mended"
+)
 #: What an error says → what to do about it; the first that fits.
 _ADVICE: Final = (
     (r"\b407\b", PROXY),
@@ -42,6 +47,11 @@ _ADVICE: Final = (
 def unreachable(said: str) -> str:
     """Behind an error that the system or the library names so; nothing where that says it all."""
     return next((f": {advice}" for word, advice in _ADVICE if re.search(word, said, re.I)), "")
+
+
+def packed(answer: Answer) -> str:
+    """A server that takes no notice of Accept-Encoding, or a file that asks for what nobody reads."""
+    return f". {_PACKED}" if answer.packed else ""
 
 
 def redirected(

@@ -119,7 +119,8 @@ class ExchangeSender:
             message = (
                 f"{title}: no pattern of {exchange.name} fits the answer ({shown}): {'; '.join(reasons) or _NO_TEXT}"
             )
-            unfit = VendorAnswerError(message + advice.redirected(exchange, request, answer, values, _may_go), **where)
+            mend = advice.packed(answer) or advice.redirected(exchange, request, answer, values, _may_go)
+            unfit = VendorAnswerError(message + mend, **where)
             unfit.grants_nothing = answer.status >= 300 or _is_page(answer)
             raise unfit
         where["reason"] = reason = masked_reason(outcome, values)

@@ -120,6 +120,8 @@ class AnswerPattern:
         whole = isinstance(self.text, Text) and self.text.literals == ("", "")
         if not is_token(access) or (whole and re.search(r"\s|^<", str(access))):
             raise Mismatch("the value at {access} is not a token")
+        if isinstance(access, str):  # line breaks around it are no part of it, and no header could carry them
+            found["access"] = access.strip("\r\n")
 
     def render(self, values: Lookup, status: int | None = None) -> Answer:
         """An answer that fits, as the vendor would give it: with `status`, else the lowest that the pattern names.
@@ -162,8 +164,10 @@ def _quoted(text: str) -> str:
 
 
 def is_token(value: Any) -> bool:
-    """Text that is not blank, or a whole number."""
-    return bool(value.strip()) if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
+    """Text that is not blank, and whose every character could be read, or a whole number."""
+    if isinstance(value, str):
+        return bool(value.strip()) and "\ufffd" not in value
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @sealed_value

@@ -4,7 +4,7 @@
     extends     laid over its preset (`presets/`)                                   │ in this order a file
     compiling   every template compiled                                             │ becomes a vendor
     proofs/     what must hold before it may run, and what is unwise                │
-    loading     all of these in turn: `load`                                        ┘
+    loading     all of these in turn: `load`        lines    where a key stands     ┘
     vendor      the vendor as it runs
     flow        its states, the events and outcomes between them, and the run       ← the heart
     oauth       what the error codes of OAuth mean
@@ -60,6 +60,7 @@ from authflow.vendors.vendor import Derived, Vendor, seconds
 
 if TYPE_CHECKING:
     from authflow.vendors import drawing
+    from authflow.vendors.lines import line_of
     from authflow.vendors.schema import schema_text
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "examine",
     "filled",
     "hears",
+    "line_of",
     "load",
     "needs",
     "needs_a_person",
@@ -118,6 +120,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "drawing":  # pictures are for people who ask for them
         return importlib.import_module(f"{__name__}.drawing")
-    if name == "schema_text":
-        return importlib.import_module(f"{__name__}.schema").schema_text
+    if module := {"schema_text": "schema", "line_of": "lines"}.get(name):
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -76,7 +76,17 @@ class Compiler:
             path = reversed(error.path) if isinstance(error, TemplateError) else ()
             reason = str(error) if isinstance(error, TemplateError) else "nested too deeply"
             self.finding(".".join([key, *path]), reason)
+            self.others(key, build, *arguments)
             return None
+
+    def others(self, key: str, build: Callable[..., Any], raw: Any, *more: Any) -> None:
+        """What else is wrong in a table or a list whose templates are compiled one after the other."""
+        if isinstance(raw, Mapping) and len(raw) > 1:
+            for name, item in raw.items():
+                self.build(key, build, {name: item}, *more)
+        elif isinstance(raw, Mapping | list) and build is not compile_fields:
+            for name, item in raw.items() if isinstance(raw, Mapping) else enumerate(raw):
+                self.build(f"{key}.{name}", build, item, *more)
 
     def vendor(self) -> Vendor | None:
         form = self.form

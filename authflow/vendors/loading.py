@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,9 @@ def load(
         findings = [*findings, *inputs.check(vendor), *prove(vendor)]
     errors = tuple(finding for finding in findings if not finding.warning)
     if errors or vendor is None:
+        from authflow.vendors.lines import line_of
+
+        errors = tuple(replace(finding, line=line_of(finding.file, finding.key)) for finding in errors)
         raise VendorFileError(findings=errors, vendor=vendor.name if vendor else "")
     object.__setattr__(vendor, "warnings", tuple(findings))
     return vendor

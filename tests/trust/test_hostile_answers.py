@@ -27,6 +27,7 @@ from authflow.http import Answer, Request
 from authflow.renewing.environment import NoAnswer, TooLarge
 from tests.clients.drivers import DRIVERS
 from tests.scripted import LADDER, LIFETIME, URL, ScriptedVendor
+from tests.servers import listening
 from tests.trust.wire import Writes, head, ladder_at, saying, writing
 
 LIBRARIES = sorted({driver.library for driver in DRIVERS})
@@ -95,6 +96,30 @@ def test_an_answer_that_is_packed_though_nobody_asked_is_read(library: str) -> N
     for packed, encoding in packs:
         with writing(saying(head(f"Content-Encoding: {encoding}", f"Content-Length: {len(packed)}"), packed)) as url:
             assert asked(library, url).json["access"] == "a-token"
+
+
+def test_what_cannot_be_unpacked_is_not_asked_for(library: str) -> None:
+    with listening() as listener:
+        asked(library, listener.url)
+        (came,) = listener.seen()
+    assert came.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd"])
+@pytest.mark.parametrize(
+    "granted", [{"json": {"t": "{access}"}}, {"text": "{access}"}], ids=lambda row: next(iter(row))
+)
+def test_an_error_names_the_coding_that_nobody_reads(
+    vendor: ScriptedVendor, coding: str, granted: dict[str, Any]
+) -> None:
+    vendor.says("login", Answer(200, (("Content-Encoding", coding),), b"\x0b\x00\x80{\x03"))
+    login = {
+        "request": {"url": "login", "form": {"u": "{username}", "p": "{password}"}},
+        "answers": {"granted": granted},
+    }
+    file = {"name": "packed", "extends": "relogin", "base_url": LADDER["base_url"], "exchanges": {"login": login}}
+    with pytest.raises(authflow.VendorAnswerError, match=f"5 bytes packed as {coding}.*Accept-Encoding"):
+        vendor.session(file).token()
 
 
 # --- too little, too slow ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -21,7 +22,16 @@ def findings_of(source: Any) -> list[str]:
     with pytest.raises(VendorFileError) as caught:
         load(source)
     assert str(caught.value).startswith(str(caught.value.findings[0]))
-    return [str(finding) for finding in caught.value.findings]
+    return [str(dataclasses.replace(finding, line=0)) for finding in caught.value.findings]
+
+
+def test_an_error_says_in_which_lines(tmp_path: Path) -> None:
+    path = tmp_path / "acme.toml"
+    path.write_text(BASE.replace("start =", "strat =").replace("username = {}", "username = { titel = 1, nmae = 2 }"))
+    with pytest.raises(VendorFileError) as caught:
+        load(path)
+    said = [line.partition(": ")[0] for line in str(caught.value).split("; ")]
+    assert said == [f"{path}:3:strat", "9:credentials.username.titel", "9:credentials.username.nmae"]
 
 
 def test_the_unbroken_file_is_right() -> None:

@@ -36,6 +36,17 @@ def check(vendor: Vendor) -> Iterator[Finding]:
     yield from _grants(vendor)
     yield from _given_away(vendor)
     yield from _identity(vendor)
+    yield from _packed(vendor)
+
+
+def _packed(vendor: Vendor) -> Iterator[Finding]:
+    """An exchange that asks for an answer in a coding which nobody here reads."""
+    for exchange in vendor.flow.exchanges.values():
+        for name, item in exchange.request.headers:
+            asked = "".join(getattr(item, "literals", ())).lower()
+            if name.lower() == "accept-encoding" and not {"br", "zstd"}.isdisjoint(re.findall(r"\w+", asked)):
+                key = f"exchanges.{exchange.name}.request.headers.{name}"
+                yield warning(vendor, key, "of packed answers, only gzip and deflate are read", f'{name} = "gzip"')
 
 
 def _unguarded(vendor: Vendor) -> Iterator[Finding]:
