@@ -58,6 +58,20 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
             "exchanges.login.request.json.b.d: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
         ],
     ),
+    (
+        'fail = "Refused."',
+        'fail = "Refused."\n[derive]\na = { hmac = { key = "k", message = "m", digest = "sha265", encoding = "hax" } }\nb = { rsa = { key = "{username}", message = "m", padding = "oeap" } }',
+        [
+            "derive.a.hmac.digest: 'sha265' is none of 'blake2b', 'blake2s', 'md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'sha512', 'shake_128', 'shake_256'",
+            "derive.a.hmac.encoding: 'hax' is none of 'base64', 'base64url', 'hex'",
+            "derive.b.rsa.padding: 'oeap' is none of 'oaep', 'pkcs1'",
+        ],
+    ),
+    (
+        'request = { url = "login"',
+        'by = "chrome"\nrequest = { url = "login"',
+        ["exchanges.login.by: 'chrome' is none of 'browser'"],
+    ),
     ("start =", "strat =", ["strat: unknown key (did you mean 'start'?)"]),
     (
         'send = "login"',

@@ -118,7 +118,7 @@ def _steps(session: AuthSession, witness: _Witness, base_url: str) -> Iterator[t
             asked = Request("GET", base_url, tuple(session.headers(base_url).items()))
             answer = default_sender().exchange(asked, 30.0)
         except (NoAnswer, TooLarge) as error:
-            raise Failed(f"no answer of use at {base_url} ({error or 'larger than 1 MiB'})", REFUSED) from None
+            raise Failed(f"no answer of use at {base_url} ({str(error) or 'larger than 1 MiB'})", REFUSED) from None
         event, _ = judge(session.vendor.answers, answer)
         if event is not None:
             raise Failed(f"the token is {event.name} at {base_url} (status {answer.status})", REFUSED)

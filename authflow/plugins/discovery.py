@@ -78,6 +78,7 @@ def register_file(path: str) -> None:
         spec.loader.exec_module(module)
         manager().register(module, name=path)
         if not manager().get_hookcallers(module):
+            manager().unregister(module)
             raise ImportError("it holds no hook (@authflow.hookimpl)")
     except (Exception, SystemExit) as error:  # of any class: it is somebody's program
         raise ConfigurationError(f"the plugin {path} cannot be imported: {type(error).__name__}: {error}") from error

@@ -33,7 +33,7 @@ from authflow.templates import (
     compile_fields,
 )
 from authflow.vendors import notation as n
-from authflow.vendors.derive import Function
+from authflow.vendors.derive import CHOICES, FUNCTIONS, Function
 from authflow.vendors.extends import mentioned, texts
 from authflow.vendors.flow import Failing, Flow, Presenting, Sending, State
 from authflow.vendors.signers import Signer
@@ -379,6 +379,11 @@ class Compiler:
             return None
         self.options(f"{key}.{function}", self.functions[function].takes, raw)
         does = self.functions[function]
+        for option, value in raw.items() if isinstance(raw, Mapping) and does is FUNCTIONS.get(function) else ():
+            choices = CHOICES.get(str(option), ())
+            if choices and isinstance(value, str) and "{" not in value and value not in choices:
+                reason = f"{value!a} is none of {', '.join(map(repr, sorted(choices)))}"
+                self.finding(f"{key}.{function}.{option}", reason)
         if does.inverse is not None and self.only_rows_use(name) and isinstance(raw, str) and "}{" in raw:
             does = does._replace(inverse=None)  # only other rows use it: it is computed again, and never read back
         adjacent = does.inverse is None

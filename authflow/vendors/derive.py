@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -62,6 +62,17 @@ def _un_basic(line: Any) -> list[str]:
         raise ValueError("no HTTP Basic credentials")
     user, _, password = str(CONVERTERS["base64"].read(token)).partition(":")
     return [user, password]
+
+
+_KEYS: Final = ("text", "hex", "base64", "base64url")
+#: What an option may say.
+CHOICES: Final[Mapping[str, Collection[str]]] = {
+    "encoding": _KEYS[1:],
+    "key_encoding": _KEYS,
+    "salt_encoding": _KEYS,
+    "padding": ("oaep", "pkcs1"),
+    "digest": hashlib.algorithms_guaranteed,
+}
 
 
 def _digest(name: str) -> Function:

@@ -25,6 +25,7 @@ WHOLE: Final = (
     *("exchanges.*.request", "exchanges.*.sign", "exchanges.*.answers.*", "states.*.present"),
     *("answers.*", "derive.*", "sign"),
 )
+_NAMED: Final = ("states", "settings", "credentials")
 _NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
 #: A placeholder that must have its value.
 _NEEDED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::\w+)?\}")
@@ -35,9 +36,11 @@ def preset_names() -> list[str]:
 
 
 def extended(
-    file: str, raw: Mapping[str, Any], installed: Mapping[str, Any] = {}
+    file: str, raw: Mapping[str, Any], installed: Mapping[str, Any] = {}, dropped: set[str] | None = None
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """The file with the presets and installed vendors that it extends below it, and what is wrong with `extends`."""
+    """The file with the presets and installed vendors that it extends below it, and what is wrong with `extends`.
+    `dropped` takes up the names of states and inputs that the file has no use for.
+    """
     merged, seen, below = dict(raw), list[str](), set[str]()
     while (extends := merged.pop("extends", None)) is not None:
         if not isinstance(extends, str):
@@ -53,10 +56,13 @@ def extended(
         below |= _table(under, "credentials").keys()
         merged = merge(under, merged)
     had = set(_table(merged, "credentials"))
+    whole = {name for kind in _NAMED for name in _table(merged, kind)}
     if seen:
         _drop_leftovers(merged, raw)
         _add_to_identity(merged, raw, below)
     _place_secret(merged)
+    if dropped is not None:
+        dropped |= whole.difference(*(_table(merged, kind) for kind in _NAMED))
     warnings = []
     if had and not _table(merged, "credentials"):
         name = next((name for name, item in _table(raw, "exchanges").items() if "request" in _mapping(item)), "")

@@ -17,8 +17,8 @@ from msgspec import UNSET
 from authflow.errors import Finding
 from authflow.http import folder, origin_of, resolve
 from authflow.templates import CONVERTERS, TemplateError, Unbound, UrlTemplate, compile_text
-from authflow.vendors.notation import Input
-from authflow.vendors.proofs.places import finding, written
+from authflow.vendors.notation import Input, did_you_mean
+from authflow.vendors.proofs.places import finding, warning, written
 from authflow.vendors.vendor import Vendor, seconds
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?", re.ASCII)
@@ -80,9 +80,9 @@ def holes(vendor: Vendor, name: str) -> frozenset[str]:
 
 
 def check(vendor: Vendor) -> Iterator[Finding]:
-    """No secret in a default, and no circle."""
+    """No secret in a default, no circle, no hole that nothing fills, and what its type says."""
     secrets = {name for name, entry in vendor.inputs.items() if entry.secret}
-    for name in vendor.inputs:
+    for name, entry in vendor.inputs.items():
         key = f"{'credentials' if name in vendor.credentials else 'settings'}.{name}.default"
         for secret in sorted(holes(vendor, name) & secrets):
             yield finding(
@@ -97,6 +97,16 @@ def check(vendor: Vendor) -> Iterator[Finding]:
                 todo += holes(vendor, other)
         if name in seen:
             yield finding(vendor, key, "made of itself", "say one of them outright")
+        text = entry.default if isinstance(entry.default, str) else ""
+        for hole in () if holes(vendor, name) else re.findall(r"(?<!\{)\{(\w+)\??\}(?!\})", text):
+            if hole not in vendor.inputs:
+                reason = f"{{{hole}}} is no input: this default is sent as it stands, with its braces"
+                yield warning(vendor, key, reason, did_you_mean(hole, vendor.inputs))
+        if text and "{" not in text and (entry.type != "url" or "://" in text):
+            try:
+                typed(entry, text)
+            except ValueError as error:
+                yield finding(vendor, key, f"must be {error}", "as its type says")
 
 
 @lru_cache(maxsize=256)

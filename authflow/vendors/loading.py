@@ -75,8 +75,9 @@ def examine(
         unnamed = [Finding(file, "name", _UNNAMED, f'name = "{raw["name"]}"', warning=True)]
     if findings:
         return None, findings
+    dropped = set[str]()
     try:
-        raw, findings = extended(file, raw, installed)
+        raw, findings = extended(file, raw, installed, dropped)
         settings = raw.get("settings", {})
         if "base_url" not in raw and isinstance(settings, Mapping):  # then whoever uses it says where the server is
             raw = {**raw, "base_url": "{base_url}", "settings": {"base_url": {"type": "url"}, **settings}}
@@ -89,6 +90,8 @@ def examine(
         return None, findings
     compiler = Compiler(file, raw, msgspec.convert(raw, n.VendorFile, strict=True), converters, functions, signers)
     vendor = compiler.vendor()
+    if vendor is not None:
+        object.__setattr__(vendor, "dropped", frozenset(dropped))
     return (None if compiler.findings else vendor), [*compiler.findings, *unwise, *unnamed]
 
 

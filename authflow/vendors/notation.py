@@ -341,6 +341,8 @@ def _inner(raw: Any, kind: Any) -> Any:
         wanted = dict if isinstance(raw, Mapping) else list if isinstance(raw, list) else type(raw)
         for arm in get_args(kind):
             bare = get_args(arm)[0] if get_origin(arm) is Annotated else arm
+            if get_origin(bare) is Literal and wanted is str:
+                return bare
             if get_origin(bare) is wanted or (wanted is dict and isinstance(bare, type) and issubclass(bare, Struct)):
                 return bare
     return kind

@@ -62,6 +62,8 @@ class Vendor:
     #: Which inputs say whose login it is; `name?` only where it is given as a plain value.
     identity: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    #: What the preset knows and the file has no use for: a name that is mistyped may be meant for it.
+    dropped: frozenset[str] = frozenset()
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:

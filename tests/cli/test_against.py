@@ -60,10 +60,10 @@ def server(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener
         yield listener
 
 
-def run(folder: Path, server: Listener, *more: str, at: str = "") -> Result:
+def run(folder: Path, server: Listener, *more: str, at: str = "", file: str = FILE, asked: str = "") -> Result:
     path = folder / "acme.toml"
-    path.write_text(FILE % (at or server.url))
-    arguments = ["check", str(path), "--against", f"{server.url}/", "--set", "username=bob", *more]
+    path.write_text(file.replace("%s", at or server.url))
+    arguments = ["check", str(path), "--against", asked or f"{server.url}/", "--set", "username=bob", *more]
     before = list(plugins.manager().get_plugins())
     done = CliRunner().invoke(cli._commands(), arguments, prog_name="authflow")
     assert list(plugins.manager().get_plugins()) == before
@@ -116,3 +116,55 @@ def test_a_step_that_goes_wrong_ends_it(
     done = run(tmp_path, server, "--refuse")
     assert done.exit_code == 1
     assert message in done.stderr
+
+
+def test_a_file_that_leaves_its_base_url_to_the_user_is_asked_where_he_says(tmp_path: Path, server: Listener) -> None:
+    """No --yes and no --set: there is no other place that the file could mean."""
+    done = run(tmp_path, server, file=FILE.replace('base_url = "%s/"\n', ""))
+    assert (done.exit_code, [came.path for came in server.came]) == (0, ["/login", "/", "/renew"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "words"),
+    [
+        ("http://127.0.0.1:1/", 3, "Connection refused): check that the server runs there"),
+        ("https://no-such-host.invalid/", 3, "check the host's name"),
+        ("not-a-url", 1, "base_url: not an absolute http or https URL"),
+    ],
+)
+def test_a_wrong_url_says_what_to_look_at(tmp_path: Path, server: Listener, asked: str, code: int, words: str) -> None:
+    done = run(tmp_path, server, "--yes", asked=asked)
+    assert (done.exit_code, done.output.count(words)) == (code, 1)
+
+
+def test_where_nothing_is_found_the_base_url_is_doubted(tmp_path: Path, server: Listener, vendor: Vendor) -> None:
+    vendor.login = vendor.refusal = Says(404, {})
+    assert "is http" in run(tmp_path, server).stderr.splitlines()[-1]
+    assert run(tmp_path, server).stderr.endswith("the vendor's base URL?\n")
+
+
+def test_a_base_url_that_does_not_answer_is_no_mistake_of_ours(tmp_path: Path, server: Listener) -> None:
+    """The login may live elsewhere."""
+    base = "http://127.0.0.1:1/"
+    file = FILE.replace('base_url = "%s/"', f'base_url = "{base}"\norigins.send = ["%s"]').replace(
+        'url = "', 'url = "%s/'
+    )
+    done = run(tmp_path, server, file=file.replace('base_url = "%s/', 'base_url = "'), asked=base)
+    assert done.stderr.startswith(f"authflow: reuse: no answer of use at {base} (ConnectionError")
+    assert done.exit_code == 1
+
+
+def test_an_interrupt_leaves_what_was_heard(tmp_path: Path, server: Listener, vendor: Vendor) -> None:
+    def interrupted(came: Came) -> Says:
+        raise KeyboardInterrupt
+
+    def says(came: Came) -> Says:
+        return vendor.says(came)
+
+    server.says = says
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("authflow.cli.against.judge", interrupted)
+        patched.setattr("authflow.cli.against._read", lambda *_: {"status": 200})
+        done = run(tmp_path, server, "--json")
+    told = json.loads(done.stdout)
+    assert [one["step"] for one in told["answers"]] == ["login", "login"]

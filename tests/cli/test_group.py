@@ -120,6 +120,25 @@ def test_a_plugin_that_is_not_installed_yet_is_used(tmp_path: Path) -> None:
     assert run("check", path, "--plugin", module).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("mine.toml", "", "no file of Python"),
+        ("nothing.py", "", "holds no hook"),
+        ("broken.py", "import no_such_module", "No module named 'no_such_module'"),
+        ("absent.py", None, "No such file"),
+    ],
+)
+def test_a_plugin_that_is_none_says_why(tmp_path: Path, name: str, text: str | None, why: str) -> None:
+    path = write(tmp_path, 'name = "a"\nextends = "bearer"\nbase_url = "https://a.example/"\n')
+    plugin = tmp_path / name
+    if text is not None:
+        plugin.write_text(text)
+    before = plugins.manager().get_plugins()
+    done = run("check", path, "--plugin", str(plugin))
+    assert (done.exit_code, why in done.stderr, plugins.manager().get_plugins()) == (2, True, before)
+
+
 def test_a_name_that_no_plugin_brings_is_a_finding() -> None:
     done = run("check", "suplier")
     assert (done.exit_code, "did you mean 'supplier'?" in done.stdout) == (1, True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from authflow.errors import VendorFileError
 from authflow.vendors.extends import extended, merge, preset_names
 from authflow.vendors.flow import Presenting, Sending
 from authflow.vendors.loading import load
@@ -172,3 +173,35 @@ def test_an_own_state_takes_the_place_of_the_presets() -> None:
     assert flow.states["signed_out"] == Sending("signed_out", "csrf", {"seen": "ready"})
     assert isinstance(flow.states["signed_in"], Presenting)
     assert flow.exchanges["login"].outcomes == ("granted", "denied")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "hint"),
+    [
+        (
+            {"exchanges": {"login": {"request": {"url": "l", "json": {"u": "{usrname}", "p": "{password}"}}}}},
+            "'usrname'",
+            "username",
+        ),
+        ({"states": {"signed_out": {"send": "login", "granted": "signd_in"}}}, "'signd_in'", "signed_in"),
+        (
+            {"identity": ["usrname"], "states": {"signed_in": {"present": {"headers": {"X": "{acess}"}}}}},
+            "'acess'",
+            "access",
+        ),
+    ],
+)
+def test_a_mistyped_name_is_not_forgotten_because_nothing_else_uses_it(
+    more: dict[str, Any], reason: str, hint: str
+) -> None:
+    login = {
+        "request": {"url": "l", "json": {"u": "{username}", "p": "{password}"}},
+        "answers": {"granted": {"json": {"t": "{access}"}}},
+    }
+    raw = merge(
+        {"name": "a", "extends": "relogin", "base_url": "https://a.example/", "exchanges": {"login": login}}, more
+    )
+    with pytest.raises(VendorFileError) as caught:
+        load(raw)
+    (finding,) = [finding for finding in caught.value.findings if reason in finding.reason]
+    assert finding.hint == f"did you mean '{hint}'?"

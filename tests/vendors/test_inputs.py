@@ -193,3 +193,27 @@ def test_a_file_may_extend_an_installed_vendor(tmp_path: Path) -> None:
         assert (vendor.name, vendor.base_url.literal_origin()) == ("mine", "https://acme.example")
     with pytest.raises(authflow.VendorFileError, match=r"unknown preset 'acne'.*did you mean 'acme'"):
         load({"name": "mine", "extends": "acne"}, installed={"acme": base})
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"type": "host", "default": "https://a.example"}, "must be a host name"),
+        ({"type": "url", "default": "ftp://a.example/"}, "must be an absolute URL"),
+        ({"type": "duration", "default": "soon"}, "must be a duration: seconds"),
+    ],
+)
+def test_a_default_is_what_its_type_says(entry: dict[str, str], reason: str) -> None:
+    with pytest.raises(authflow.VendorFileError) as caught:
+        vendor_of(**settings(x=entry, token_url={"default": "token"}), headers={"X": "{x}"})
+    (finding,) = caught.value.findings
+    assert (finding.key, finding.reason.startswith(reason)) == ("settings.x.default", True)
+
+
+def test_a_hole_that_nothing_fills_is_told() -> None:
+    """It is sent with its braces, as it always was; a mistyped name is hardly meant so."""
+    file = vendor_of(
+        **settings(tenant={}, x={"default": "a/{tenent}"}, y={"default": "{{b}}"}, token_url={"default": "t"})
+    )
+    (told,) = [finding for finding in file.warnings if "braces" in finding.reason]
+    assert (told.key, told.hint) == ("settings.x.default", "did you mean 'tenant'?")

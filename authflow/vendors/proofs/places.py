@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from authflow.errors import Finding
@@ -34,7 +35,8 @@ def warning(vendor: Vendor, key: str, reason: str, hint: str = "") -> Finding:
 
 
 def unknown(vendor: Vendor, key: str, what: str, name: str, known: Iterable[str]) -> Finding:
-    return finding(vendor, key, f"unknown {what} {name!a}", did_you_mean(name, known))
+    close = get_close_matches(name, {*known, *vendor.dropped}, 1)
+    return finding(vendor, key, f"unknown {what} {name!a}", did_you_mean(name, close or known))
 
 
 def undeclared(vendor: Vendor, key: str, name: str, known: Iterable[str]) -> Finding:
