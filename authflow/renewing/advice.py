@@ -87,8 +87,12 @@ def declared(url: str) -> str:
         return "another URL"
 
 
-def misread(exchange: Exchange, values: Values) -> str:
-    """Where else a client's secret may stand that RFC 6749 §2.3.1 wants form-encoded, and many servers do not."""
+def misread(exchange: Exchange, values: Values, code: str) -> str:
+    """Where else a client's secret may stand that RFC 6749 §2.3.1 wants form-encoded, and many servers do not; nothing
+    where OAuth's error code says that the client itself was let in.
+    """
+    if code in ("invalid_grant", "access_denied", "expired_token"):
+        return ""
     place, request = str(values.vendor.raw.get("secret_in", "header")), exchange.request
     pair = request.basic if place == "header-raw" else request.client_basic
     template: Any = dict(request.form or ()).get("client_secret") if place == "body" else pair and pair[1]

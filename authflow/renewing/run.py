@@ -183,7 +183,7 @@ class Run:
             reason = masked_reason(Outcome("", {**captured}), values)
             return refused(values, state, names, reason=reason, code=self.code, retry_after=wait)
         where: dict[str, Any] = {"exchange": last.name, "status": self.status, "retry_after": wait}
-        where["more"] = misread(last, values)
+        where["more"] = misread(last, values, self.code)
         return refused(values, state, sent_by(last, values), reason=self.reason, code=self.code, **where)
 
     def _begin_grant(self) -> None:

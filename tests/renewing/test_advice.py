@@ -22,7 +22,6 @@ import authflow
 from tests.servers import Says, closed_port, listening
 from tests.trust.wire import signed
 
-REFUSED = {"error": "invalid_client"}
 CLIENT = {"client_id": "app", "client_secret": "s3cret-9"}
 
 
@@ -252,16 +251,19 @@ def test_a_redirect_that_may_not_be_followed_names_the_line(call: Call) -> None:
 
 @CALLS
 @pytest.mark.parametrize(
-    ("place", "secret", "names"),
+    ("place", "secret", "names", "code"),
     [
-        ("header", "a+b/c%", ['"header-raw"', '"body"']),
-        ("header-raw", "a+b/c%", ['"header"', '"body"']),
-        ("body", "a+b/c%", ['"header"', '"header-raw"']),
-        ("header", "plain-S3cret_1", []),
+        ("header", "a+b/c%", ['"header-raw"', '"body"'], "invalid_client"),
+        ("header-raw", "a+b/c%", ['"header"', '"body"'], "unauthorized_client"),
+        ("body", "a+b/c%", ['"header"', '"header-raw"'], "invalid_client"),
+        ("header", "plain-S3cret_1", [], "invalid_client"),
+        ("header", "a+b/c%", [], "invalid_grant"),
     ],
 )
-def test_a_secret_that_servers_read_in_two_ways(call: Call, place: str, secret: str, names: list[str]) -> None:
-    given, refuses = {"client_id": "app", "client_secret": secret}, listening(lambda came: Says(401, REFUSED))
+def test_a_secret_that_servers_read_in_two_ways(
+    call: Call, place: str, secret: str, names: list[str], code: str
+) -> None:
+    given, refuses = {"client_id": "app", "client_secret": secret}, listening(lambda came: Says(401, {"error": code}))
     with refuses as server, pytest.raises(authflow.CredentialsRefused) as caught:
         call(at(server.url, given=given, secret_in=place), server.url)
     message = str(caught.value)

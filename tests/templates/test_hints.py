@@ -152,5 +152,13 @@ def test_a_page_is_no_token(body: bytes) -> None:
     assert judged({"granted": {"text": "{access}"}}, body) is None
 
 
+@pytest.mark.parametrize("said", ["\nt-1", "t-1\r\n", "\n\nt-1\n"])
+def test_line_breaks_around_a_token_are_no_part_of_it(said: str) -> None:
+    """magento/magento2#13516; no header could carry them."""
+    outcome = judged(granted(), {"t": said})
+    assert outcome is not None
+    assert outcome.captured == {"access": "t-1"}
+
+
 def test_a_text_loses_the_line_breaks_at_its_end() -> None:
     assert judged({"granted": {"text": "{access}"}}, b"t-1\r\n\n").captured == {"access": "t-1"}  # type: ignore[union-attr]
