@@ -52,25 +52,25 @@ CASES: Sequence[tuple[str, str, Sequence[str]]] = (
         'headers = { A = "{x:no}", B = ["{", "ok"] }, json = { a = "{username:no}", b = { c = [1, "{}"], d = "{" } }',
         [
             "exchanges.login.request.headers.A: unknown converter 'no' in {x:no}: there are base64, base64url, epoch, epoch_ms, hex, http_date, int, iso8601, json, jwt, minutes, ms, path, str, time, token, word, xml",
-            "exchanges.login.request.headers.B: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
+            "exchanges.login.request.headers.B: { is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
             "exchanges.login.request.json.a: unknown converter 'no' in {username:no}: there are base64, base64url, epoch, epoch_ms, hex, http_date, int, iso8601, json, jwt, minutes, ms, path, str, time, token, word, xml",
-            "exchanges.login.request.json.b.c.1: {} is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
-            "exchanges.login.request.json.b.d: { is no placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
+            "exchanges.login.request.json.b.c.1: {} is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
+            "exchanges.login.request.json.b.d: { is not a placeholder: write {name}, {name:converter}, {name?}, or {{ and }} for braces",
         ],
     ),
     (
         'fail = "Refused."',
         'fail = "Refused."\n[derive]\na = { hmac = { key = "k", message = "m", digest = "sha265", encoding = "hax" } }\nb = { rsa = { key = "{username}", message = "m", padding = "oeap" } }',
         [
-            "derive.a.hmac.digest: 'sha265' is none of 'blake2b', 'blake2s', 'md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'sha512', 'shake_128', 'shake_256'",
-            "derive.a.hmac.encoding: 'hax' is none of 'base64', 'base64url', 'hex'",
-            "derive.b.rsa.padding: 'oeap' is none of 'oaep', 'pkcs1'",
+            "derive.a.hmac.digest: must be one of 'blake2b', 'blake2s', 'md5', 'sha1', 'sha224', 'sha256', 'sha384', 'sha3_224', 'sha3_256', 'sha3_384', 'sha3_512', 'sha512', 'shake_128', 'shake_256', not 'sha265'",
+            "derive.a.hmac.encoding: must be one of 'base64', 'base64url', 'hex', not 'hax'",
+            "derive.b.rsa.padding: must be one of 'oaep', 'pkcs1', not 'oeap'",
         ],
     ),
     (
         'request = { url = "login"',
         'by = "chrome"\nrequest = { url = "login"',
-        ["exchanges.login.by: 'chrome' is none of 'browser'"],
+        ["exchanges.login.by: must be one of 'browser', not 'chrome'"],
     ),
     ("start =", "strat =", ["strat: unknown key (did you mean 'start'?)"]),
     (

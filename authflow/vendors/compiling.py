@@ -382,7 +382,7 @@ class Compiler:
         for option, value in raw.items() if isinstance(raw, Mapping) and does is FUNCTIONS.get(function) else ():
             choices = CHOICES.get(str(option), ())
             if choices and isinstance(value, str) and "{" not in value and value not in choices:
-                reason = f"{value!a} is none of {', '.join(map(repr, sorted(choices)))}"
+                reason = f"must be one of {', '.join(map(repr, sorted(choices)))}, not {value!a}"
                 self.finding(f"{key}.{function}.{option}", reason)
         if does.inverse is not None and self.only_rows_use(name) and isinstance(raw, str) and "}{" in raw:
             does = does._replace(inverse=None)  # only other rows use it: it is computed again, and never read back

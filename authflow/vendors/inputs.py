@@ -106,7 +106,7 @@ def check(vendor: Vendor) -> Iterator[Finding]:
             try:
                 typed(entry, text)
             except ValueError as error:
-                yield finding(vendor, key, f"must be {error}", "as its type says")
+                yield finding(vendor, key, str(error), "as its type says")
 
 
 @lru_cache(maxsize=256)

@@ -200,7 +200,7 @@ def test_a_file_may_extend_an_installed_vendor(tmp_path: Path) -> None:
     [
         ({"type": "host", "default": "https://a.example"}, "must be a host name"),
         ({"type": "url", "default": "ftp://a.example/"}, "must be an absolute URL"),
-        ({"type": "duration", "default": "soon"}, "must be a duration: seconds"),
+        ({"type": "duration", "default": "soon"}, "must be a number of seconds"),
     ],
 )
 def test_a_default_is_what_its_type_says(entry: dict[str, str], reason: str) -> None:

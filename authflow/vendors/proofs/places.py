@@ -35,12 +35,16 @@ def warning(vendor: Vendor, key: str, reason: str, hint: str = "") -> Finding:
 
 
 def unknown(vendor: Vendor, key: str, what: str, name: str, known: Iterable[str]) -> Finding:
+    return finding(vendor, key, f"unknown {what} {name!a}", _meant(vendor, name, known))
+
+
+def _meant(vendor: Vendor, name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, {*known, *vendor.dropped}, 1)
-    return finding(vendor, key, f"unknown {what} {name!a}", did_you_mean(name, close or known))
+    return did_you_mean(name, close or known)
 
 
 def undeclared(vendor: Vendor, key: str, name: str, known: Iterable[str]) -> Finding:
-    hint, tell = did_you_mean(name, known), "declare it in [credentials] or [settings]"
+    hint, tell = _meant(vendor, name, known), "declare it in [credentials] or [settings]"
     hint = f"{hint} If not, {tell}" if hint.endswith("?") else f"{tell}, or read it from an answer; {hint}"
     return finding(vendor, key, f"unknown value {name!a}", hint)
 
