@@ -471,7 +471,11 @@ ROWS = [
     Row("stepanbenes/api-for-nopcommerce#13", TEXT, 200, b"Login failed: unknown user", (Unforeseen, "not a token")),
     Row("NodeBB/NodeBB#2292: a page where JSON was", TOKEN, 200, b"<html>Maintenance</html>", (Unforeseen, "not JSON")),
     Row(
-        "OpenStack Keystone v3: `token` is a table", TOKEN, 200, {"token": {"methods": ["x"]}}, (Unforeseen, "not a token")
+        "OpenStack Keystone v3: `token` is a table",
+        TOKEN,
+        200,
+        {"token": {"methods": ["x"]}},
+        (Unforeseen, "not a token"),
     ),
     Row(
         "nginxinc/nginx-openid-connect#26: Auth0, packed as nobody asked for",
