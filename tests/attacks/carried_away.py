@@ -172,7 +172,8 @@ def carried(error: BaseException) -> Iterator[tuple[str, Any]]:
     (mailbox := queue.Queue[Any]()).put(error)
     yield "out of a queue", mailbox.get()
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-        yield f"pickled ({protocol})", pickle.loads(pickle.dumps(error, protocol))
+        yield f"pickled ({protocol})", pickle.loads(data := pickle.dumps(error, protocol))
+        yield f"its pickle ({protocol})", data.decode("latin-1")
     receiving, sending = multiprocessing.Pipe(duplex=False)
     sending.send(error)
     yield "out of a pipe", receiving.recv()
@@ -213,8 +214,8 @@ def of_a_client(error: BaseException) -> bool:
 
 
 def shown_by_all(thing: Any) -> Iterator[str]:
-    if isinstance(thing, str):
-        yield thing
+    if isinstance(thing, str) or thing.__traceback__ is None:  # a copy: it is what the error is
+        yield f"{thing} {thing!r} {getattr(thing, '__dict__', '')}"
         return
     for show in SHOWS.values():
         with contextlib.suppress(Exception):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.attacks import (
     at_the_port,
+    by_proxy,
     crowded_store,
     hostile_screens,
     kept_by_sentry,
     led_astray,
+    left_lying,
     many_users,
     noisy_logs,
     own_request,
@@ -63,3 +67,15 @@ def test_nothing_logs_or_prints_an_exchange(library: str) -> None:
 def test_sentry_keeps_nothing_of_an_exchange(library: str) -> None:
     pytest.importorskip("sentry_sdk")
     assert list(kept_by_sentry.attack([library], ["traces and logs"])) == []  # which has breadcrumbs too
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", [it for it in noisy_logs.LIBRARIES if it in ("requests", "httpx", "aiohttp")])
+def test_nothing_shows_a_proxys_password(library: str) -> None:
+    assert list(by_proxy.attack([library])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_nothing_is_left_lying_about() -> None:
+    assert list(left_lying.attack()) == []

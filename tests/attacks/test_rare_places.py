@@ -252,6 +252,35 @@ def _(vendor: Listening) -> object:
         return session(vendor, signing("{password:int}")).token()
 
 
+class Nonsense(Refusing):
+    """What it keeps, and what it gives, is the secret as it is."""
+
+    gives: Any = True
+
+    def keeps(self, stored: Any) -> Any:
+        return {} if self.gives else [known("password")]
+
+    def sign(self, request: Any, signing: Any) -> Any:
+        return [*signing.parameters.values()]
+
+
+for title, gives in {"gives": True, "keeps": False}.items():
+
+    @place(f"a signer that {title} what is none")
+    def _(vendor: Listening, gives: bool = gives) -> object:
+        vendor.says("login", granted)
+        with plugged(signers=lambda: {"refusing": type("Nonsense", (Nonsense,), {"gives": gives})}):
+            return session(vendor, signing("{password}")).token()
+
+
+@place("aiohttp's middleware in the place of a list of them")
+def _(vendor: Listening) -> object:
+    if importlib.util.find_spec("aiohttp") is None:
+        pytest.skip("aiohttp is not installed")
+    one = session(vendor, password=known("password"))
+    return len(one.aiohttp)  # type: ignore[arg-type]
+
+
 @place("a body that a row of [derive] cannot see as it will be")
 def _(vendor: Listening) -> object:
     present = {"headers": {"X-Token": "{access}", "X-Sum": "{sum}"}, "json": {"t": "{access}"}}
