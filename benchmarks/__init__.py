@@ -9,6 +9,7 @@
     presentations what is no bearer                              signing       what is signed
     start         a process before its first answer              costs         README's figures, from the results
     ahead         requests across a renewal                      fleet, soak   many processes; ten bad minutes
+    renewal       one renewal, beside the bare POST              growth        what grows with records, files, answers
 
 Below them: `peers` (each set up as its documentation recommends, the floor and authflow among them), `near_end` (the
 clients' transports without a network), `endpoint` (a strict token server, a process of its own), `measure` (fresh

