@@ -253,10 +253,22 @@ def measured(
     contenders = [bare, ours, *([limit] if limit is not None else [])]
     for url in contenders:
         per_second(url, key, 200)
-    if resident(pids[0]):
-        count = 100 if is_short() else 1000
-        each_stream = asyncio.run(streams(ours, key, count, pids[0]))
-        report.notes.append(f"memory for each of {count} open streams: {each_stream:.0f} KiB")
+    count = 100 if is_short() else 1000
+    grown, broken = asyncio.run(streams(ours, key, count, pids[0]))
+    held = [{"streams": count, "memory": grown / 1024, "per": grown * 1000 / count / 1024, "broken": broken}]
+    report.tables.append(
+        Table(
+            "Open streams",
+            [
+                ("streams", "streams", 0),
+                ("memory", "memory, MiB", 0),
+                ("per", "MiB for 1,000", 0),
+                ("broken", "broken", 0),
+            ],
+            held,
+        )
+    )
+    report.goal(f"of {count} open streams broken", 0, broken)
     before_all = [processor(pid) for pid in pids]
     pairs = [tuple(per_second(url, key, requests) for url in contenders) for _ in range(rounds)]
     spent = [processor(pid) - before for pid, before in zip(pids, before_all, strict=True)]
@@ -335,20 +347,29 @@ def nginx(folder: Path, vendor_url: str) -> Iterator[str | None]:
         running.wait(timeout=20)
 
 
-async def streams(url: str, key: str, count: int, pid: int) -> float:
-    """KiB of memory for each of so many answers that are open at once."""
+async def streams(url: str, key: str, count: int, pid: int) -> tuple[int, int]:
+    """KiB of memory for so many answers that are open at once, and how many of them did not begin or have ended."""
     host, port = url.removeprefix("http://").split(":")
     before, held = resident(pid) or 0, []
     for _ in range(count):
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"GET /acme/items/stream HTTP/1.1\r\nHost: {host}\r\nX-Gateway-Key: {key}\r\n\r\n".encode())
         held.append((reader, writer))
-    for reader, _ in held:
-        await asyncio.wait_for(reader.readuntil(b"open"), 60)
+    begun = [await _begins(reader) for reader, _ in held]
+    await asyncio.sleep(2)
+    broken = sum(not good or reader.at_eof() for good, (reader, _) in zip(begun, held, strict=True))
     after = resident(pid) or 0
     for _, writer in held:
         writer.close()
-    return (after - before) / count
+    return after - before, broken
+
+
+async def _begins(reader: asyncio.StreamReader) -> bool:
+    try:
+        await asyncio.wait_for(reader.readuntil(b"open"), 60)
+    except (TimeoutError, asyncio.IncompleteReadError, OSError):
+        return False
+    return True
 
 
 def order(url: str, path: str) -> dict[str, Any]:

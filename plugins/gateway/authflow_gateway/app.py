@@ -13,9 +13,10 @@ import asyncio
 import json
 import logging
 import os
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -32,7 +33,7 @@ from authflow.cli.accounts import open_account, read_accounts
 from authflow.http import folder
 from authflow_gateway import forwarding
 from authflow_gateway.callers import HEADER, Callers, presented
-from authflow_gateway.config import CONFIG_VARIABLE, Config, Route, read_config
+from authflow_gateway.config import CONFIG_VARIABLE, Config, Route, read_config, wrong
 from authflow_gateway.problems import of_error, problem
 from authflow_gateway.sieve import Sieve
 from authflow_gateway.wire import Passed, TooLarge, body
@@ -44,6 +45,9 @@ audit: Final = logging.getLogger("authflow_gateway.audit")
 HELD: Final = 64 << 10
 #: Seconds that `/readyz` waits for a vendor.
 READY_WITHIN: Final = 10.0
+#: Every so many seconds a request that takes long is asked whether its caller's key is still good.
+WATCHED: Final = 2.0
+UNKNOWN: Final = (401, "caller-unknown", "This gateway does not know you.")
 
 
 DENIED: Final = {
@@ -59,16 +63,17 @@ class Vendor:
 
     def __init__(self, session: authflow.AuthSession) -> None:
         self.session, self.sieve = session, Sieve(session)
-        self._met = False
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
         self.client = httpx.AsyncClient(auth=session.httpx, limits=limits, event_hooks={"request": [self._judge]})
 
     async def base_url(self) -> str:
         """Where the vendor is; some say so only at the login. Raises authflow.AuthFlowError."""
-        if not self._met:
-            await self.session.atoken()
-            self._met = True
-        return folder(self.session._manager.grants.current.base_url)
+        manager = self.session._manager
+        grant = manager.grants.current
+        if grant.vendor is None:  # there is none yet, or it is being renewed
+            authorization = manager.authorize(None)
+            grant = authorization.grant or await authorization.wait_async()
+        return folder(grant.base_url)
 
     def shows(self, sent: httpx.Request) -> Callable[[str], bool]:
         """Does a text of the answer to this request show a secret?"""
@@ -84,15 +89,20 @@ class Vendor:
                 return  # declared, and rewritten where a caller asks for it
 
 
-def create_app(config: Config, *, sessions: Mapping[str, authflow.AuthSession] | None = None) -> Starlette:
-    """The application, for any ASGI server. `sessions` by account, where they are not the accounts file's.
+def create_app(
+    config: Config, *, sessions: Mapping[str, authflow.AuthSession] | None = None, file: str = ""
+) -> Starlette:
+    """The application, for any ASGI server. `sessions` by account, where they are not the accounts file's; `file` is
+    what the configuration was read from, for messages.
 
     Raises authflow.AuthFlowError: an account that is unknown, or a vendor file that is not right.
     """
-    vendors = {name: Vendor(session) for name, session in (sessions or _sessions(config)).items()}
-    lacking = sorted({route.account for route in config.routes} - vendors.keys())
-    if lacking:
-        raise authflow.ConfigurationError(f"there is no account {lacking[0]}: {', '.join(vendors) or 'none'}")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each URL, with the query
+    vendors = {name: Vendor(session) for name, session in (sessions or _sessions(config, file)).items()}
+    for number, route in enumerate(config.routes):
+        if route.account not in vendors:
+            reason = f"there is no account {route.account!r} (there are {', '.join(vendors) or 'none'})"
+            raise wrong(file, f"routes.{number}.account", reason)
     gateway = Gateway(config, vendors)
 
     @asynccontextmanager
@@ -113,19 +123,30 @@ def create_app(config: Config, *, sessions: Mapping[str, authflow.AuthSession] |
 
 def app_from_environment() -> Starlette:
     """For `uvicorn --factory` and the like: the file that AUTHFLOW_GATEWAY_CONFIG names."""
-    return create_app(read_config(os.environ.get(CONFIG_VARIABLE, "gateway.toml")))
+    file = os.environ.get(CONFIG_VARIABLE, "gateway.toml")
+    return create_app(read_config(file), file=file)
 
 
-def _sessions(config: Config) -> dict[str, authflow.AuthSession]:
-    accounts = read_accounts(Path(config.accounts) if config.accounts is not None else None)
+def _sessions(config: Config, file: str) -> dict[str, authflow.AuthSession]:
+    if config.accounts is not None and not Path(config.accounts).exists():
+        raise wrong(file, "accounts", f"{config.accounts}: there is no such file")
     wanted = {route.account for route in config.routes}
-    return {name: open_account(one, _nobody).session() for name, one in accounts.items() if name in wanted}
+    try:
+        accounts = read_accounts(Path(config.accounts) if config.accounts is not None else None)
+        return {name: open_account(one, _nobody).session() for name, one in accounts.items() if name in wanted}
+    except authflow.ConfigurationError as error:
+        told = re.fullmatch(r"(.+\.toml): (accounts[\w.-]*): (.+)", str(error), re.S)
+        raise (wrong(told[1], told[2], told[3]) if told is not None else error) from None
 
 
 def _nobody(name: str, title: str, hidden: bool) -> str:
     raise authflow.ConfigurationError(
         f"{title} is needed, and a gateway asks nobody: say in the accounts file where to get it"
     )
+
+
+class Revoked(Exception):
+    """The caller's key has been revoked while its request was under way."""
 
 
 class Gateway:
@@ -163,12 +184,43 @@ class Gateway:
         request = Request(scope, receive)
         began, caller = time.monotonic(), self._caller(request)
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
-        response = await self._answer(request, caller, path)
+        response = None
         try:
-            await response(scope, receive, send)
+            with self._while_known(request):
+                response = await self._answer(request, caller, path)
+                await response(scope, receive, send)
+        except Revoked:
+            if response is None:
+                response = problem(*UNKNOWN)
+                await response(scope, receive, send)
         finally:
-            facts = {"caller": caller, "method": request.method, "path": path[:500], "status": response.status_code}
+            status = response.status_code if response is not None else None
+            facts = {"caller": caller, "method": request.method, "path": path[:500], "status": status}
             audit.info("%s", json.dumps({**facts, "seconds": round(time.monotonic() - began, 4)}))
+
+    @contextmanager
+    def _while_known(self, request: Request) -> Iterator[None]:
+        """What takes long ends when its caller's key is revoked, a stream too. Raises Revoked."""
+        loop, task, revoked = asyncio.get_running_loop(), asyncio.current_task(), False
+        timer = loop.call_later(WATCHED, lambda: look())
+
+        def look() -> None:
+            nonlocal revoked, timer
+            if revoked := self._caller(request) is None:
+                timer.cancel()
+                if task is not None:
+                    task.cancel()
+            else:
+                timer = loop.call_later(WATCHED, look)
+
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not revoked or task is None or task.uncancel():
+                raise
+            raise Revoked from None
+        finally:
+            timer.cancel()
 
     def _caller(self, request: Request) -> str | None:
         if self.config.socket_needs_no_key and self.config.listen.startswith("unix:"):
@@ -178,7 +230,7 @@ class Gateway:
 
     async def _answer(self, request: Request, caller: str | None, path: str) -> Response:
         if caller is None:
-            return problem(401, "caller-unknown", "This gateway does not know you.")
+            return problem(*UNKNOWN)
         if {"content-length", "transfer-encoding"} <= set(request.headers):  # RFC 9112 §6.3: it may be smuggled
             return problem(400, "not-allowed", "This body has two lengths.")
         taken = forwarding.route(self.config.routes, request.method, path, caller)

@@ -1,13 +1,15 @@
 """Who may call: keys of ours, kept as hashes.
 
 A key has 32 random bytes, so that a fast hash is enough: nobody guesses it, and the file gives none away. Whoever asks
-for a caller reads the file anew when it has changed; a revoked key is good no longer.
+for a caller reads the file anew when it has changed; a revoked key is good no longer. A file that cannot be read any
+more holds no key.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import secrets
 import tempfile
@@ -20,6 +22,8 @@ from typing import Final
 import msgspec
 
 import authflow
+
+log: Final = logging.getLogger("authflow_gateway")
 
 PREFIX: Final = "agw_"
 #: A header of our own, for callers whose `Authorization` is not theirs to set.
@@ -39,23 +43,28 @@ class Callers:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._names: dict[str, str] = {}
 
     def named(self, presented: str) -> str | None:
-        """Whose key this is."""
+        """Whose key this is; nobody's, where the file cannot be read."""
         self._read_anew()
         return self._names.get(_hash(presented))
 
     def _read_anew(self) -> None:
         try:
             found = self.path.stat()
-        except FileNotFoundError:
-            self._seen, self._names = None, {}
+            seen = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        except OSError:
+            seen = (0, 0, 0)
+        if seen == self._seen:
             return
-        if (found.st_mtime_ns, found.st_size) != self._seen:
+        try:
             self._names = {key.hash: key.name for key in self.keys()}
-            self._seen = (found.st_mtime_ns, found.st_size)
+        except authflow.ConfigurationError as error:
+            log.warning("nobody may call: %s", error)
+            self._names = {}
+        self._seen = seen
 
     def keys(self) -> list[Key]:
         try:

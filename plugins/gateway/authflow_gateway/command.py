@@ -1,6 +1,6 @@
 """`authflow-gateway CONFIG.toml`, and `authflow-gateway key` for those who may call.
 
-Exit codes: 0 done, 2 used wrongly (the file, a key, an account), 130 interrupted.
+Exit codes: 0 done, or stopped by SIGTERM; 2 used wrongly (the file, a key, an account); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import stat
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,15 +24,18 @@ import uvicorn
 from starlette.applications import Starlette
 
 import authflow
+from authflow.cli.lines import line_of
 from authflow.errors import harmless
 from authflow_gateway.app import app_from_environment, create_app
 from authflow_gateway.callers import Callers
-from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config
+from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config, wrong
 from authflow_gateway.wire import Protocol
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess as ParentProcess
 
+#: As many open files as the gateway asks for.
+MOST_FILES: Final = 65536
 FORMAT: Final = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 config_option = click.option(
@@ -62,12 +66,17 @@ def cli() -> None:
 
 
 @cli.command(hidden=True)
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file")
 @click.option("--check", is_flag=True, help="Read the file and the accounts, and say what is wrong; serve nothing.")
 def serve(file: str, check: bool) -> None:
     """Serve the routes of FILE."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what uvicorn raises again when it has stopped
     config = read_config(file)
-    create_app(config)  # what is wrong is said before anything listens
+    create_app(config, file=file)  # what is wrong is said before anything listens
+    try:
+        known = Callers(config.keys).keys()
+    except authflow.ConfigurationError as error:
+        raise wrong(file, "keys", str(error)) from None
     if check:
         click.echo(f"{len(config.routes)} route{'s' * (len(config.routes) != 1)}, nothing wrong")
         return
@@ -88,8 +97,14 @@ def serve(file: str, check: bool) -> None:
         **({} if "uds" in where else where),
     )
     logging.basicConfig(level=logging.INFO, format=FORMAT)
-    listening = _socket(config, where["uds"]) if "uds" in where else server.bind_socket()
-    listening.listen(2048)  # from now on callers wait in line until the application is up
+    if not known and not config.socket_needs_no_key:
+        logging.getLogger("authflow_gateway").warning("nobody may call yet: authflow-gateway key add NAME")
+    _allow_many()
+    try:
+        listening = _socket(config, where["uds"]) if "uds" in where else _port(where["host"], where["port"])
+        listening.listen(2048)  # from now on callers wait in line until the application is up
+    except OSError as error:
+        raise wrong(file, "listen", f"{config.listen}: {error.strerror or error}") from None
     shown = where.get("uds") or "http://{}:{}".format(*listening.getsockname()[:2])
     print(json.dumps({"listens": shown}), flush=True)
     try:
@@ -118,10 +133,36 @@ def _end_with(parent: ParentProcess) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _allow_many() -> None:
+    """Each open stream has two connections, and many systems allow 1,024 files unless they are asked for more."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = min(MOST_FILES, hard) if hard != resource.RLIM_INFINITY else MOST_FILES
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _port(host: str, port: int) -> socket.socket:
+    """Raises OSError."""
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, proto)
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.set_inheritable(True)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
 def _socket(config: Config, path: str) -> socket.socket:
-    """A Unix socket with its permissions from the start. Raises ConfigurationError."""
+    """A Unix socket with its permissions from the start. Raises OSError."""
     if not hasattr(socket, "AF_UNIX"):
-        raise authflow.ConfigurationError(f"listen: {sys.platform} has no Unix sockets")
+        raise OSError(f"{sys.platform} has no Unix sockets")
     listening = socket.socket(socket.AF_UNIX)
     before = os.umask(0o777 & ~int(config.socket_mode, 8))
     try:
@@ -129,8 +170,9 @@ def _socket(config: Config, path: str) -> socket.socket:
             _refuse_if_served(path)
             Path(path).unlink()
         listening.bind(path)
-    except OSError as error:
-        raise authflow.ConfigurationError(f"listen: {path}: {error.strerror or error}") from None
+    except OSError:
+        listening.close()
+        raise
     finally:
         os.umask(before)
     return listening
@@ -139,7 +181,7 @@ def _socket(config: Config, path: str) -> socket.socket:
 def _refuse_if_served(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
-            raise authflow.ConfigurationError(f"listen: {path}: somebody listens there already")
+            raise OSError("somebody listens there already")
 
 
 @cli.group()
@@ -181,6 +223,10 @@ def main() -> None:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        sys.exit(2)
+    except authflow.VendorFileError as error:
+        for one in error.findings:
+            print(f"authflow-gateway: {replace(one, line=line_of(one.file, one.key))}", file=sys.stderr)
         sys.exit(2)
     except authflow.AuthFlowError as error:
         print(f"authflow-gateway: {harmless(str(error))}", file=sys.stderr)

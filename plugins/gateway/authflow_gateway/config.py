@@ -25,10 +25,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 import authflow
+from authflow.cli.lines import line_of
+from authflow.errors import Finding
+from authflow.vendors.notation import misfits
 
 #: Where `app_from_environment` finds the file.
 CONFIG_VARIABLE: Final = "AUTHFLOW_GATEWAY_CONFIG"
-_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+/\{path\}")
+_PATH: Final = re.compile(r"(/(?!\.+/)[A-Za-z0-9._~-]+)+/\{path\}")
 _PATTERN: Final = re.compile(r"(?:[^/*?#\s]+|\*)(?:/(?:[^/*?#\s]+|\*))*(?:/\*\*)?|\*\*")
 
 
@@ -69,23 +72,28 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:
-    """Raises authflow.ConfigurationError: file, key, reason."""
+    """Raises authflow.ConfigurationError: FILE:LINE:KEY: REASON."""
     file = Path(path)
     try:
-        raw = tomllib.loads(file.read_text("utf-8"))
+        raw = tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise authflow.ConfigurationError(f"{file}: cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise authflow.ConfigurationError(f"{file}: is not TOML: {' '.join(str(error).split())}") from None
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise authflow.ConfigurationError(f"{file}: {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        told = re.search(r"line (\d+)", str(error))
+        raise wrong(file, "", f"is not TOML: {' '.join(str(error).split())}", int(told[1]) if told else 0) from None
+    for where, reason, hint in misfits(raw, Config):
+        raise wrong(file, where, f"{reason} ({hint})" if hint else reason)
+    config = msgspec.convert(raw, Config)
     for where, reason in _wrong(config):
-        raise authflow.ConfigurationError(f"{file}: {where}: {reason}")
+        raise wrong(file, where, reason)
     beside = {"accounts": config.accounts, "keys": config.keys}
     whole = {name: str(file.parent / Path(value).expanduser()) for name, value in beside.items() if value is not None}
     return msgspec.structs.replace(config, **whole)
+
+
+def wrong(file: str | os.PathLike[str], key: str, reason: str, line: int = 0) -> authflow.ConfigurationError:
+    """What is wrong with the file, with the line where the key stands."""
+    return authflow.ConfigurationError(str(Finding(str(file), key, reason, line=line or line_of(str(file), key))))
 
 
 def _wrong(config: Config) -> list[tuple[str, str]]:
@@ -106,8 +114,12 @@ def _wrong(config: Config) -> list[tuple[str, str]]:
         seen.add(route.prefix)
         if route.prefix in ("/healthz/", "/readyz/"):
             found.append((f"{where}.path", "this path is the gateway's own"))
+        empty = [key for key in ("methods", "paths") if not getattr(route, key)]
+        found += [(f"{where}.{key}", "there is none, so that every request is denied") for key in empty]
         found += [
-            (f"{where}.methods", f"{name!r} is not an HTTP method") for name in route.methods if not name.isalpha()
+            (f"{where}.methods", f"{name!r} is not an HTTP method (in capitals)")
+            for name in route.methods
+            if not re.fullmatch("[A-Z]+", name)
         ]
         found += [(f"{where}.paths", f"{text!r}: segments, * for one, ** at the end") for text in _unfit(route.paths)]
     return found

@@ -56,7 +56,7 @@ def route(routes: Sequence[Route], method: str, path: str, caller: str | None) -
     """`path` as it was written. The status of the refusal where there is no way: 400, 403, 404, 405."""
     if not plain(path):
         return 400
-    found = next((one for one in routes if path.startswith(one.prefix)), None)
+    found = max((one for one in routes if path.startswith(one.prefix)), key=lambda one: len(one.prefix), default=None)
     if found is None:
         return 404
     rest = path.removeprefix(found.prefix)
@@ -107,7 +107,8 @@ def forwarded(client: str, host: str, scheme: str) -> str:
 
 def to_vendor(headers: Iterable[tuple[str, str]], forwarded: str = "") -> Pairs:
     """`forwarded`, if any, is what the vendor is told of the caller (RFC 7239)."""
-    sent = list(_onward(headers, OURS | OTHERWISE))
+    plain = ((name, value) for name, value in headers if "_" not in name)  # CGI and WSGI read `_` as `-`
+    sent = list(_onward(plain, OURS | OTHERWISE))
     return [*sent, ("Via", VIA), *([("Forwarded", forwarded)] if forwarded else [])]
 
 

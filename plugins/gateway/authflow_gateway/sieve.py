@@ -36,7 +36,7 @@ class Sieve:
     def knows(self, sent: httpx.Request, callers: Iterable[str]) -> None:
         """Whatever this request carried that was not the caller's own is secret from now on."""
         grants = self._session._manager.grants
-        if grants.current is not self._grant:
+        if grants.current is not self._grant and grants.current.vendor is not None:
             self._grant = grants.current
             self._last, self._known = self._known, frozenset(_of_grant(self._session))
             self._forget()

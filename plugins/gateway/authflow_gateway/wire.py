@@ -8,6 +8,7 @@ an answer   each part is taken within the route's time-out
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ HEAD_WITHIN: Final = 20.0
 PER_SECOND: Final = 16 << 10
 #: An answer of this length is soon over: nobody needs to watch whether its caller is still there.
 SHORT: Final = 64 << 10
+
+
+log: Final = logging.getLogger("authflow_gateway")
 
 
 class TooLarge(Exception):
@@ -96,6 +100,8 @@ class Passed(StreamingResponse):
                 await self.stream_response(in_time)
             else:
                 await super().__call__(scope, receive, in_time)
+        except (TimeoutError, httpx.HTTPError) as error:  # the server closes the connection, and the caller sees it
+            log.warning("an answer was cut: %s", type(error).__name__)
         finally:
             await self._answer.aclose()
 

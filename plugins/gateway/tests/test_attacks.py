@@ -77,7 +77,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Li
         (folder / "acme.toml").write_text(FILE.format(url=vendor.url), "utf-8")
         account = '[accounts.supplier]\nvendor = "acme.toml"\nstore = "memory"\nusername = "demo"\n'
         route = ROUTE.replace('"me"', '"*"') + "forwarded = true\ntimeout = 5\nmax_body = 100000\n"
-        passing = route.replace("/supplier/", "/passing/") + 'redirects = "pass"\n'
+        passing = route.replace("/supplier/", "/passing/").replace('"POST"', '"HEAD"') + 'redirects = "pass"\n'
         with running(folder, account + 'password = { env = "P" }\n', route + passing, P=PASSWORD) as gateway:
             with gateway.client() as client:
                 assert client.get("/supplier/me").status_code == 200
@@ -173,6 +173,34 @@ TARGETS = {
     "TRACE /supplier/me": 405,
     "get /supplier/me": 405,
     "GET /supplier/a/b/c": 403,
+    "GET /supplier/Deliveries/42": 403,
+    "GET /supplier/deliver%69es/42": 403,
+    "GET /supplier/deliveries;a=b/42": 403,
+    "GET /supplier/deliveries./42": 403,
+    "GET /supplier/deliveries%20/42": 403,
+    "GET /supplier/deliveries%00/42": 400,
+    "GET /supplier/deliveries/42/": 403,
+    "GET /supplier/deliveries/": 403,
+    "GET /supplier/echo/..%3b/me": 400,
+    "GET /supplier/echo/%2e%2e%3ba": 400,
+    "GET /supplier/echo/%252e%252e%253b/me": 400,
+    "GET /supplier/echo/%e2%80%a5/me": 400,
+    "GET /supplier/echo/%ef%bc%8fme": 400,
+    "GET /supplier/echo/%5c%5cevil.example/x": 400,
+    "GET /supplier/echo/a%09b": 400,
+    "GET /supplier/echo/%7f": 400,
+    "GET /supplier/me#x": 400,
+    "GET /healthz/../supplier/me": 400,
+    "GET /healthz%2f..%2fsupplier/me": 400,
+    "GET supplier/me": 400,
+    "GET http:/supplier/me": 400,
+    "GET https://x/supplier/me": 400,
+    "GeT /supplier/me": 405,
+    "DELETE /supplier/me": 405,
+    "HEAD /supplier/me": 405,
+    "PROPFIND /supplier/me": 405,
+    "M-SEARCH /supplier/me": 405,
+    "OPTIONS /supplier/me": 405,
 }
 
 

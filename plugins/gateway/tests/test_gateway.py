@@ -307,10 +307,10 @@ def test_a_unix_socket_with_its_permissions(supplier: Supplier, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ("", "Object missing required field `routes`"),
-        (ROUTE + "colour = 1\n", "unknown field `colour`"),
+        ("", "routes: missing"),
+        (ROUTE + "colour = 1\n", "colour: unknown key"),
         (ROUTE.replace("/{path}", ""), "a path such as"),
-        (ROUTE.replace('account = "supplier"', 'account = "nobody"'), "there is no account nobody"),
+        (ROUTE.replace('account = "supplier"', 'account = "nobody"'), "there is no account 'nobody'"),
         (ROUTE + ROUTE, "taken by another route"),
         (ROUTE.replace('"deliveries/*"', '"deliveries/../x"').replace("..", "a b"), "segments"),
     ],
