@@ -42,7 +42,12 @@ class Proxied(Aiohttp):
         return super().http(auth, connections, trust_env=True, **how)
 
 
-CLIENTS = [Proxied(driver.library, driver.name) if driver.library == "aiohttp" else driver for driver in DRIVERS]
+#: niquests keeps for the whole process what the environment said of proxies at first.
+CLIENTS = [
+    Proxied(driver.library, driver.name) if driver.library == "aiohttp" else driver
+    for driver in DRIVERS
+    if driver.library != "niquests"
+]
 AUTHORIZATION = [name for name, present in PRESENTATIONS.items() if "Authorization" in str(present)] + ["basic"]
 every_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda driver: driver.name)
 
