@@ -24,8 +24,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 import authflow
-from authflow.cli.lines import line_of
 from authflow.errors import harmless
+from authflow.vendors import line_of
 from authflow_gateway.app import app_from_environment, create_app
 from authflow_gateway.callers import Callers
 from authflow_gateway.config import CONFIG_VARIABLE, Config, address, read_config, wrong

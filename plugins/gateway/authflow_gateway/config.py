@@ -25,8 +25,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 import authflow
-from authflow.cli.lines import line_of
 from authflow.errors import Finding
+from authflow.vendors import line_of
 from authflow.vendors.notation import misfits
 
 #: Where `app_from_environment` finds the file.

@@ -110,8 +110,8 @@ def folder(at: Path) -> None:
 
 BESIDE: dict[str, tuple[Callable[[Path], object], str]] = {
     "keys that are a folder": (lambda at: folder(at / "keys.json"), "keys.json: cannot be read"),
-    "keys that are no keys": (lambda at: (at / "keys.json").write_text('{"a": 1}'), "keys.json: is no file of keys"),
-    "keys that are bytes": (lambda at: (at / "keys.json").write_bytes(b"\xff\xfe\x00"), "is no file of keys"),
+    "keys that are no keys": (lambda at: (at / "keys.json").write_text('{"a": 1}'), "keys.json: is not a file of keys"),
+    "keys that are bytes": (lambda at: (at / "keys.json").write_bytes(b"\xff\xfe\x00"), "is not a file of keys"),
     "no vendor": (
         lambda at: (at / "accounts.toml").write_text(ACCOUNT.replace('"supplier"', '"nobodys"')),
         "nobodys",
