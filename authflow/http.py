@@ -119,12 +119,13 @@ class Answer(Sealed):
     def cookies(self) -> dict[str, str]:
         """What `Set-Cookie` sets; a cookie that it deletes is absent (RFC 6265 §5.2)."""
         jar: dict[str, str] = {}
+        now = self.date or self.received
         for line in self.all("set-cookie"):
             pair, *attributes = line.split(";")
             name, equals, value = (part.strip() for part in pair.partition("="))
             if not equals or not name:
                 continue
-            if _deletes(attributes, self.date or self.received):
+            if _deletes(attributes, now):
                 jar.pop(name, None)
             else:
                 jar[name] = value
@@ -143,7 +144,8 @@ class Answer(Sealed):
     @property
     def retry_after(self) -> float | None:
         """Seconds to wait, from `Retry-After` as seconds or as a date (RFC 9110 §10.2.3)."""
-        told = (seconds_from(value, self.date or self.received) for value in self.all("retry-after"))
+        now = self.date or self.received
+        told = (seconds_from(value, now) for value in self.all("retry-after"))
         return next((wait for wait in told if wait is not None), None)
 
 
@@ -226,7 +228,7 @@ def _epoch(text: str) -> float | None:
 
 def _deletes(attributes: list[str], now: float) -> bool:
     named = {name.strip().lower(): value.strip() for name, _, value in (part.partition("=") for part in attributes)}
-    if age := re.fullmatch(r"(-?)0*(\d*)", named.get("max-age") or "?"):
+    if age := re.fullmatch(r"(-?)0*+(\d*)", named.get("max-age") or "?"):
         return bool(age[1]) or not age[2]
     expires = _epoch(named.get("expires", ""))
     return expires is not None and expires <= now
@@ -309,6 +311,8 @@ class Origins(frozenset[Origin]):
 
 
 _PORTS: Final = {"http": 80, "https": 443}
+#: To take a host apart that is not ASCII takes the square of its length: a longer URL is none.
+LONGEST_IRI: Final = 2000
 #: A WebSocket begins as an HTTP request to the same host and port (RFC 6455 §3 and §4.1).
 WEBSOCKET: Final = {"ws": "http", "wss": "https"}
 _LABEL: Final = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -319,7 +323,7 @@ def origin_of(url: str) -> Origin:
     """The origin of an absolute http(s) URL. Raises ValueError for anything that two parsers could read differently."""
     if re.search(r"[\\\x00-\x20\x7f]", url):
         raise ValueError("a backslash, blank or control character in the URL")
-    parts = urlsplit(url)
+    parts = urlsplit(_readable(url))
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("not an absolute http or https URL")
     if "@" in parts.netloc:
@@ -339,6 +343,12 @@ def origin_of(url: str) -> Origin:
     return Origin(parts.scheme, host, parts.port if parts.port is not None else _PORTS[parts.scheme])
 
 
+def _readable(url: str) -> str:
+    if len(url) > LONGEST_IRI and not url.isascii():
+        raise ValueError(f"a URL of more than {LONGEST_IRI} characters that are not all ASCII")
+    return url
+
+
 def origin_reached(url: str) -> Origin:
     """The origin at which a caller's request arrives: `origin_of`, and a WebSocket's is that of the request that opens
     it.
@@ -347,6 +357,7 @@ def origin_reached(url: str) -> Origin:
     return origin_of(WEBSOCKET.get(scheme.lower(), scheme) + colon + rest)
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """`localhost` and the loopback addresses (RFC 6761 §6.3, RFC 1122 §3.2.1.3)."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -378,15 +389,13 @@ def is_private(host: str) -> bool:
 @lru_cache(maxsize=256)
 def folder(base_url: str) -> str:
     """A base URL always counts as a folder: its path ends in a slash, its query and fragment are dropped."""
-    parts = urlsplit(base_url)
-    return urlunsplit(
-        (parts.scheme, parts.netloc, parts.path if parts.path.endswith("/") else parts.path + "/", "", "")
-    )
+    parts = urlsplit(_readable(base_url))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/") + "/", "", ""))
 
 
 def resolve(base_url: str, reference: str) -> str:
-    """RFC 3986 §5.2, against a base that is a folder."""
-    return urljoin(base_url, reference)
+    """RFC 3986 §5.2, against a base that is a folder. Raises ValueError for what is no URL."""
+    return urljoin(base_url, _readable(reference))
 
 
 def add_query(url: str, pairs: Iterable[tuple[str, str | None]]) -> str:
@@ -412,7 +421,7 @@ def url_unquote(text: str) -> str:
 def without_query(url: str) -> str:
     """What may be shown of a URL."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(_readable(url))
     except ValueError:
         return "what is no URL"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

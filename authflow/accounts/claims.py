@@ -61,7 +61,7 @@ class Claims:
             log.warning("%s: the record in the store is not used (%s): logging in again", self.vendor.name, error)
             return None, start
         anybodys = start.replace(slots=record.slots, mark=record.mark, spent=record.spent)
-        captured = {name: value for name, value in record.captured.items() if _fits(self.vendor, name, value)}
+        captured = {name: value for name, value in record.captured.items() if name in captures(self.vendor)}
         signers = {name: record.signers.get(name) for name in self.vendor.signers}
         record = record.replace(captured=captured, signers={name: kept for name, kept in signers.items() if kept})
         if captured and (not self.owns(record) or self._misleads(record)):

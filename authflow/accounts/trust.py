@@ -91,14 +91,25 @@ def sends_to(
         origin = origin_of(url)
     except ValueError:
         return False
-    values = Values(vendor, given, captured, 0.0)
-    without = Values(vendor, given, {}, 0.0)
+    hinges = _hinges(vendor)
     if vendor.send_origins and written is not None and _is_of_a_challenge(vendor, written):
-        return origin.trusted(vendor.insecure_http) and origin in Origins(_rendered(vendor.send_origins, without))
-    trusted = _base(without) | _rendered(vendor.send_origins, values)
-    trusted |= set() if carries else _base(values)
-    trusted |= _rendered(_own_urls(vendor, given), without)
-    return origin.trusted(vendor.insecure_http) and origin in Origins(trusted)
+        trusted = Origins(_rendered(vendor.send_origins, Values(vendor, given, {}, 0.0)))
+    elif hinges is None or not hinges.isdisjoint(captured):
+        trusted = _sends_at(vendor, given, captured, carries=carries)
+    else:
+        trusted = _sends_at_given(vendor, _pairs(hinges, given))
+    return origin.trusted(vendor.insecure_http) and origin in trusted
+
+
+@lru_cache(maxsize=KEPT)
+def _sends_at_given(vendor: Vendor, pairs: tuple[tuple[str, Any], ...]) -> Origins:
+    return _sends_at(vendor, Given(dict(pairs)), {}, carries=True)
+
+
+def _sends_at(vendor: Vendor, given: Given, captured: Mapping[str, Any], *, carries: bool) -> Origins:
+    values, without = Values(vendor, given, captured, 0.0), Values(vendor, given, {}, 0.0)
+    trusted = _base(without) | _rendered(vendor.send_origins, values) | _rendered(_own_urls(vendor, given), without)
+    return Origins(trusted if carries else trusted | _base(values))
 
 
 def _is_of_a_challenge(vendor: Vendor, written: UrlTemplate) -> bool:

@@ -97,13 +97,13 @@ async def _answer(session: aiohttp.ClientSession, request: Request) -> Answer:
     headers, url = wire_headers(request, AGENT), exactly(request.url)
     asked = session.request(request.method, url, headers=headers, data=request.body, allow_redirects=False)
     async with asked as response:
-        body = b""
+        body = bytearray()
         async for piece in response.content.iter_any():
             body += piece
             if len(body) > MAX_ANSWER:
                 raise TooLarge
         encodings = response.headers.get("Content-Encoding", "")
-        return Answer(response.status, pairs(response), decoded(body, encodings))
+        return Answer(response.status, pairs(response), decoded(bytes(body), encodings))
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------

@@ -38,8 +38,10 @@ def _may_log(record: logging.LogRecord) -> bool:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Let this thread log nothing through the HTTP libraries' loggers until the block ends, and Sentry forget it."""
+    known = logging.Logger.manager.loggerDict
     for name in LOGGERS:
-        logging.getLogger(name).addFilter(_may_log)  # once: a filter that is there is not added again
+        if _may_log not in getattr(known.get(name), "filters", ()):
+            logging.getLogger(name).addFilter(_may_log)
     before, _here.exchanging = _here.exchanging, True
     sentry: Any = sys.modules.get("sentry_sdk")
     try:

@@ -6,6 +6,7 @@ import copy
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from authflow.clients.base import CONNECT, despite, gather, hidden, may_be_proxied, no_answer, wire_headers
@@ -46,8 +47,10 @@ class RequestsSender:
             ).prepare()
             prepared.hooks["response"] = [lambda response, **how: came.append(response)]
             with _own_connections(library, session, deadline) as own:
+                proxied = may_be_proxied(request.url)
+                own.trust_env = own.trust_env and (proxied or request.url.startswith("https:"))
                 settings = own.merge_environment_settings(prepared.url, {}, True, None, None)
-                if not may_be_proxied(request.url):
+                if not proxied:
                     settings["proxies"] = dict(own.proxies)
                 settings["timeout"] = min(CONNECT, timeout), timeout
                 try:
@@ -138,7 +141,7 @@ def _own_connections(library: Any, session: Any, deadline: Deadline) -> Iterator
 
 
 def _own(library: Any, adapter: Any, deadline: Deadline) -> Any:
-    own: Any = object.__new__(type("HTTPAdapter", (_Handing, type(adapter)), {}))
+    own: Any = object.__new__(_with(_Handing, adapter.__class__))
     vars(own).update(vars(adapter), _exchange_deadline=deadline, _exchange_pools=[])
     own.poolmanager = copy.copy(adapter.poolmanager)
     own.poolmanager.pools = type(adapter.poolmanager.pools)(1)
@@ -146,6 +149,12 @@ def _own(library: Any, adapter: Any, deadline: Deadline) -> Any:
     # What is sent once, to be refused or spent, is not tried again by the caller's rules for retries.
     own.max_retries = library.adapters.Retry(0, read=False)
     return own
+
+
+@lru_cache(maxsize=64)
+def _with(ours: type, theirs: Any) -> Any:
+    """The library's class, or the user's, with what is ours before it."""
+    return theirs if issubclass(theirs, ours) else type(theirs.__name__, (ours, theirs), {})
 
 
 class _Handing:
@@ -161,7 +170,8 @@ class _Handing:
         return self._handing(super().get_connection(*arguments, **named))  # type: ignore[misc]
 
     def _handing(self, pool: Any) -> Any:
-        pool.ConnectionCls = type("Connection", (_Handed, pool.ConnectionCls), {"deadline": self._exchange_deadline})
+        pool.ConnectionCls = _with(_Handed, pool.ConnectionCls)
+        pool.conn_kw["deadline"] = self._exchange_deadline
         self._exchange_pools.append(pool)
         return pool
 
@@ -171,8 +181,11 @@ class _Handing:
 
 
 class _Handed:
-    deadline: Deadline
     debuglevel = 0  # else `http.client` may print all of an exchange
+
+    def __init__(self, *arguments: Any, deadline: Deadline, **named: Any) -> None:
+        self.deadline = deadline
+        super().__init__(*arguments, **named)
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]

@@ -21,13 +21,14 @@ class Start:
     def __init__(self) -> None:
         self.came: list[bytes] = []
         self.error: Exception | None = None
-        self.given = 0
+        self.given = self.size = 0
         self.enough = False
 
     def takes(self, piece: bytes) -> bool:
         """Is more of it wanted?"""
         self.came.append(piece)
-        return not self.enough and sum(map(len, self.came)) < MAX_PEEK
+        self.size += len(piece)
+        return not self.enough and self.size < MAX_PEEK
 
     @property
     def seen(self) -> bytes:

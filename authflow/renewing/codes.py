@@ -12,7 +12,7 @@ from authflow.accounts import Refusals, StoredRecords
 from authflow.errors import StoreError
 from authflow.stores import Conflict
 from authflow.templates import Exchange, Unbound, Unfit
-from authflow.vendors import Values, Vendor, closure
+from authflow.vendors import Values, Vendor, made_of
 
 
 def sends_code(vendor: Vendor, exchange: Exchange) -> bool:
@@ -41,8 +41,11 @@ def claim(stored: StoredRecords, exchange: Exchange, values: Values, now: float)
 
 
 def _rows(vendor: Vendor, exchange: Exchange) -> Iterator[str]:
-    names = closure(vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
-    return (name for name in names if name in vendor.derive and vendor.derive[name].function_name == "totp")
+    return (
+        name
+        for name in made_of(vendor, exchange)
+        if name in vendor.derive and vendor.derive[name].function_name == "totp"
+    )
 
 
 def _codes(exchange: Exchange, values: Values) -> Iterator[tuple[str, float]]:

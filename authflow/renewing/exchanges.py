@@ -33,7 +33,7 @@ from authflow.renewing.environment import ClientRaised, Environment, NoAnswer, S
 from authflow.renewing.jwt_verification import Verifier
 from authflow.renewing.signing import MOST_SENDS, Keeps
 from authflow.templates import Exchange, Outcome, Unbound, Unfit, judge, without_body
-from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, closure
+from authflow.vendors import FAULTY, UNAVAILABLE, Values, classified, made_of
 
 UNAVAILABLE_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)})
 #: No vendor is believed who asks for a longer pause than this, in seconds.
@@ -201,6 +201,8 @@ class ExchangeSender:
 
 def _render(exchange: Exchange, values: Values, plain: Request | None = None) -> Request:
     """The request without what hangs on it; or, of a plain one, with that."""
+    if plain is not None and exchange.request.first is None:
+        return plain
     try:
         base_url = _base_url(values)
         if plain is not None:
@@ -227,7 +229,7 @@ def _base_url(values: Values) -> str:
 
 
 def _carries_a_credential(exchange: Exchange, values: Values) -> bool:
-    names = closure(values.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
+    names = made_of(values.vendor, exchange)
     return any(name in values.vendor.credentials and values.captured.get(name) is None for name in names)
 
 
@@ -253,7 +255,10 @@ def _hop(exchange: Exchange, request: Request, sent: Request, answer: Answer, va
     locations = answer.all("location")
     if answer.status not in (301, 302, 303, 307, 308) or not locations:
         return None
-    url = without_parts(resolve(request.url, locations[0]), set(_parts(sent.url)).difference(_parts(request.url)))
+    try:
+        url = without_parts(resolve(request.url, locations[0]), set(_parts(sent.url)).difference(_parts(request.url)))
+    except ValueError:  # no URL: the answer is judged as it is
+        return None
     _trusted(exchange, url, values, answer.status)
     if answer.status in (307, 308):
         return request.replace(url=url)

@@ -28,7 +28,19 @@ from authflow.http import NOTHING
 from authflow.renewing.exchanges import AnswerLost, with_code
 from authflow.stores import Conflict
 from authflow.templates import Exchange
-from authflow.vendors import Failing, Given, Presenting, State, Step, Values, Vendor, ask_for, closure, spends_refresh
+from authflow.vendors import (
+    Failing,
+    Given,
+    Presenting,
+    State,
+    Step,
+    Values,
+    Vendor,
+    ask_for,
+    closure,
+    made_of,
+    spends_refresh,
+)
 
 #: How often a change of the refusals is tried while others change them too.
 TRIES: Final = 8
@@ -53,7 +65,7 @@ class Guard:
         return f"<Guard of {self.vendor.name}>"
 
     def sending(self, exchange: Exchange) -> None:
-        self.used |= closure(self.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
+        self.used |= made_of(self.vendor, exchange)
 
     # --- before an exchange -------------------------------------------------------------------------------------------
 
@@ -285,20 +297,22 @@ def credentials_in(step: Step, vendor: Vendor) -> set[str]:
         return set()
     if is_alone(vendor):
         return {ALONE}
-    names = closure(vendor, [placeholder.name for placeholder in step.exchange.request.placeholders()])
-    return {name for name in names if name in vendor.credentials and step.captured.get(name) is None}
+    return {
+        name
+        for name in made_of(vendor, step.exchange)
+        if name in vendor.credentials and step.captured.get(name) is None
+    }
 
 
 @lru_cache(maxsize=256)
 def is_alone(vendor: Vendor) -> bool:
     """Does no exchange carry a credential?"""
-    places = (place for exchange in vendor.flow.exchanges.values() for place in exchange.request.placeholders())
-    return closure(vendor, [place.name for place in places]).isdisjoint(vendor.credentials)
+    return all(made_of(vendor, exchange).isdisjoint(vendor.credentials) for exchange in vendor.flow.exchanges.values())
 
 
 def sent_by(exchange: Exchange, values: Values) -> list[str]:
     """The credentials that an exchange was sent."""
-    names = closure(values.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
+    names = made_of(values.vendor, exchange)
     return [name for name in values.vendor.credentials if name in names and values.get(name) is not None]
 
 

@@ -62,6 +62,7 @@ from authflow.vendors import (
     Vendor,
     absorb,
     closure,
+    made_of,
     rotates,
     run,
     spends_refresh,
@@ -201,7 +202,7 @@ class Run:
             return frozenset()
         exchanges = self.vendor.flow.exchanges.values()
         own = self.vendor.credentials
-        return frozenset(one.name for one in exchanges if one.by or not self._credentials(one).isdisjoint(own))
+        return frozenset(one.name for one in exchanges if one.by or not made_of(self.vendor, one).isdisjoint(own))
 
     def _steps(self, state: str, captured: Mapping[str, Any]) -> Rest:
         edges: list[Transition] = []
@@ -238,18 +239,15 @@ class Run:
             except BaseException as error:
                 self._keep_typed(step.exchange, error)
                 raise
-            self.served |= self._credentials(step.exchange)
+            self.served |= made_of(self.vendor, step.exchange)
 
     def _keep_typed(self, exchange: Exchange, error: BaseException) -> None:
         """What somebody typed is kept until it was accepted or refused, and a code as long as it was not used."""
         heard = isinstance(error, AnswerLost | VendorAnswerError) or self.sender.hidden
         unused = not heard or getattr(error, "grants_nothing", False)
         once = {name for name, entry in self.vendor.credentials.items() if entry.once}
-        used = once & (self.served if unused else self.served | self._credentials(exchange))
+        used = once & (self.served if unused else self.served | made_of(self.vendor, exchange))
         keep_typed(self.stored.memory, self.values.asked, self.asking, once, used)
-
-    def _credentials(self, exchange: Exchange) -> set[str]:
-        return closure(self.vendor, [placeholder.name for placeholder in exchange.request.placeholders()])
 
     def _wait_for_code(self, step: Step) -> None:
         """A code that was sent in this period is not sent again: the next one is waited for."""
@@ -404,7 +402,7 @@ class Run:
         try:
             return self.exchange(step)
         except VendorUnavailable as error:
-            sent = self._credentials(step.exchange)
+            sent = made_of(self.vendor, step.exchange)
             once = any(entry.once and name in sent for name, entry in self.vendor.credentials.items())
             once = once or codes.sends_code(self.vendor, step.exchange)
             if error.status != 500 or error.retry_after is not None or once or rotates(step.exchange):

@@ -8,7 +8,7 @@ from authflow.templates.answers import AnswerPattern, Answers
 from authflow.templates.requests import RequestTemplate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Exchange:
     """A request and the patterns of its answers, in their order. `redirects`: may they be followed? `by`: who sends
     it: a person's "browser", or, if it is empty, the session.

@@ -53,7 +53,7 @@ from authflow.vendors.inputs import filled, only_for_base_url, typed
 from authflow.vendors.loading import examine, load
 from authflow.vendors.notation import Input
 from authflow.vendors.oauth import FAULTY, classified
-from authflow.vendors.proofs import UNUSED, closure
+from authflow.vendors.proofs import UNUSED, closure, made_of
 from authflow.vendors.signers import Signer, Signing, hears
 from authflow.vendors.values import Given, Values, ask_for, unfit
 from authflow.vendors.vendor import Derived, Vendor, seconds
@@ -102,6 +102,7 @@ __all__ = [
     "hears",
     "line_of",
     "load",
+    "made_of",
     "needs",
     "needs_a_person",
     "next_step",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from authflow.sealed import Sealed, sealed_value
@@ -220,6 +221,7 @@ def absorb(values: Mapping[str, Any], outcome: Outcome, exchange: Exchange | Non
     return {**kept, **{name: value for name, value in outcome.captured.items() if name != "retry_after"}}
 
 
+@lru_cache(maxsize=1024)
 def spends_refresh(exchange: Exchange) -> bool:
     """Does it send the refresh token in order to get a new token?"""
     sends = any(placeholder.name == "refresh" for placeholder in exchange.request.placeholders())
@@ -231,11 +233,13 @@ def spends_known(exchange: Exchange, values: Mapping[str, Any]) -> bool:
     return values.get("refresh") is not None and spends_refresh(exchange)
 
 
+@lru_cache(maxsize=1024)
 def rotates(exchange: Exchange) -> bool:
     """May its answer replace the refresh token that it sends? Then a lost answer has cost the token."""
     return spends_refresh(exchange) and any("refresh" in pattern.may_capture for _, pattern in exchange.answers)
 
 
+@lru_cache(maxsize=1024)
 def refusals(exchange: Exchange) -> tuple[str, ...]:
     """The outcomes that bring no new token."""
     return tuple(

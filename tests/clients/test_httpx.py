@@ -10,6 +10,7 @@ import pytest
 
 import authflow
 from authflow.accounts.records import Record
+from authflow.clients.httpx import _patience
 from authflow.vendors.loading import load
 from tests.servers import Came, Listener, Says
 
@@ -50,6 +51,13 @@ def test_a_hop_carries_the_token_to_declared_origins_alone(library: str, url: st
     reply = client.get("http://localhost/", headers={"X-Own": "1"})
     assert came == [("http://localhost/", "Bearer t", "1"), (url, "Bearer t" if arrives else None, "1")]
     assert "Authorization" not in reply.history[0].request.headers
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_the_librarys_own_five_seconds_are_nobodys_patience(library: str) -> None:
+    with pytest.importorskip(library).Client() as client:
+        assert _patience(client.build_request("GET", "http://localhost/")) is None
+        assert _patience(client.build_request("GET", "http://localhost/", timeout=0.2)) == 0.2
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])

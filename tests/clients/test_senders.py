@@ -98,6 +98,21 @@ def test_a_client_of_any_library_serves_the_adapters_of_all(client: Driver, libr
     assert (data.path, data.headers["authorization"]) == ("/data", "Bearer a-token")
 
 
+def test_a_request_on_a_fresh_token_looks_at_the_clock_once(client: Driver, listen: Listen) -> None:
+    server, looks = listen(lambda came: Says(200, {})), list[float]()
+
+    def clock() -> float:
+        looks.append(time.time())
+        return looks[-1]
+
+    file = {"name": "acme", "extends": "bearer", "base_url": f"{server.url}/"}
+    session = authflow.AuthSession(file, token="t0ken", clock=clock)
+    for _ in range(3):
+        client.call(session, f"{server.url}/things")
+        seen, looks = len(looks), []
+    assert seen == 1
+
+
 @pytest.mark.parametrize("library", [library for library in LIBRARIES if library != "requests"])
 def test_an_asynchronous_client_is_refused_with_what_to_give(library: str) -> None:
     lib = importlib.import_module(library)

@@ -129,7 +129,9 @@ def test_where_no_thread_can_be_started_the_callers_serves(monkeypatch: pytest.M
         patch.setattr(threading.Thread, "start", refuse)
         patch.setattr(workers, "WORKERS", workers.Workers())
         assert join(Flights(), work).wait() == "done"
-        assert join(Flights(), work, waits=False).wait() == "done"
+        flight = join(Flights(), work, waits=False)
+        assert flight.done
+        assert flight.wait() == "done"
     assert work.begun == 2
 
 
@@ -203,6 +205,27 @@ def test_a_caller_with_little_patience_leaves_the_work_alone(work: Work) -> None
         flight.wait(0.05)
     work.end()
     assert flight.wait(10) == "done"
+
+
+def test_who_works_stays_until_it_is_done(work: Work) -> None:
+    """Patience is for what others do; for a task one of our threads does it."""
+    assert join(Flights(), lambda: time.sleep(0.1) or "done").wait(0.01) == "done"
+
+    async def impatient() -> str:
+        return await join(Flights(), lambda: time.sleep(0.1) or "done").wait_async(0.01)
+
+    assert anyio.run(impatient) == "done"
+
+
+def test_there_is_an_end_to_our_threads() -> None:
+    """Six vendors that do not answer, and ten sessions more of each than it may have threads."""
+    pool, gate = workers.Workers(), threading.Event()
+    before = threading.active_count()
+    for number in range(6 * (workers.QUARTER + 10)):
+        pool.do(number % 6, lambda: [gate.wait(10)])
+    assert pool._threads == workers.MOST
+    assert threading.active_count() <= before + workers.MOST
+    gate.set()
 
 
 def test_one_vendor_takes_a_quarter_of_the_threads_at_most(work: Work) -> None:

@@ -21,6 +21,7 @@ from authflow.accounts import Record
 from authflow.http import Answer, Request
 from authflow.manager import workers
 from authflow.manager.cache import GRACE
+from authflow.renewing import watchdog
 from authflow.stores.memory import MemoryStore
 from tests.scripted import LIFETIME, ScriptedVendor, answered, finished
 
@@ -140,6 +141,26 @@ def test_the_second_ctrl_c_does_not_and_its_refresh_token_is_not_sent_again(vend
         session.token()
     session.token()
     assert vendor.names == ["login", "refresh", "login"]
+
+
+def test_it_waits_for_three_seconds_at_most(vendor: ScriptedVendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watchdog.HOLDS == 3.0
+    monkeypatch.setattr(watchdog, "HOLDS", 0.05)
+    heard: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        signal.raise_signal(signal.SIGINT)
+        threading.Event().wait(10)
+        heard.append("it went on")
+        return NEW
+
+    session = vendor.session()
+    session.token()
+    vendor.clock.now += LIFETIME + 1
+    vendor.says("refresh", answer)
+    with own_handler(), pytest.raises(KeyboardInterrupt):
+        session.token()
+    assert heard == []
 
 
 def test_a_login_obeys_the_first_one(vendor: ScriptedVendor) -> None:

@@ -228,6 +228,13 @@ def test_a_500_is_tried_once_more_where_nothing_can_be_used_up(vendor: ScriptedV
     assert vendor.names == ["login", "login"]
 
 
+def test_a_500_that_says_for_how_long_to_wait_is_not(vendor: ScriptedVendor) -> None:
+    vendor.says("login", 500, {}, {"Retry-After": "5"})
+    with pytest.raises(authflow.VendorUnavailable):
+        vendor.session().token()
+    assert vendor.names == ["login"]
+
+
 def test_a_500_to_a_rotating_refresh_or_a_one_time_code_is_not(vendor: ScriptedVendor, store: MemoryStore) -> None:
     session = expired(vendor, store)
     vendor.down = answered(500, {})

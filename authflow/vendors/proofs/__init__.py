@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from authflow.errors import Finding
 from authflow.vendors.proofs import bound, names, paths, safe, unwise, waits
-from authflow.vendors.proofs.places import closure
+from authflow.vendors.proofs.places import closure, made_of
 from authflow.vendors.proofs.unwise import UNUSED
 from authflow.vendors.vendor import Vendor
 
-__all__ = ["UNUSED", "closure", "prove"]
+__all__ = ["UNUSED", "closure", "made_of", "prove"]
 
 
 def prove(vendor: Vendor) -> list[Finding]:

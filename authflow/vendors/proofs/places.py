@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from authflow.errors import Finding
-from authflow.templates import Placeholder, Present, RequestTemplate, Template, UrlTemplate, Wait
+from authflow.templates import Exchange, Placeholder, Present, RequestTemplate, Template, UrlTemplate, Wait
 from authflow.vendors.flow import Presenting, Sending
 from authflow.vendors.notation import did_you_mean
 from authflow.vendors.vendor import Vendor
@@ -61,6 +62,12 @@ def closure(vendor: Vendor, names: Iterable[str], *, concealed: bool = True) -> 
             if row is not None and (concealed or not row.function.conceals):
                 todo += [placeholder.name for placeholder in row.argument.placeholders()]
     return seen
+
+
+@lru_cache(maxsize=1024)
+def made_of(vendor: Vendor, exchange: Exchange) -> frozenset[str]:
+    """The names of all that an exchange's request is made of."""
+    return frozenset(closure(vendor, [placeholder.name for placeholder in exchange.request.placeholders()]))
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
