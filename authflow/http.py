@@ -207,9 +207,7 @@ _SECONDS: Final = re.compile(
 
 
 def seconds_from(text: str, now: float) -> float | None:
-    """A wait as seconds, with a fraction or not, or as an HTTP or ISO date; None where it is neither. Of several that a
-    proxy joined, the first counts.
-    """
+    """A wait, from seconds or an HTTP or ISO date; None where it is neither. Of several, the first counts."""
     if seconds := _SECONDS.fullmatch(text[:400]):
         return float(seconds[1])
     when = _epoch(text)
@@ -350,9 +348,7 @@ def _readable(url: str) -> str:
 
 
 def origin_reached(url: str) -> Origin:
-    """The origin at which a caller's request arrives: `origin_of`, and a WebSocket's is that of the request that opens
-    it.
-    """
+    """The origin at which a caller's request arrives: a WebSocket's is that of the request that opens it."""
     scheme, colon, rest = url.partition(":")
     return origin_of(WEBSOCKET.get(scheme.lower(), scheme) + colon + rest)
 
@@ -376,9 +372,7 @@ _PRIVATE_NAME: Final = re.compile(r"(?!0x[0-9a-f]*$|\d+$)[^.:]+|.+\.(?:local|lan
 
 
 def is_private(host: str) -> bool:
-    """A private or link-local address (RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.6), or a name that only a network of
-    one's own knows (RFC 6762, RFC 8375): one without a dot, say. No name is resolved.
-    """
+    """Of a network of one's own (RFC 1918, 3927, 4193, 4291 §2.5.6, 6762, 8375)? No name is resolved."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -400,8 +394,7 @@ def resolve(base_url: str, reference: str) -> str:
 
 def add_query(url: str, pairs: Iterable[tuple[str, str | None]]) -> str:
     """A URL with more parameters in its query; one without a value has no `=`."""
-    pairs = tuple(pairs)
-    if not pairs:
+    if not (pairs := tuple(pairs)):
         return url
     parts = urlsplit(url)
     added = "&".join(url_quote(name) + (f"={url_quote(value)}" if value is not None else "") for name, value in pairs)
