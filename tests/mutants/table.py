@@ -576,6 +576,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "accounts/stored.py",
         "return Kept(record or blank, revision, ",
         "return Kept(presented or record or blank, revision, ",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "another's fresh token is not taken over",
@@ -584,12 +585,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "                        return kept.record\n"
         "                    if event",
         "                    if event",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "no lock is taken",
         "accounts/stored.py",
         "            lock = self.store.lock(key, limit=limit, wait=limit + 3 * LOCK_MARGIN)\n",
         "            lock = suppress()\n",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "the lock is kept on error",
@@ -603,6 +606,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "accounts/stored.py",
         "        if not self.degrade:\n            raise error\n",
         "",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "each of many waiters begins a flight of its own",
@@ -763,6 +767,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "manager/single_flight.py",
         "if other is not flight}",
         "}",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     # --- no refresh token is reused -----------------------------------------------------------------------------------
     Mutant(
@@ -771,6 +776,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        record, blank = self.claims.record(key, stored.data) if stored is not None else (None, blank)\n",
         "        record, blank = self.claims.record(key, stored.data) if stored is not None else (None, blank)\n"
         "        record = record or presented\n",
+        tests=("tests/accounts/test_claims.py",),
     ),
     Mutant(
         "what the store did not take is forgotten",
@@ -786,18 +792,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "            lost = self._lost(step, values, token, given, drop, str(error))\n",
         "            raise\n",
         vendors=("soap",),
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "an answer that nobody understands costs no refresh token",
         "renewing/rotation.py",
         "            if not isinstance(error, AnswerLost | VendorAnswerError) or getattr(",
         "            if not isinstance(error, AnswerLost) or getattr(",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "a refresh token is marked as spent in memory only",
         "renewing/run.py",
         "                    self._keep(state, step.captured)\n",
         "                    pass\n",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "the record does not say that a refresh token is sent",
@@ -916,6 +925,7 @@ MUTANTS: tuple[Mutant, ...] = (
         '        kept.pop("refresh", None)\n',
         "",
         vendors=("form-query",),
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "an omitted refresh token is erased",
@@ -923,12 +933,14 @@ MUTANTS: tuple[Mutant, ...] = (
         '    if "access" in outcome.captured:\n        for told',
         '    if "access" in outcome.captured:\n        kept.pop("refresh", None)\n        for told',
         vendors=("code-bank",),
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "a 503 is taken for a refusal",
         "renewing/exchanges.py",
         "            outcome = Outcome(UNAVAILABLE, {})\n",
         '            outcome = Outcome("denied", {})\n',
+        tests=("tests/renewing/test_renewal.py",),
     ),
     # --- a refused password is not sent again -------------------------------------------------------------------------
     Mutant(
@@ -1204,6 +1216,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            if 0 <= passed < min(wait, BELIEVED):\n",
         "            if True:\n",
         vendors=("supplier", "preset-relogin"),
+        tests=("tests/renewing/test_refusals.py",),
     ),
     Mutant(
         "a challenge sends the password to the base URL's origin",
@@ -2127,6 +2140,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "accounts/claims.py",
         "return all(record.owner.get(name) == told for name, told in self.owner(record.captured).items())",
         "return True",
+        tests=("tests/renewing/test_refusals.py",),
     ),
     Mutant(
         "whose: nobody notes that what was given was accepted",
@@ -2165,6 +2179,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "accounts/records.py",
         "        free = self.changed is None or now - self.changed >= WAITS[-1]\n",
         "        free = True\n",
+        tests=("tests/renewing/test_refusals.py",),
     ),
     Mutant(
         "another one-time code is another password",
@@ -2209,12 +2224,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "renewing/run.py",
         'captured={name: value for name, value in captured.items() if name != "reason"},',
         "captured={**dict(self.given.items()), **captured},",
+        tests=("tests/renewing/test_renewal.py",),
     ),
     Mutant(
         "an error shows the request that failed",
         "renewing/exchanges.py",
         'from {asked} {said}",',
         '({request.body!r})",',
+        tests=("tests/renewing/test_renewal.py",),
     ),
     # --- every request ends -------------------------------------------------------------------------------------------
     Mutant(
