@@ -4,7 +4,7 @@ right about it, refresh token and owner included, and changes nothing but where 
 Expected: what a login brings, and what the user gave, is presented at the vendor's servers alone, in whatever state the
 record was planted and whatever led there. Who gives the secret as a value uses no such record at all. (A callable that
 is not asked proves nothing: there a refresh token that the thief holds himself, and that is sent without any secret,
-leads its grant where he says. He could have sent it himself.)
+leads its grant where he says. SECURITY.md says so.)
 
     ladder      a login and a refresh
     challenged  a flow that begins by presenting nothing, and logs in when it is told to
