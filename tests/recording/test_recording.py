@@ -200,9 +200,8 @@ def test_requests_are_followed_through_a_real_client(supplier: Supplier, client:
     own = [asked for asked in seen.asked if asked.method == "GET"]
     hops = [asked for asked in seen.asked if asked.method == seen.hop]
     assert len(own) == (8 if client == "threads" else 1)
-    # httpx shows the session the last answer only, requests each.
-    assert {asked.end for asked in own} == ({"200"} if client == "httpx" else {"307"})
-    assert [asked.end for asked in hops] == ([] if client == "httpx" else ["200"] * len(own))
+    assert {asked.end for asked in own} == {"307"}
+    assert [asked.end for asked in hops] == ["200"] * len(own)
     assert all(part.ended is not None for asked in seen.asked for part in asked.parts)
     assert len(seen.wires) == 1
     assert supplier.counts["login"] == 1
@@ -220,9 +219,12 @@ def test_tasks_are_told_apart(supplier: Supplier) -> None:
     session = supplier.session()
     with session.record() as seen:
         assert asyncio.run(_gathered(session, supplier, 10)) == [200] * 10
-    assert [(asked.method, asked.end) for asked in seen.asked] == [("GET", "200")] * 10
-    assert [[part.kind for part in asked.parts] for asked in seen.asked] == [["waited", "sent"]] * 10
-    assert seen.renewals[0].waiters == 10
+    own = [asked for asked in seen.asked if asked.method == "GET"]
+    assert [asked.end for asked in own] == ["307"] * 10
+    waited = [asked for asked in own if [part.kind for part in asked.parts] == ["waited", "sent"]]
+    assert all([part.kind for part in asked.parts] == ["sent"] for asked in own if asked not in waited)
+    assert [asked.end for asked in seen.asked if asked.method == seen.hop] == ["200"] * 10
+    assert seen.renewals[0].waiters == len(waited) > 0  # who comes late finds the token there
 
 
 # --- what is kept back ------------------------------------------------------------------------------------------------
