@@ -77,7 +77,8 @@ def test_sentry_keeps_no_breadcrumb_of_an_exchange(sent: list[Any]) -> None:
         sentry_sdk.add_breadcrumb(message="of the exchange")
     sentry_sdk.add_breadcrumb(message="after")
     sentry_sdk.capture_message("something else")
-    assert [crumb["message"] for crumb in sent[0]["breadcrumbs"]["values"]] == ["before", "after"]
+    said = [crumb.get("message") for crumb in sent[0]["breadcrumbs"]["values"]]  # and what else the process does
+    assert [message for message in said if message in ("before", "of the exchange", "after")] == ["before", "after"]
 
 
 def test_an_exchange_is_no_part_of_the_callers_span(sent: list[Any]) -> None:
