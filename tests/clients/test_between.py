@@ -129,6 +129,7 @@ def session_at(url: str, presentation: str = "bearer", **more: Any) -> authflow.
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("cryptography")
     return signed(tmp_path_factory.mktemp("tls") / "acme.pem", "acme.test")
 
 
