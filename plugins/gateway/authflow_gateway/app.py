@@ -116,7 +116,7 @@ def create_app(
 
     routes = [Path_("/healthz", gateway.alive), Path_("/readyz", gateway.ready)]
     app = Starlette(routes=routes, lifespan=lifespan)
-    app.router.default = gateway
+    app.router.default = app.state.gateway = gateway
     app.router.redirect_slashes = False
     return app
 
@@ -236,6 +236,8 @@ class Gateway:
         taken = forwarding.route(self.config.routes, request.method, path, caller)
         if isinstance(taken, int):
             return problem(taken, "not-allowed", DENIED[taken])
+        if forwarding.other_method(request.url.query, taken.route.methods):
+            return problem(405, "not-allowed", DENIED[405])
         vendor = self.vendors[taken.route.account]
         try:
             asked = await self._asked(request, taken, vendor)

@@ -34,6 +34,7 @@ from authflow_gateway.wire import Protocol
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess as ParentProcess
 
+log: Final = logging.getLogger("authflow_gateway")
 #: As many open files as the gateway asks for.
 MOST_FILES: Final = 65536
 FORMAT: Final = "%(asctime)s %(name)s %(levelname)s %(message)s"
@@ -72,7 +73,7 @@ def serve(file: str, check: bool) -> None:
     """Serve the routes of FILE."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what uvicorn raises again when it has stopped
     config = read_config(file)
-    create_app(config, file=file)  # what is wrong is said before anything listens
+    application = create_app(config, file=file)  # what is wrong is said before anything listens
     try:
         known = Callers(config.keys).keys()
     except authflow.ConfigurationError as error:
@@ -98,7 +99,13 @@ def serve(file: str, check: bool) -> None:
     )
     logging.basicConfig(level=logging.INFO, format=FORMAT)
     if not known and not config.socket_needs_no_key:
-        logging.getLogger("authflow_gateway").warning("nobody may call yet: authflow-gateway key add NAME")
+        log.warning("nobody may call yet: authflow-gateway key add NAME")
+    if config.workers > 1:
+        for name, vendor in application.state.gateway.vendors.items():
+            if vendor.session.status().store == "MemoryStore":
+                log.warning(
+                    "%s: each of %d workers logs in by itself: give it a store they share", name, config.workers
+                )
     _allow_many()
     try:
         listening = _socket(config, where["uds"]) if "uds" in where else _port(where["host"], where["port"])

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from authflow_gateway.callers import HEADER
 from authflow_gateway.config import Route
@@ -36,12 +36,13 @@ OTHERWISE: Final = frozenset(
 )
 #: The caller's: they say who it is, here, or where it thinks it is.
 OURS: Final = frozenset({"host", "authorization", "cookie", HEADER, "forwarded", "via", "expect"})
-#: The vendor's: they belong to the account's session.
+#: The vendor's: they belong to the account's session; and its date, since the server of this application writes one.
 THEIRS: Final = frozenset(
     {"set-cookie", "set-cookie2", "www-authenticate", "authentication-info", "strict-transport-security", "alt-svc"}
+    | {"date"}
 )
-#: Numbers and dates, which every answer has and nobody can hide a token in.
-NUMBERS: Final = frozenset({"age", "content-length", "date"})
+#: Numbers, which every answer has and nobody can hide a token in.
+NUMBERS: Final = frozenset({"age", "content-length"})
 VIA: Final = "1.1 authflow-gateway"
 
 
@@ -65,6 +66,12 @@ def route(routes: Sequence[Route], method: str, path: str, caller: str | None) -
     if not any(_fits(pattern.split("/"), rest.split("/")) for pattern in found.paths):
         return 403
     return Taken(found, rest) if method in found.methods else 405
+
+
+def other_method(query: str, methods: Sequence[str]) -> bool:
+    """Does a query ask for a method that is not listed? Symfony, Rails and others read `_method` there."""
+    asked = [value for name, value in parse_qsl(query, keep_blank_values=True) if name.lower() == "_method"]
+    return any(value.strip().upper() not in methods for value in asked)
 
 
 def plain(path: str) -> bool:

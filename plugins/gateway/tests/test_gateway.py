@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from authflow_gateway.forwarding import other_method
 from tests.servers import PASSWORD, Came, Says, Supplier, listening
 
 from .conftest import ROUTE, Gateway, account, command, running
@@ -322,3 +323,25 @@ def test_a_wrong_file_is_one_line(supplier: Supplier, tmp_path: Path, config: st
     done = command(tmp_path, "gateway.toml")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert reason in done.stderr
+
+
+def test_an_answer_has_one_date(gateway: Gateway) -> None:
+    """The server writes one, and the vendor's stays behind, as at nginx."""
+    with gateway.client() as client:
+        assert [name for name, _ in client.get("/supplier/me").headers.multi_items()].count("date") == 1
+
+
+@pytest.mark.parametrize("query", ["_method=DELETE", "a=1&_METHOD=put", "_method=", "%5Fmethod=PATCH"])
+def test_a_query_asks_for_no_other_method(query: str) -> None:
+    assert other_method(query, ["GET", "POST"])
+
+
+@pytest.mark.parametrize("query", ["", "_method=post", "method=DELETE", "a_method=DELETE"])
+def test_a_query_may_name_a_method_of_the_route(query: str) -> None:
+    assert not other_method(query, ["GET", "POST"])
+
+
+def test_such_a_query_never_reaches_the_vendor(gateway: Gateway, supplier: Supplier) -> None:
+    with gateway.client() as client:
+        assert client.post("/supplier/me?_method=DELETE").status_code == 405
+    assert supplier.counts == {}
