@@ -252,7 +252,7 @@ def measured(
     report = Report(
         "gateway",
         "What does the gateway cost, and what do its callers notice of a renewal?",
-        "Keep-alive callers, each with one request under way; floor, gateway and nginx take turns, on a core of their own. "
+        "Keep-alive callers, one request each; floor, gateway and nginx take turns, on a core of their own. "
         "*× floor*: the median of the rounds' ratios.",
     )
     contenders = [bare, ours, *([limit] if limit is not None else [])]
