@@ -16,13 +16,14 @@ demo: $(DEMO)
 # One more worker than there are cores: many tests wait for a server or a deadline.
 QUICK := tests/templates tests/vendors tests/accounts tests/renewing tests/manager tests/plugins $(wildcard tests/test_*.py)
 WORKERS := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+CROWD := -n $(WORKERS) --dist worksteal
 
 # The rooms that think, and the units of the others: for every save of a file.
 quick: $(READY)
 	@$(BIN)/python -m pytest -q -m "not slow and not program" $(QUICK)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest $(CROWD)
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -59,9 +60,9 @@ gallery: $(READY)
 
 # niquests alone; then beside requests, which it moves to urllib3-future.
 test-niquests: .venv-test-niquests/.ready .venv-test-mixed/.ready
-	.venv-test-niquests/bin/python -m pytest tests/niquests tests/clients tests/trust
+	.venv-test-niquests/bin/python -m pytest $(CROWD) tests/niquests tests/clients tests/trust
 	.venv-test-niquests/bin/python -m pytest tests/attacks/test_reporters.py -k niquests
-	.venv-test-mixed/bin/python -m pytest tests/niquests tests/clients tests/trust
+	.venv-test-mixed/bin/python -m pytest $(CROWD) tests/niquests tests/clients tests/trust
 
 # What people put in a server's place, beside a client, or build on it: plugins/recipes/COMPANIONS.md has a line for each.
 companions: .venv-companions/.ready

@@ -19,11 +19,14 @@ from tests.wheels.alone import CLIENTS
 from tests.wheels.distributions import build, supplier_wheel, unpack
 from tests.wheels.interpreters import ROOT, find, supported
 
+_MATRICES = ("redirect_matrix", "redirects", "remains")
 _PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+#: Where each redirect goes hangs on the client and not on the Python: `make test` sees to it.
+_SCENARIOS = ("tests/clients", *(f"--ignore=tests/clients/test_{name}.py" for name in _MATRICES))
 #: The environments: which extras are installed, and what is run there.
 SUITES = {
-    "requests,httpx,httpx2,aiohttp,test": (*_PYTEST, "tests/clients"),
-    "niquests,test": (*_PYTEST, "tests/clients", "tests/niquests"),
+    "requests,httpx,httpx2,aiohttp,test": (*_PYTEST, *_SCENARIOS),
+    "niquests,test": (*_PYTEST, *_SCENARIOS, "tests/niquests"),
 }
 ALONE = {"": ("-W", "error", "tests/wheels/alone.py")} | {
     client: ("-W", "error", "tests/wheels/alone.py", client) for client in CLIENTS
