@@ -1,6 +1,6 @@
 """`authflow check FILE --against BASE_URL`: a vendor file held against the real vendor, or against its sandbox.
 
-    login     from the start                       reuse     the token is presented at the base URL
+    login     from the start                       reuse     the token fetches the base URL, or what --get says
     renew     with its own clock set ahead         refuse    with --refuse: a wrong secret, once
 
 A simulator proves a file against itself; this asks the server. Each answer is shown with what the patterns took from it
@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import click
@@ -22,13 +23,14 @@ from authflow import plugins
 from authflow.accounts import Token, sends_to
 from authflow.cli.desk import Desk
 from authflow.cli.exits import MISUSED, REFUSED, Failed, code_of
+from authflow.cli.fetching import Order, fetch
 from authflow.cli.options import opened
 from authflow.clients import default_sender
 from authflow.errors import AuthFlowError, CredentialsRefused, harmless
-from authflow.http import Answer, Request, origin_of
+from authflow.http import Answer, Request, folder, origin_of, without_query
 from authflow.masking import mask_text
 from authflow.plugins import hookimpl
-from authflow.renewing import NoAnswer, TooLarge, keys_read
+from authflow.renewing import keys_read
 from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.vendors import Given, Vendor
@@ -37,6 +39,10 @@ from authflow.vendors import Given, Vendor
 _TELLING: Final = re.compile(
     r"expir|lifetime|ttl|valid_(for|until)|refresh|retry.?after|access_?token|csrf|session", re.I
 )
+#: From this status on an answer is not what was to be fetched.
+_BAD: Final = 400
+#: So much of an answer's body is read, in chunks of 16 KiB or so.
+_CHUNKS: Final = 64
 #: As far ahead of the end of a token as its renewal is tried, in seconds.
 _BEYOND: Final = 1.0
 
@@ -76,7 +82,7 @@ class _Witness:
 
 
 def check_against(
-    file: str, base_url: str, settings: tuple[str, ...], *, yes: bool, refuse: bool, as_json: bool
+    file: str, base_url: str, settings: tuple[str, ...], *, get: str, yes: bool, refuse: bool, as_json: bool
 ) -> None:
     """Log in, reuse, renew; show what came. Raises Failed where a step does not end as the file says, AuthFlowError."""
     one = opened(Desk(), file, (*settings, f"base_url={base_url}"), "memory")
@@ -85,7 +91,7 @@ def check_against(
     plugins.manager().register(witness)
     try:
         session = one.session(client=witness, clock=witness.clock, store="memory")
-        for step, work in _steps(session, witness, base_url):
+        for step, work in _steps(session, witness, base_url, get):
             _try(step, work, witness)
         if refuse:
             _try("refuse", lambda: _refused(one.vendor, one.given, witness), witness)
@@ -112,17 +118,20 @@ def _declared(vendor: Vendor, base_url: str, given: dict[str, Any], *, yes: bool
         )
 
 
-def _steps(session: AuthSession, witness: _Witness, base_url: str) -> Iterator[tuple[str, Callable[[], str]]]:
+def _steps(session: AuthSession, witness: _Witness, base_url: str, get: str) -> Iterator[tuple[str, Callable[[], str]]]:
     def reuse() -> str:
-        try:
-            asked = Request("GET", base_url, tuple(session.headers(base_url).items()))
-            answer = default_sender().exchange(asked, 30.0)
-        except (NoAnswer, TooLarge) as error:
-            raise Failed(f"no answer of use at {base_url} ({str(error) or 'larger than 1 MiB'})", REFUSED) from None
+        if session._manager.grants.current.presentation.in_body:
+            return "not tried: the token goes into the body of a request of yours"
+        url = get if "://" in get else folder(base_url) + get
+        with fetch(session, Order("GET", url, follow=False)) as reply:
+            answer = Answer(reply.status, reply.headers, b"".join(islice(reply.chunks, _CHUNKS)))
         event, _ = judge(session.vendor.answers, answer)
-        if event is not None:
-            raise Failed(f"the token is {event.name} at {base_url} (status {answer.status})", REFUSED)
-        return f"status {answer.status} at the base URL"
+        where = without_query(url) if get else "the base URL"
+        if event is not None or (get and answer.status >= _BAD):
+            what = f"the token is {event.name}" if event is not None else "nothing good comes"
+            more = "" if get else "; --get PATH fetches what the token is good for"
+            raise Failed(f"{what} at {where} (status {answer.status}){more}", REFUSED)
+        return f"status {answer.status} at {where}"
 
     def renew() -> str:
         ends, before = session.token().expires_at, session.token().access

@@ -35,6 +35,7 @@ PAGE: Final = "Also write a page (one HTML file) that shows what happened."
 )
 @click.option("--seed", type=int, help="Try the stories of this seed again.")
 @click.option("--against", metavar="BASE_URL", help="Also log in at the real vendor, use the token, and renew it.")
+@click.option("--get", default="", metavar="PATH", help="With --against: what to fetch there with the token.")
 @click.option("--refuse", is_flag=True, help="With --against: try a wrong secret there, once.")
 @click.option(
     "--yes", is_flag=True, help="With --against: send secrets there even if the file does not declare this origin."
@@ -51,6 +52,7 @@ def check(
     steps: int,
     seed: int | None,
     against: str | None,
+    get: str,
     refuse: bool,
     yes: bool,
     settings: tuple[str, ...],
@@ -94,7 +96,7 @@ def check(
     for vendor in vendors if against is not None else ():
         from authflow.cli.against import check_against
 
-        check_against(vendor, str(against), settings, yes=yes, refuse=refuse, as_json=as_json)
+        check_against(vendor, str(against), settings, get=get, yes=yes, refuse=refuse, as_json=as_json)
 
 
 @click.command()

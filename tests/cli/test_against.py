@@ -150,8 +150,57 @@ def test_a_base_url_that_does_not_answer_is_no_mistake_of_ours(tmp_path: Path, s
         'url = "', 'url = "%s/'
     )
     done = run(tmp_path, server, file=file.replace('base_url = "%s/', 'base_url = "'), asked=base)
-    assert done.stderr.startswith(f"authflow: reuse: no answer of use at {base} (ConnectionError")
+    assert done.stderr.startswith(f"authflow: reuse: {base}: no answer (")
+    assert done.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("present", "asked"),
+    [
+        ({"query": '{ key = "{access}" }'}, "/?key=tok-1"),
+        ({"cookies": '{ sid = "{access}" }'}, "sid=tok-1"),
+    ],
+)
+def test_the_token_goes_where_the_file_says(
+    tmp_path: Path, server: Listener, vendor: Vendor, present: dict[str, str], asked: str
+) -> None:
+    """As a client sends it, not in headers alone."""
+
+    def says(came: Came) -> Says:
+        if came.path in ("/login", "/renew"):
+            return vendor.says(came)
+        return Says(200 if asked in (came.target, came.headers.get("cookie")) else 401)
+
+    server.says = says
+    ((place, text),) = present.items()
+    done = run(tmp_path, server, file=f"insecure_url = true\n{FILE}[states.signed_in]\npresent.{place} = {text}\n")
+    assert (done.exit_code, "reuse: status 200 at the base URL" in done.output) == (0, True), done.output
+
+
+def test_what_is_fetched_is_said(tmp_path: Path, server: Listener, vendor: Vendor) -> None:
+    """Many a base URL says nothing of the token; a path below it, or a whole URL, does."""
+
+    def says(came: Came) -> Says:
+        return Says(403) if came.path == "/" else Says(500) if came.path == "/broken" else vendor.says(came)
+
+    server.says = says
+    file = FILE + "[answers]\nrejected = { status = [401, 403] }\n"
+    done = run(tmp_path, server, file=file)
     assert done.exit_code == 1
+    assert "reuse: the token is rejected at the base URL (status 403); --get PATH fetches" in done.stderr
+    done = run(tmp_path, server, "--get", "orders//7?of=a+b", file=file)
+    assert (done.exit_code, server.came[-2].target) == (0, "/orders//7?of=a+b"), done.output
+    assert f"reuse: status 200 at {server.url}/orders//7\n" in done.stdout
+    done = run(tmp_path, server, "--get", f"{server.url}/broken", file=file)
+    assert (done.exit_code, f"nothing good comes at {server.url}/broken (status 500)" in done.stderr) == (1, True)
+    done = run(tmp_path, server, "--get", "https://elsewhere.example/", file=file)
+    assert (done.exit_code, "elsewhere.example" in done.stderr) == (2, True)
+
+
+def test_a_token_that_goes_into_bodies_is_not_tried(tmp_path: Path, server: Listener) -> None:
+    done = run(tmp_path, server, file=f'{FILE}[states.signed_in]\npresent.json = {{ t = "{{access}}" }}\n')
+    assert (done.exit_code, "reuse: not tried: the token goes into the body" in done.stdout) == (0, True)
+    assert [came.path for came in server.came] == ["/login", "/renew"]
 
 
 def test_an_interrupt_leaves_what_was_heard(tmp_path: Path, server: Listener, vendor: Vendor) -> None:

@@ -3277,6 +3277,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/vendors/test_inputs.py",),
     ),
     Mutant(
+        "what --get fetched counts, whatever came",
+        "cli/against.py",
+        "if event is not None or (get and answer.status >= _BAD):",
+        "if event is not None:",
+        vendors=(),
+        tests=("tests/cli/test_against.py",),
+    ),
+    Mutant(
+        "check --against tries a token that goes into bodies without one",
+        "cli/against.py",
+        "if session._manager.grants.current.presentation.in_body:",
+        "if False:",
+        vendors=(),
+        tests=("tests/cli/test_against.py",),
+    ),
+    Mutant(
         "a password goes to an origin that nobody declared",
         "cli/against.py",
         "if not yes and not sends_to(",

@@ -2,6 +2,7 @@
 
     messages    one request and its answer
     transcripts what curl says: `-v`, `--trace-ascii`, `-i`
+    commands    curl's command line, which says what -v does not
     captures    HAR files, and transcripts, as exchanges
     leaves      what a message holds, place by place: JSON, forms, XML, headers, cookies, queries, Basic, base64
     names       what the names of fields say, and the looks of values
@@ -16,6 +17,7 @@
     notation    how the notation and TOML write a value
     exchanges   an exchange as the file says it
     writing     the vendor file, as if written by hand
+    checking    what `authflow check --against` is to fetch: what to type next
     asking      at a terminal, the questions that nothing in the capture answers
     command     `authflow-learn`
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from authflow_learn.messages import MOST_BODY, Capture, CaptureError, Message
+from authflow_learn.messages import MOST_BODY, Capture, CaptureError, Message, multipart
 from authflow_learn.transcripts import of_curl
 
 #: A larger file is read to its end by nobody.
@@ -61,7 +61,10 @@ def read_capture(path: str | Path) -> list[Capture]:
         data = data.decode("utf-16", "replace").encode("utf-8", "replace")
     if not data.strip():
         raise CaptureError(f"{file}: is empty")
-    found = list(_of_har(file, data) if data.lstrip()[:1] == b"{" else of_curl(_text(file, data)))
+    if data.lstrip()[:1] == b"{":
+        found = list(_of_har(file, data))
+    else:
+        found = list(of_curl(_text(file, data), lambda name: _beside(file, {"_file": name})))
     if not found:
         raise CaptureError(f"{file}: holds no exchange: {_WANTED}")
     if not any(one.status for one in found):
@@ -97,13 +100,21 @@ def _of_har(file: Path, data: bytes) -> Iterator[Capture]:
     entries = document.get("log", {}).get("entries") if isinstance(document.get("log"), dict) else None
     if not isinstance(entries, list):
         raise CaptureError(f"{file}: is JSON, but not HAR: it has no log.entries")
+    sanitized = _is_sanitized(document["log"], data)
     for entry in sorted(entries, key=lambda one: _time(one.get("startedDateTime")) if isinstance(one, dict) else 0.0):
         try:
             one = _har_entry(file, entry)
             if urlsplit(one.url).scheme in ("http", "https") and urlsplit(one.url).hostname:
-                yield one
+                yield replace(one, sanitized=sanitized)
         except (KeyError, TypeError, AttributeError, ValueError):
             continue  # an entry without a request or a URL says nothing
+
+
+def _is_sanitized(log: dict[str, Any], data: bytes) -> bool:
+    """Chrome and its kin leave cookies and `Authorization` out, unless they are told otherwise."""
+    creator = log.get("creator")
+    told = isinstance(creator, dict) and str(creator.get("name")).lower() == "webinspector"
+    return told and not re.search(rb'"(?:cookie|set-cookie|authorization)"', data, re.I)
 
 
 def _har_entry(file: Path, entry: dict[str, Any]) -> Capture:
@@ -115,7 +126,9 @@ def _har_entry(file: Path, entry: dict[str, Any]) -> Capture:
     headers = _har_headers(request, "cookie")
     body = re.sub(r"\A(?:[\w-]+: [^\r\n]*\r\n)+\r\n", "", str(body))  # Firefox writes a form's headers before it
     if not body and posted.get("params"):
-        body = "&".join(f"{quote_plus(one['name'])}={quote_plus(one.get('value') or '')}" for one in posted["params"])
+        fields = [(str(one["name"]), str(one.get("value") or "")) for one in posted["params"]]
+        kind = dict(headers).get("content-type", str(posted.get("mimeType") or ""))
+        body = multipart(fields, kind) if "multipart/" in kind else urlencode(fields)
     if posted.get("mimeType") and "content-type" not in dict(headers):
         headers = (*headers, ("content-type", str(posted["mimeType"])))
     content = answer.get("content") or {}

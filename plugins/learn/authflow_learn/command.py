@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 
 from authflow.errors import VendorFileError, harmless
 from authflow.vendors import load
-from authflow_learn import asking
+from authflow_learn import asking, checking
 from authflow_learn.captures import read_capture
 from authflow_learn.inference import learn
 from authflow_learn.messages import CaptureError
@@ -75,7 +76,7 @@ def cli(
         out.write_text(text, "utf-8")
     except OSError as error:
         raise click.UsageError(f"{out} cannot be written: {error.strerror or error}") from None
-    click.echo(f"{out}: try it with authflow check {out} --against {learnt.base_url}", err=True)
+    click.echo(f"{out}: try it with {shlex.join(checking.words(learnt, str(out)))}", err=True)
 
 
 def main() -> None:

@@ -40,7 +40,15 @@ def without_login(flow: Flow) -> Learnt:
     if not carried or any(one.answer.unread and flow.has_password(at) for at, one in enumerate(flow.captures)):
         _nothing(flow)
     most = max(carried, key=lambda place: (carried[place][0], place[0] == "basic"))
-    leaf = carried[most][1][0]
+    let_in = {
+        leaf.value
+        for at, leaves in enumerate(flow.requests)
+        for leaf in leaves
+        if leaf.place == most and 200 <= flow.captures[at].status < 300
+    }
+    leaf = next((one for one in carried[most][1] if one.value in known), carried[most][1][0])
+    if len(let_in) > 1 and not let_in & known.keys() and most != ("path",):
+        raise CaptureError(f"holds the requests of two accounts ({leaf.name or most[0]} differs): capture one")
     if names.SCRUBBED.fullmatch(leaf.value):
         raise CaptureError(
             f"the secrets have been scrubbed from this capture ({leaf.name} is {leaf.value!r}): capture it with them"
@@ -70,6 +78,11 @@ def without_login(flow: Flow) -> Learnt:
 
 def _nothing(flow: Flow) -> NoReturn:
     """Say why there is nothing to learn. Raises CaptureError."""
+    if any(one.sanitized for one in flow.captures):
+        raise CaptureError(
+            "the browser left cookies and Authorization out of this capture: allow it to save HAR with sensitive data "
+            "(Chrome: DevTools, Settings, Preferences, Network), and save it anew"
+        )
     if any(one.answer.unread for one in flow.captures):
         raise CaptureError("its answers are compressed, and cannot be read here: capture them as plain text")
     values = [leaf.value for leaves in (*flow.requests, *flow.answers) for leaf in leaves]

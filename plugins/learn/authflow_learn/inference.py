@@ -28,7 +28,7 @@ from authflow_learn.messages import Capture, CaptureError
 from authflow_learn.tracing import SHORTEST, TOKEN_NAME, Flow, Key, Learnt, Step, like_a_token, spot
 
 #: Where the notation can put what a request carries.
-_PRESENTED: Final = frozenset({"headers", "cookies", "query", "json", "form", "path", "text"})
+_PRESENTED: Final = frozenset({"headers", "cookies", "query", "json", "form", "path", "text", "basic"})
 _LOGOUT: Final = re.compile(r"log[_-]?(?:out|off)|sign[_-]?(?:out|off)", re.I)
 _GUARD: Final = re.compile(r"csrf|xsrf|verification", re.I)
 #: Cookies that belong to a login; of others nobody knows that they are needed.
@@ -51,6 +51,7 @@ class _Inference(Flow):
             return direct.without_login(self)
         key, login, uses = found
         login = self._last_step(key, login, uses)
+        users.two_names(self, login)
         here = {_origin(self.captures[at].url) for at in uses}
         result = Learnt(
             self,
@@ -67,7 +68,7 @@ class _Inference(Flow):
             return result
         result.given_refresh = users.is_given_refresh(self, login)
         chain = self._needed(login)
-        refresh = self._refresh(login, births, chain)
+        refresh = self._refresh(login, births, chain, uses)
         result.presented[key] = "access"
         self._beside(result, key, uses, {*chain, *births})
         users.name(self, result, [*chain, *([refresh] if refresh is not None else [])])
@@ -84,6 +85,8 @@ class _Inference(Flow):
         meanings.read(self, result, login, uses, births)
         self._constants(result, uses)
         result.origins = {_origin(self.captures[at].url) for at in uses} - {_origin(result.base_url)}
+        if any(one.sanitized for one in self.captures):
+            result.ask("does it take cookies too? The browser left them, and Authorization, out of the capture")
         return result
 
     def _is_standard(self, result: Learnt, key: Key, login: int, uses: Sequence[int], births: Sequence[int]) -> bool:
@@ -142,9 +145,12 @@ class _Inference(Flow):
 
     def _login(self, used: Mapping[int, Leaf]) -> int:
         """Which answer brought it; or which login made it good, where it was there before."""
-        first = min(self.born[leaf.value][0] for leaf in used.values())
+        births = sorted({self.born[leaf.value][0] for leaf in used.values()})
+        first = births[0]
         if self.credited(first):
             return first
+        if anew := [birth for birth in births if self.has_credential(birth)]:
+            return anew[0]  # a visitor's session, and another one from the login on
         logins = [
             at
             for at, leaf in used.items()
@@ -219,7 +225,7 @@ class _Inference(Flow):
 
     # --- refresh and steps --------------------------------------------------------------------------------------------
 
-    def _refresh(self, login: int, births: Sequence[int], chain: Sequence[int]) -> int | None:
+    def _refresh(self, login: int, births: Sequence[int], chain: Sequence[int], uses: Sequence[int]) -> int | None:
         """An exchange that carries what the login brought, and no password; what it carries is `{refresh}`."""
         place = next((spot(leaf) for leaf in self.answers[login] if self.names.get(leaf.value) == "access"), None)
         brought = {leaf.value for at in chain for leaf in self.answers[at] if self.born.get(leaf.value, (-1,))[0] == at}
@@ -229,6 +235,8 @@ class _Inference(Flow):
                 anew and self.born.get(anew[0].value, (-1,))[0] == at and not anew[0].value.isdecimal()
             )
             sent = [leaf for leaf in self.requests[at] if leaf.value in brought]
+            if at not in births and at in uses and any(other in uses for other in self.alike(at)):
+                continue  # data, in a place like the token's
             if not again or not sent or self.has_password(at) or self.captures[at].status >= 400:
                 continue
             for leaf in anew:
@@ -300,7 +308,8 @@ class _Inference(Flow):
         presented = {key.place[1] for key in result.presented if key.place[0] == "headers"}
         first = dict(self.captures[uses[0]].request.headers)
         pair = [leaf.value for leaf in self.requests[uses[0]] if leaf.place[0] == "basic"]
-        if pair and all(value in self.names for value in pair):
+        taken = any(key.place[0] == "basic" for key in result.presented)
+        if pair and not taken and all(value in self.names for value in pair):
             result.presented[Key(("basic",), "", "")] = self.names[pair[0]]
             result.beside_basic = (self.names[pair[0]], self.names[pair[1]])
         for name, value in first.items():

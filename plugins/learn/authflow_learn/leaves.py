@@ -56,7 +56,7 @@ _TAGGED: Final = (
     re.compile(r"""\b([A-Za-z][\w:.-]*)=["']([^"'<>]+)["']"""),
     re.compile(r'"([A-Za-z]\w*)"\s*:\s*"([^"\\]{6,})"'),
 )
-_PART: Final = re.compile(r'\bname="([^"]+)"\r?\n\r?\n([^\r\n]+)')
+_PART: Final = re.compile(r'\bname="([^"]+)"(?:\r?\n[\w-]+:[^\r\n]*)*\r?\n\r?\n([^\r\n]+)')
 _JSON_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -13,6 +14,13 @@ MOST_BODY: Final = 1 << 20
 
 class CaptureError(Exception):
     """A capture that cannot be used, in one line."""
+
+
+def multipart(fields: Iterable[tuple[str, str]], kind: str) -> str:
+    """The body of a `multipart/form-data` whose header is known (RFC 7578)."""
+    mark = kind.partition("boundary=")[2].partition(";")[0].strip('" ') or "form"
+    parts = (f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields)
+    return "".join(parts) + f"--{mark}--\r\n"
 
 
 @dataclass(frozen=True)
@@ -50,3 +58,5 @@ class Capture:
     source: str = ""
     #: When it was sent, in epoch seconds; 0 where the capture does not say.
     at: float = 0.0
+    #: Is it of a browser that leaves cookies and `Authorization` out of what it saves?
+    sanitized: bool = False

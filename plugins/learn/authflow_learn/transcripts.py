@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote_plus, urljoin
+from urllib.parse import urljoin
 
+from authflow_learn.commands import Command, plain_quotes
 from authflow_learn.messages import MOST_BODY, Capture, Message
 
 _PROMPT: Final = re.compile(r"(?:[^\n\"<{]{0,80}?[$%#>❯➜] ?)?curl(?:\.exe)? (?=.*(?:https?://|-|\w\.\w))")
@@ -19,17 +19,13 @@ _METER: Final = re.compile(r"\s*(?:% Total\b|Dload\b|\d+ +[\d.kMG]+ +\d+ .*--:--
 _TRACED: Final = re.compile(r"(?:\d\d:\d\d:\d\d\.\d+ )?(?:\[\S+\] )?(== Info:|[=<][=>]? ?(?:Send|Recv) [\w ]+,)(.*)")
 _ROW: Final = re.compile(r"([0-9a-f]{4,8}): (.*)")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2} ){1,16}")
-#: Options that take no value and may stand before another letter, as in `-sSd`.
-_FLAGS: Final = "0146afgGiIjkKLnNOpqRsSvZ"
-_BODY: Final = ("-d", "--data", "--data-raw", "--data-binary", "--data-ascii", "--json", "--data-urlencode")
-_LONG: Final = {"--header": "-H", "--user": "-u", "--request": "-X", "--cookie": "-b", "--user-agent": "-A"}
-_LONG_TAKES: Final = "--url"
 
 
-def of_curl(text: str) -> Iterator[Capture]:
+def of_curl(text: str, beside: Callable[[str], str] = lambda name: "") -> Iterator[Capture]:
     """`> ` what was sent, `< ` what was heard, `* ` curl's own words; all else is the body, in between.
 
-    The body that was sent stands in no transcript of `-v`, unless the command line does: `$ curl … -d …`.
+    The body that was sent stands in no transcript of `-v`, unless the command line does: `$ curl … -d …`; `beside`
+    reads a file that it names.
     """
     one, schemes = _Exchange(), _Schemes()
     for line in [*_lines(text), "> "]:
@@ -38,7 +34,7 @@ def of_curl(text: str) -> Iterator[Capture]:
             yield from one.captures(schemes)
             one = _Exchange()
         if command:
-            one = _Exchange(_Command(line[command.start() :].partition("curl")[2]))
+            one = _Exchange(Command(line[command.start() :].partition("curl")[2], beside))
             schemes.said(line)
         elif line.startswith("> "):
             one.sent.append(line[2:])
@@ -82,7 +78,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _whole(command: str) -> bool:
     try:
-        shlex.split(command)
+        shlex.split(plain_quotes(command))
     except ValueError:
         return False
     return True
@@ -133,73 +129,11 @@ def _broken(body: str) -> str:
 # --- exchanges --------------------------------------------------------------------------------------------------------
 
 
-class _Command:
-    """A command line: what is asked for, where `-v` does not show it."""
-
-    def __init__(self, written: str) -> None:
-        self.method = self.url = ""
-        self.headers: list[tuple[str, str]] = []
-        parts: list[str] = []
-        asked = as_json = explicit = False
-        for option, value in _options(written):
-            if option == "-G" or option == "--get":
-                asked = True
-            elif option == "-X":
-                self.method = value.upper()
-            elif option == "-H":
-                name, _, said = value.partition(":")
-                self.headers.append((name.strip().lower(), said.strip()))
-            elif option == "-u":
-                self.headers.append(("authorization", "Basic " + base64.b64encode(value.encode()).decode()))
-            elif option == "-b" and "=" in value:
-                self.headers.append(("cookie", value))
-            elif option == "" and re.match(r"(?:https?://|localhost\b|[\w-]+(?:\.[\w-]+)+(?:[:/]|$))", value):
-                if not self.url or ("://" in value and not explicit):
-                    explicit = "://" in value
-                    self.url = value if explicit else f"http://{value}"
-            elif option == "--data-urlencode" and "@" not in value.partition("=")[0]:
-                name, sign, said = value.partition("=")
-                parts.append(f"{name}={quote_plus(said)}" if sign and name else quote_plus(said or name))
-            elif option in _BODY and not value.startswith("@"):
-                parts.append(value)
-                as_json = as_json or option == "--json"
-        body = "&".join(parts)
-        if asked and body:
-            self.url, body = f"{self.url}{'&' if '?' in self.url else '?'}{body}", ""
-        self.body = body
-        self.method = self.method or ("POST" if body else "GET")
-        if body and "content-type" not in dict(self.headers):
-            self.headers.append(("content-type", f"application/{'json' if as_json else 'x-www-form-urlencoded'}"))
-
-
-def _options(written: str) -> Iterator[tuple[str, str]]:
-    """Each option with its value; a word without one has an empty name."""
-    try:
-        words = iter(shlex.split(written))
-    except ValueError:
-        return
-    for word in words:
-        if word.startswith("--"):
-            option, equals, value = word.partition("=")
-            option = _LONG.get(option, option)
-            takes = option in _BODY or option in _LONG.values() or option == _LONG_TAKES
-            value = value if equals else next(words, "") if takes else ""
-            yield ("" if option == _LONG_TAKES else option), value
-            continue
-        if not word.startswith("-") or word == "-":
-            yield "", word
-            continue
-        letters = word[1:].lstrip(_FLAGS)
-        yield from (("-G", ""),) * ("G" in word[1 : len(word) - len(letters)])
-        if letters:
-            yield f"-{letters[0]}", letters[1:] or next(words, "")
-
-
 @dataclass
 class _Exchange:
     """One that is being read. `bare`: the lines of an answer that `-i` shows."""
 
-    command: _Command | None = None
+    command: Command | None = None
     sent: list[str] = field(default_factory=list)
     posted: str = ""
     heard: list[str] = field(default_factory=list)
@@ -213,8 +147,10 @@ class _Exchange:
         if not self.sent or not re.match(r"[A-Z]+ \S+", self.sent[0]):
             return
         method, target = self.sent[0].split(" ")[:2]
-        posted = self.posted or (self.command.body if self.command is not None and method != "GET" else "")
-        request = Message(_header_lines(self.sent[1:]), posted[:MOST_BODY])
+        head = _header_lines(self.sent[1:])
+        said = self.command is not None and (method != "GET" or self.command.method == "GET")
+        posted = self.posted or (self.command.sent(dict(head).get("content-type", "")) if self.command and said else "")
+        request = Message(head, posted[:MOST_BODY])
         host = request.header("host")
         if not host and "://" not in target:
             return
@@ -224,9 +160,10 @@ class _Exchange:
         unread = bool(request.header("accept-encoding") and self.body and "\ufffd" in self.body[0])
         yield _answered(method, url, request, self.heard, self.body, unread=unread)
 
-    def _below(self, command: _Command) -> Iterator[Capture]:
+    def _below(self, command: Command) -> Iterator[Capture]:
         """`-i`: a head and a body; with `-L`, several heads."""
-        method, url, body = command.method, command.url, command.body
+        method, url = command.method, command.url
+        body = command.sent(dict(command.headers).get("content-type", ""))
         rest = self.bare
         while url and rest:
             end = rest.index("") if "" in rest else len(rest)

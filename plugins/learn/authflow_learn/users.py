@@ -153,6 +153,25 @@ def _derived(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> bool:
     return True
 
 
+def two_names(flow: Flow, login: int) -> None:
+    """Logins in one file that went well under two names. Raises CaptureError."""
+    mine = {
+        (leaf.place, leaf.start): leaf
+        for leaf in flow.requests[login]
+        if (names.USER.search(leaf.name) or leaf.place == ("basic", "0")) and leaf.converter != "base64"
+    }
+    brought = {(leaf.place, leaf.name) for leaf in flow.answers[login] if flow.born.get(leaf.value, (-1,))[0] == login}
+    for other in flow.alike(login):
+        two = flow.captures[other]
+        again = brought & {(leaf.place, leaf.name) for leaf in flow.answers[other]}
+        if two.status >= 400 or not again or two.source != flow.captures[login].source:
+            continue
+        for leaf in flow.requests[other]:
+            first = mine.get((leaf.place, leaf.start))
+            if first is not None and first.value != leaf.value and flow.came(leaf, other) is None:
+                raise CaptureError(f"holds the logins of two accounts ({leaf.name or 'the user'} differs): capture one")
+
+
 def _two_accounts(flow: Flow, result: Learnt, ats: Sequence[int]) -> None:
     """One file with the logins of two people cannot be told apart. Raises CaptureError."""
     for at in ats:

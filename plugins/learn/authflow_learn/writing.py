@@ -9,7 +9,7 @@ from authflow.masking import SHORT, spells
 from authflow_learn.exchanges import exchange, laid, request_of
 from authflow_learn.messages import CaptureError
 from authflow_learn.notation import header, hole, inline, literal, quoted
-from authflow_learn.tracing import Learnt
+from authflow_learn.tracing import Key, Learnt
 
 _DIRECT: Final[Mapping[str, str]] = {"basic": "basic", "token": "bearer"}
 _CREDENTIALS: Final[Mapping[str, Mapping[str, bool]]] = {
@@ -161,12 +161,24 @@ def _present(learnt: Learnt) -> dict[str, Any]:
             present["text"] = {MARK: hole(name, key.converter)}
         elif key.place[0] == "json":
             present["json"] = laid(present.get("json"), key.place[1:], text)
-        elif key.place[0] == "basic":
+        elif key.place == ("basic",):
             present["basic"] = [hole(part) for part in learnt.beside_basic]
+        elif key.place[0] == "basic":
+            present["basic"] = _pair(learnt, key)
         elif key.place[0] != "path":
             last = header(str(key.place[1])) if key.place[0] == "headers" else str(key.place[-1])
             present.setdefault(str(key.place[0]), {})[last] = text
     return present
+
+
+def _pair(learnt: Learnt, key: Key) -> list[str]:
+    """The token as one half of HTTP Basic, and what stands in the other."""
+    for leaves in learnt.flow.requests:
+        mine = next((leaf for leaf in leaves if leaf.place == key.place), None)
+        if mine is not None and learnt.names.get(mine.value) == learnt.presented[key]:
+            halves = {str(leaf.place[1]): leaf.value for leaf in leaves if leaf.place[0] == "basic"}
+            return [_filled_text(learnt, halves[half]) for half in ("0", "1")]
+    return []
 
 
 def _rejected(learnt: Learnt) -> Iterator[str]:

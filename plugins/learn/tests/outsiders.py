@@ -237,6 +237,8 @@ class GraphQl(Odd):
     body: ClassVar[Mapping[str, Any]] = {"json": {"query": "{ orders { id } }"}}
 
     def answer(self, came: Came) -> Says:
+        if came.method != "POST":
+            return Says(405, {"errors": [{"message": "POST only"}]})
         said = json.loads(came.body)
         if "login(" in said["query"]:
             if said.get("variables") != {"email": USER, "password": PASSWORD}:

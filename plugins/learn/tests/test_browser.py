@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import subprocess
 import sys
 import time
@@ -114,6 +115,13 @@ def test_a_login_at_a_page_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyP
         checked = subprocess.run([*check], cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert checked.returncode == 0, checked.stdout
 
+        next_words = shlex.split(done.stderr.splitlines()[-1].partition("try it with ")[2])
+        against = [*check[:3], *next_words[1:], "--refuse"]
+        given = {"AUTHFLOW_USERNAME": "alice", "AUTHFLOW_PASSWORD": PASSWORD, "PATH": "", "HOME": str(tmp_path)}
+        asked = subprocess.run(against, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60)
+        assert asked.returncode == 0, asked.stdout + asked.stderr
+        assert f"reuse: status 200 at {server.url}/api/orders/" in asked.stdout
+        assert "refuse: refused" in asked.stdout
         session = authflow.AuthSession(str(tmp_path / "shop.toml"), username="alice", password=PASSWORD)
         with httpx.Client(auth=session.httpx, trust_env=False) as client:
             assert client.get(f"{server.url}/api/orders/7").json() == {"order": "7"}
