@@ -85,12 +85,12 @@ def check_against(
     file: str, base_url: str, settings: tuple[str, ...], *, get: str, yes: bool, refuse: bool, as_json: bool
 ) -> None:
     """Log in, reuse, renew; show what came. Raises Failed where a step does not end as the file says, AuthFlowError."""
-    one = opened(Desk(), file, (*settings, f"base_url={base_url}"), "memory")
+    one = opened(desk := Desk(), file, (*settings, f"base_url={base_url}"), "memory")
     _declared(one.vendor, base_url, {name: value for name, value in one.given.items() if name != "base_url"}, yes=yes)
     witness = _Witness(one.vendor)
     plugins.manager().register(witness)
     try:
-        session = one.session(client=witness, clock=witness.clock, store="memory")
+        session = one.session(client=witness, clock=witness.clock, store="memory", ask=desk.person)
         for step, work in _steps(session, witness, base_url, get):
             _try(step, work, witness)
         if refuse:
