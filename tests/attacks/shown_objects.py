@@ -10,6 +10,7 @@ token's own `access` is asked for by its name, and so is what `session.headers()
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import dataclasses
@@ -122,6 +123,36 @@ def things(home: Listener, folder: Path) -> Iterator[tuple[str, Any]]:
     yield "a record", store.load("key")
     used.logout()
     yield "one logged out", used
+
+
+def known(name: str) -> str:
+    """For who shall have none in a variable of his module: some tools show all that stands around a call."""
+    return SECRETS[name]
+
+
+def pin() -> str:
+    return known("pin")
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """What each escape leaves of a secret, and base64 of it wherever it begins."""
+    longest = max(re.findall(r"[A-Za-z0-9]+", secret), key=lambda run: (run.isalpha() is False, len(run)))
+    yield longest
+    for before in range(3):
+        yield base64.b64encode(b"." * before + secret.encode()).decode().rstrip("=")[2 * before : -2]
+
+
+PARTS = {name: [*_parts(secret)] for name, secret in SECRETS.items()}
+
+
+def stands_in(text: str) -> Iterator[tuple[str, str]]:
+    """The names of the secrets in a text of any length, with what stands around them: quicker than masks are, whose
+    spellings tools do not use.
+    """
+    for name, parts in PARTS.items():
+        if part := next((part for part in parts if part in text), None):
+            at = text.index(part)
+            yield name, text[max(0, at - 150) : at + 50]
 
 
 def by_rich(thing: Any) -> str:

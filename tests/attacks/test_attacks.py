@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from tests.attacks import (
+    at_hand,
     at_the_port,
     by_proxy,
+    carried_away,
     crowded_store,
     hostile_screens,
     kept_by_sentry,
@@ -54,6 +56,19 @@ def test_nothing_writes_to_the_screen(answer: str) -> None:
 @pytest.mark.slow
 def test_no_object_shows_a_secret() -> None:
     assert list(shown_objects.attack()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the tools
+def test_nothing_that_people_have_at_hand_shows_a_secret() -> None:
+    assert list(at_hand.attack()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # tasks that nobody asked, say
+@pytest.mark.parametrize("library", [it for it in noisy_logs.LIBRARIES if it in ("requests", "httpx", "aiohttp")])
+def test_an_error_carries_no_secret_away(library: str) -> None:
+    assert list(carried_away.attack([library])) == []
 
 
 @pytest.mark.slow
