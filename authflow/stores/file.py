@@ -40,6 +40,9 @@ _log = logging.getLogger("authflow")
 _KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
 _LEFT_OVER = 3600.0
 """Seconds after which a temporary file is taken for a dead process's; should that process live, it writes another."""
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+_looked: dict[Path, float] = {}
+"""When each folder was last searched for such files (monotonic seconds): it may hold a hundred thousand records."""
 
 _ADVICE = {
     errno.EROFS: "give a folder that this user may write to (store='/path'), or keep tokens in memory (store='memory')",
@@ -100,7 +103,7 @@ class FileStore:
             while not self._replaced(key, path, content, revision):
                 pass
             private.sync_folder(self._folder)
-            self._remove_left_over(key)
+            self._remove_left_over()
         return new
 
     def delete(self, key: str) -> None:
@@ -162,12 +165,14 @@ class FileStore:
             raise Conflict(f"The record {path} has changed meanwhile: load it again.")
         return True
 
-    def _remove_left_over(self, key: str) -> None:
-        pattern = re.compile(re.escape(f".{key}.") + r"[0-9a-f]{16}\.tmp")
-        oldest = time.time() - _LEFT_OVER
+    def _remove_left_over(self) -> None:
+        now, oldest = time.monotonic(), time.time() - _LEFT_OVER
+        if now - _looked.get(self._folder, -_LEFT_OVER) < _LEFT_OVER:
+            return
+        _looked[self._folder] = now
         with suppress(OSError), os.scandir(self._folder) as entries:
             for entry in entries:
-                if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                if _TEMPORARY.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
                     os.unlink(entry.path)
 
     @contextmanager

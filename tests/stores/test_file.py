@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from authflow.errors import StoreError
-from authflow.stores import Conflict, FileStore, LockTimeout, Stored, private, turns
+from authflow.stores import Conflict, FileStore, LockTimeout, Stored, file, private, turns
 
 KEY = "vendor-1"
 StartChild = Callable[[Callable[[Connection], None]], Any]
@@ -356,7 +356,8 @@ def test_a_record_that_was_repaired_meanwhile_is_not_set_aside(
     assert found.data == b"s3cr3t"
 
 
-def test_what_a_dead_process_left_is_removed(store: FileStore, record: Path) -> None:
+def test_what_a_dead_process_left_is_removed(store: FileStore, record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once an hour, and each folder's at its first save."""
     found = store.load(KEY)
     old, young, other = (store.folder / f".{key}.{'0' * 15}{n}.tmp" for n, key in enumerate([KEY, KEY, "vendor-2"]))
     for path in (old, young, other):
@@ -364,8 +365,11 @@ def test_what_a_dead_process_left_is_removed(store: FileStore, record: Path) -> 
     for path in (old, other):
         os.utime(path, (time.time() - 7200,) * 2)
     assert found is not None
-    store.save(KEY, b"new", found.revision)
-    assert [old.exists(), young.exists(), other.exists()] == [False, True, True]
+    revision = store.save(KEY, b"new", found.revision)
+    assert [old.exists(), young.exists(), other.exists()] == [True, True, True]  # the folder was searched before
+    monkeypatch.setitem(file._looked, store.folder, time.monotonic() - 3601)
+    store.save(KEY, b"newer", revision)
+    assert [old.exists(), young.exists(), other.exists()] == [False, True, False]
 
 
 def test_a_save_whose_temporary_file_was_removed_writes_another(
