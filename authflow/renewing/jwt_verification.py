@@ -16,7 +16,7 @@ from authflow.clock import monotonic
 from authflow.errors import ConfigurationError, UntrustedOrigin, VendorAnswerError, VendorUnavailable
 from authflow.http import Request, origin_of, without_query
 from authflow.renewing.environment import NoAnswer, Sender, TooLarge
-from authflow.templates import CONVERTERS, UrlTemplate, number
+from authflow.templates import number
 from authflow.vendors import Values
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -44,20 +44,20 @@ class Verifier:
         import jwt
 
         vendor = values.vendor
-        keys = self._client(
-            UrlTemplate.compile(wanted.jwks_url, CONVERTERS).render(values, values.given_base_url), values, deadline
-        )
+        keys = self._client(wanted.jwks_url.render(values, values.given_base_url), values, deadline)
+        issuer = None if wanted.issuer is None else wanted.issuer.render(values)
+        audience = None if wanted.audience is None else wanted.audience.render(values)
         # The clock is the session's, not PyJWT's, so the times are compared here.
         options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp"]}
-        options["verify_aud"] = wanted.audience is not None
+        options["verify_aud"] = audience is not None
         try:
             key = keys.get_signing_key_from_jwt(token)
             claims = jwt.decode(
                 token,
                 key,
                 algorithms=ALGORITHMS,
-                issuer=wanted.issuer,
-                audience=wanted.audience,
+                issuer=issuer,
+                audience=audience,
                 options=options,
             )
             self._check_times(claims)

@@ -86,8 +86,7 @@ class Renewal:
                     raise Overtaken
                 return done
 
-            if self.vendor.keep and presented is not None and _same(kept.record, presented):
-                kept.record = kept.record.replace(captured=presented.captured)  # what is stored behind may be older
+            self._catch_up(kept, presented)
             shared = kept if account == key else self.stored.load(account, None)
             try:
                 if key in self.stored.unsaved:
@@ -134,6 +133,7 @@ class Renewal:
         with self.stored.locked(key, self.timeout):
             deadline = monotonic() + self.timeout
             kept = self.stored.load(key, grant)
+            self._catch_up(kept, grant)
             self.stored.delete(
                 {key: None, **dict.fromkeys(others), **{f"{key}-{slot}": None for slot in kept.record.slots}}
             )
@@ -145,6 +145,11 @@ class Renewal:
                     self.sender.send(self.vendor.flow.exchanges[name], values, deadline)
                 except Unbound:
                     log.debug("%s: nothing to tell the vendor on logout", self.vendor.name)
+
+    def _catch_up(self, kept: Kept, presented: Record | None) -> None:
+        """What good answers have brought is stored behind: the store's may be older than what this session presents."""
+        if self.vendor.keep and presented is not None and _same(kept.record, presented):
+            kept.record = kept.record.replace(captured=presented.captured)
 
     def _serves(self, kept: Kept, presented: Record | None, deadline: float) -> bool:
         """Is it at rest and fresh, and another than the one that would not do? And is it proved, where `[verify]` asks

@@ -182,7 +182,8 @@ class Answering:
     def _token(self, name: str, family: Family, now: float) -> str:
         """A JWT, which says whose it is and when it ends."""
         claims = {"sub": f"account-{family.number}", "jti": name, "iat": now, "exp": now + self.lifetime}
-        return self.keys.sign(claims)
+        known = {**self._settings, **(family.account.values if family.account else {}), **family.values, **self._hosts}
+        return self.keys.sign(claims, known)
 
     def _refusal(self, exchange: Exchange, why: str) -> Answer:
         """The exchange's own way to say no, or a plain one where the file has none."""

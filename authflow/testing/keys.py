@@ -15,6 +15,16 @@ from authflow.http import Answer
 from authflow.vendors import Vendor
 
 
+def proved_by(vendor: Vendor) -> list[str]:
+    """The names that an answer brings and `[verify]` uses: where the keys are, and what `iss` and `aud` must be."""
+    if (verify := vendor.verify) is None:
+        return []
+    named = [*verify.jwks_url.between[: verify.jwks_url.starts_with_placeholder]]
+    for template in filter(None, (verify.issuer, verify.audience)):
+        named += template.placeholders()
+    return [placeholder.name for placeholder in named if placeholder.name not in vendor.inputs]
+
+
 class Keys:
     """Signs claims. `turn` makes a new key and publishes it alone; `forging`: the next token is signed by another."""
 
@@ -29,14 +39,14 @@ class Keys:
     def turn(self) -> None:
         self._number += 1
 
-    def sign(self, claims: Mapping[str, Any]) -> str:
-        """A JWT with these claims, and those that `[verify]` asks for."""
+    def sign(self, claims: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+        """A JWT with these claims, and those that `[verify]` asks for, filled from the values that are `known`."""
         import jwt
 
         if self.wanted is None:
             return jwt.encode(dict(claims), self._secret("tokens"), algorithm="HS256")
         asked = {"iss": self.wanted.issuer, "aud": self.wanted.audience}
-        more = {name: value for name, value in asked.items() if value is not None}
+        more = {name: template.render(known) for name, template in asked.items() if template is not None}
         signer = "a stranger" if self.forging else self._name
         token = jwt.encode({**claims, **more}, self._key(signer), algorithm="EdDSA", headers={"kid": self._name})
         if self.forging:

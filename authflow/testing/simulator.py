@@ -32,7 +32,6 @@ from authflow.accounts import complete, sends_to
 from authflow.errors import ConfigurationError
 from authflow.http import Answer, Request, folder, origin_of, without_query
 from authflow.templates import (
-    CONVERTERS,
     Exchange,
     Mismatch,
     Object,
@@ -40,13 +39,12 @@ from authflow.templates import (
     Text,
     Unbound,
     Unfit,
-    UrlTemplate,
 )
 from authflow.testing import derived, limits, samples
 from authflow.testing.admission import Admission
 from authflow.testing.answering import STATUS, plain, status_for
 from authflow.testing.faults import Faults
-from authflow.testing.keys import Keys
+from authflow.testing.keys import Keys, proved_by
 from authflow.testing.ledger import Account, Family, Ledger, Refused
 from authflow.testing.person import Person
 from authflow.testing.proving import Challenged, Proving
@@ -138,7 +136,6 @@ class Simulator(Admission):
         self.counts: Counter[str] = Counter()
         self.log: deque[Seen] = deque(maxlen=10_000)
         self._lock = threading.RLock()
-        self._keys_at = UrlTemplate.compile(verify.jwks_url, CONVERTERS) if (verify := self.vendor.verify) else None
         self._settings: dict[str, Any] = {}
         self.base_url = ""
         self._urls: dict[tuple[str, str], str] = {}
@@ -180,7 +177,8 @@ class Simulator(Admission):
         self._urls = {(user, name): f"{self._named_for(user, base_url)}/{name}/{to}" for user, name, to in urls}
         host = urlsplit(base_url).netloc
         captured = {place.name for place in self.vendor.base_url.placeholders() if place.name not in self.vendor.inputs}
-        self._hosts = {**dict.fromkeys(captured, host), "base_url": self.base_url}
+        told = {name: f"{self.base_url}{name}" for name in proved_by(self.vendor)}
+        self._hosts = {**told, **dict.fromkeys(captured, host), "base_url": self.base_url}
         self._settings = {name: value for name, value in self.inputs.items() if name not in self.vendor.credentials}
 
     def _named_for(self, exchange: str, base_url: str) -> Any:
@@ -230,9 +228,9 @@ class Simulator(Admission):
     def _label(self, exchange: Exchange | None, request: Request) -> str:
         if exchange is not None:
             return exchange.name
-        if self._keys_at is not None and request.method == "GET":
+        if self.vendor.verify is not None and request.method == "GET":
             with suppress(Mismatch):
-                self._match(RequestTemplate(None, self._keys_at), request)
+                self._match(RequestTemplate(None, self.vendor.verify.jwks_url), request)
                 return KEYS
         return DATA
 

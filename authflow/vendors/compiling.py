@@ -37,7 +37,7 @@ from authflow.vendors.derive import CHOICES, FUNCTIONS, Function
 from authflow.vendors.extends import mentioned, texts
 from authflow.vendors.flow import Failing, Flow, Presenting, Sending, State
 from authflow.vendors.signers import Signer
-from authflow.vendors.vendor import Derived, Vendor, seconds
+from authflow.vendors.vendor import Derived, Vendor, Verify, seconds
 
 T = TypeVar("T")
 
@@ -112,6 +112,7 @@ class Compiler:
         lifetime = self.duration("expiry.lifetime", form.expiry.lifetime)
         idle = self.duration("expiry.idle", form.expiry.idle)
         ahead = self.duration("expiry.ahead", form.expiry.ahead)
+        verify = self.verify(form.verify)
         self.named("headers", form.headers)
         if self.findings or base_url is None:
             return None
@@ -137,12 +138,18 @@ class Compiler:
             derive=_whole(derive),
             signers=self.signing,
             on_logout=form.on_logout,
-            verify=form.verify,
+            verify=verify,
             insecure_url=form.insecure_url,
             insecure_http=form.insecure_http,
             identity=tuple(_all_but_once(form) if form.identity is None else form.identity),
             raw=self.raw,
         )
+
+    def verify(self, form: n.Verify | None) -> Verify | None:
+        if form is None or (url := self.url("verify.jwks_url", form.jwks_url)) is None:
+            return None
+        issuer, audience = self.value("verify.issuer", form.issuer), self.value("verify.audience", form.audience)
+        return Verify(url, issuer, audience)
 
     def url(self, key: str, text: str) -> UrlTemplate | None:
         return self.build(key, UrlTemplate.compile, text, self.converters)

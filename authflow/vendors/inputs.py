@@ -26,14 +26,16 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\
 
 def filled(vendor: Vendor, get: Callable[[str], Any]) -> dict[str, Any]:
     """By name, what was given (`base_url` too), else the default where its placeholders can be filled. Raises Unfit."""
-    whole = {name: value for name in (*vendor.inputs, "base_url") if (value := get(name)) is not None}
+    known = {name: value for name in (*vendor.inputs, "base_url") if (value := get(name)) is not None}
+    whole = {name: _rooted(vendor.inputs.get(name), value) for name, value in known.items()}
     waiting = {name for name in _defaults(vendor) if name not in whole}
     while waiting:
         named = {name: holes(vendor, name) for name in waiting}
         ready = {name for name, others in named.items() if waiting.isdisjoint(others)}
         for name in ready:
             with suppress(Unbound):  # what it hangs on was not given: then this is missing too
-                whole[name] = _template(vendor, name).render(whole) if named[name] else vendor.inputs[name].default
+                text = _template(vendor, name).render(whole) if named[name] else vendor.inputs[name].default
+                whole[name] = _rooted(vendor.inputs[name], text)
         waiting -= ready
     for name in _urls(vendor) & whole.keys():
         if get(name) is None and name in vendor.settings and name != "base_url" and "://" not in str(whole[name]):
@@ -56,7 +58,7 @@ def typed(entry: Input, value: Any) -> Any:
                 origin_of(str(value))
             except ValueError as error:
                 raise ValueError(f"must be an absolute URL ({error})") from None
-            return value if "/" in str(value).partition("://")[2] else f"{value}/"
+            return _rooted(entry, value)
         case "host":
             if not _HOST.fullmatch(str(value)):
                 raise ValueError("must be a host name, such as api.example.com, without https:// and without a path")
@@ -65,6 +67,13 @@ def typed(entry: Input, value: Any) -> Any:
     if isinstance(entry.default, int) and not isinstance(entry.default, bool) and re.fullmatch(r"-?\d+", str(value)):
         return int(value)
     return value
+
+
+def _rooted(entry: Input | None, value: Any) -> Any:
+    """A URL without a path gets its slash, before anything is written behind it."""
+    _, scheme, place = str(value).partition("://")
+    bare = entry is not None and entry.type == "url" and scheme and "/" not in place
+    return f"{value}/" if bare and isinstance(value, str) else value
 
 
 def holes(vendor: Vendor, name: str) -> frozenset[str]:
@@ -102,6 +111,8 @@ def check(vendor: Vendor) -> Iterator[Finding]:
             if hole not in vendor.inputs:
                 reason = f"{{{hole}}} is no input: this default is sent as it stands, with its braces"
                 yield warning(vendor, key, reason, did_you_mean(hole, vendor.inputs))
+        if isinstance(entry.default, list) and name != "scope":
+            yield warning(vendor, key, "only scope may be a list", "one text, as it is sent")
         if text and "{" not in text and (entry.type != "url" or "://" in text):
             try:
                 typed(entry, text)

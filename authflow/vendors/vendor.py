@@ -26,6 +26,15 @@ class Derived:
     argument: Template
 
 
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """`[verify]`: where the keys are, and what the claims `iss` and `aud` must be."""
+
+    jwks_url: UrlTemplate
+    issuer: Template | None
+    audience: Template | None
+
+
 @dataclass(frozen=True, eq=False)
 class Vendor:
     """A vendor file that is read and proved, by `authflow.vendors.load(path or mapping)`: for `AuthSession(vendor)`.
@@ -56,7 +65,7 @@ class Vendor:
     derive: Mapping[str, Derived] = field(default_factory=dict)
     signers: Mapping[str, type[Signer]] = field(default_factory=dict)
     on_logout: str | None = None
-    verify: n.Verify | None = None
+    verify: Verify | None = None
     insecure_url: bool = False
     insecure_http: bool = False
     #: Which inputs say whose login it is; `name?` only where it is given as a plain value.

@@ -152,6 +152,23 @@ def test_a_session_that_died_is_renewed_whatever_was_kept_meanwhile(listen: Call
     assert again.wait().record.captured["access"] == "s2"
 
 
+def test_the_logout_shows_the_last_token_though_it_is_not_stored_yet(listen: Callable[..., Listener]) -> None:
+    listener = listen(Server())
+    bye = {
+        "request": {"url": "bye", "method": "POST", "headers": {"X-CSRF-Token": "{csrf}"}},
+        "answers": {"done": {"status": 401}},
+    }
+    file = {**FILE, "on_logout": "bye", "exchanges": {**FILE["exchanges"], "bye": bye}}  # type: ignore[dict-item]
+    own = authflow.AuthSession(load({**file, "base_url": listener.url}), username="alice", password="secret")
+    own.token()
+    first = own._manager.grants.current
+    for number in range(3):
+        own._manager.on_response(first, f"{listener.url}/data", Answer(200, (("X-CSRF-Token", f"new-{number}"),)))
+    own.logout()
+    shown = [came.headers["x-csrf-token"] for came in listener.seen() if came.path == "/bye"]
+    assert shown == ["new-2"]
+
+
 def test_what_another_grant_brought_is_not_kept(listen: Callable[..., Listener]) -> None:
     own = session(listener := listen(Server()))
     own.token()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import authflow
 from authflow.accounts.records import Record
+from authflow.http import NOTHING
 from authflow.stores import MemoryStore
 
 
@@ -72,7 +73,9 @@ def issuer() -> Iterator[Issuer]:
     issuer.server.server_close()
 
 
-def session_for(issuer: Issuer, keys: str = "keys", **more: Any) -> authflow.AuthSession:
+def session_for(
+    issuer: Issuer, keys: str = "keys", file: Mapping[str, Any] = NOTHING, **more: Any
+) -> authflow.AuthSession:
     vendor = {
         "name": "issuer",
         "extends": "relogin",
@@ -84,6 +87,7 @@ def session_for(issuer: Issuer, keys: str = "keys", **more: Any) -> authflow.Aut
                 "answers": {"granted": {"status": 200, "json": {"token": "{access:jwt}"}}},
             }
         },
+        **file,
     }
     return authflow.AuthSession(vendor, username="anna", password="open-sesame", **more)
 
@@ -93,6 +97,27 @@ def test_a_token_signed_by_a_published_key_is_kept_and_the_keys_are_fetched_once
     assert session.token().access == issuer.token
     session.login()
     assert issuer.fetched == 1
+
+
+@pytest.mark.parametrize("tenant", ["t1", "another"])
+def test_what_iss_and_aud_must_be_may_hang_on_settings(tenant: str, issuer: Issuer) -> None:
+    issuer.token = issuer.mint("one", iss="https://t1.example/", aud=["t1-orders"])
+    verify = {"jwks_url": "{tenant}/keys", "issuer": "https://{tenant}.example/", "audience": ["x", "{tenant}-orders"]}
+    session = session_for(issuer, file={"verify": verify, "settings": {"tenant": {}}}, tenant=tenant)
+    if tenant == "t1":
+        assert session.token().access == issuer.token
+    else:
+        with pytest.raises(authflow.VendorAnswerError, match=r"Audience|issuer"):
+            session.token()
+
+
+@pytest.mark.parametrize("key", ["jwks_url", "issuer", "audience"])
+def test_a_name_that_nothing_fills_is_found_before(key: str, issuer: Issuer) -> None:
+    with pytest.raises(authflow.VendorFileError) as caught:
+        session_for(issuer, file={"verify": {"jwks_url": "keys", key: "a/{tenent}/b"}})
+    assert [(finding.key, finding.reason) for finding in caught.value.findings] == [
+        (f"verify.{key}", "unknown value 'tenent'")
+    ]
 
 
 def test_a_rotated_key_is_fetched_when_it_first_signs(issuer: Issuer) -> None:

@@ -6,8 +6,9 @@ import pytest
 import requests
 
 from authflow import AuthSession, VendorAnswerError
-from authflow.testing import Simulator, serving
+from authflow.testing import Simulator, explore, serving
 from authflow.testing.suite import signed_up
+from authflow.vendors import load
 
 from .shapes import shapes
 
@@ -50,6 +51,34 @@ def test_a_refresh_whose_token_nobody_could_verify_is_not_sent_again(fault: str)
     session.token()
     assert (simulator.counts["refresh"], simulator.counts["refresh_reused"]) == (1, 0)
     assert simulator.counts["login"] == 2
+
+
+#: The server says where its keys are, and who it is (OpenID Connect Discovery 1.0 §3).
+DISCOVERED = {
+    "name": "discovered",
+    "extends": "client-credentials",
+    "base_url": "https://op.example/",
+    "settings": {"token_url": {"default": "token"}, "of": {"default": "orders"}},
+    "verify": {"jwks_url": "{keys}", "issuer": "{issuer}", "audience": ["{of}"]},
+    "exchanges": {
+        "discover": {
+            "request": {"url": ".well-known/openid-configuration"},
+            "answers": {"found": {"status": 200, "json": {"issuer": "{issuer}", "jwks_uri": "{keys}"}}},
+        }
+    },
+    "states": {
+        "signed_out": {"send": "discover", "found": "known"},
+        "known": {"send": "login", "granted": "signed_in", "denied": "refused"},
+    },
+}
+
+
+def test_what_a_discovery_brings_is_what_its_tokens_are_checked_by() -> None:
+    simulator, session = signed_up(DISCOVERED)
+    session.token()
+    assert [seen.what for seen in simulator.log] == ["discover", "login", "keys"]
+    assert load(DISCOVERED).warnings == ()
+    assert explore(DISCOVERED, examples=3, seed=1).failure is None
 
 
 def test_over_http_the_keys_are_there_too() -> None:

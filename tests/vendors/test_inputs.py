@@ -53,6 +53,16 @@ def settings(**entries: Any) -> dict[str, Any]:
             {},
             "https://op.example/x",
         ),
+        (
+            settings(site={"type": "url"}, token_url={"default": "{site}token"}),
+            {"site": "https://at.example"},
+            "https://at.example/token",
+        ),
+        (
+            settings(site={"type": "url", "default": "https://at.example"}, token_url={"default": "{site}token"}),
+            {},
+            "https://at.example/token",
+        ),
     ],
 )
 def test_a_default_may_hold_other_inputs_and_be_relative(more: Any, given: Any, url: str) -> None:
@@ -208,6 +218,11 @@ def test_a_default_is_what_its_type_says(entry: dict[str, str], reason: str) -> 
         vendor_of(**settings(x=entry, token_url={"default": "token"}), headers={"X": "{x}"})
     (finding,) = caught.value.findings
     assert (finding.key, finding.reason.startswith(reason)) == ("settings.x.default", True)
+
+
+def test_a_list_that_is_no_scope_is_told() -> None:
+    file = vendor_of(**settings(parts={"default": ["a", "b"]}, token_url={"default": "t"}), headers={"X": "{parts}"})
+    assert ("settings.parts.default", "only scope may be a list") in [(one.key, one.reason) for one in file.warnings]
 
 
 def test_a_hole_that_nothing_fills_is_told() -> None:

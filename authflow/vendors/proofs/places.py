@@ -96,6 +96,11 @@ def written(vendor: Vendor) -> Iterator[Place]:
     for kind, template in (("lifetime", vendor.lifetime), ("idle", vendor.idle), ("ahead", vendor.ahead)):
         if template is not None:
             yield from _of(f"expiry.{kind}", template)
+    if (verify := vendor.verify) is not None:
+        yield from _of_url("verify.jwks_url", verify.jwks_url)
+        for kind, template in (("issuer", verify.issuer), ("audience", verify.audience)):
+            if template is not None:
+                yield from _of(f"verify.{kind}", template)
 
 
 def told(state: Sending) -> Iterator[Place]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from authflow.errors import Finding
 from authflow.http import is_private, origin_of
-from authflow.templates import List, Template, UrlTemplate
+from authflow.templates import List, Template
 from authflow.vendors.flow import Presenting
 from authflow.vendors.proofs.places import Place, closure, finding, presented, requested, written
 from authflow.vendors.vendor import Vendor
@@ -69,7 +69,7 @@ def _origins(vendor: Vendor) -> Iterator[Finding]:
     ]
     others = [(f"rewrites.{index}.to", rewrite.target) for index, rewrite in enumerate(vendor.rewrites)]
     if vendor.verify is not None:
-        others.append(("verify.jwks_url", UrlTemplate((vendor.verify.jwks_url,), (), ())))
+        others.append(("verify.jwks_url", vendor.verify.jwks_url))
     origins: dict[str, str | None] = {}
     for key, url in [*declared, *presented_at, *requests, *others]:
         try:
