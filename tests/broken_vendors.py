@@ -49,6 +49,21 @@ fail = "Refused."
 CASES: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         'json = { username = "{username}", password = "{password}", via = "{host}" }',
+        'headers = { A = "{{ {a b} {c d}", B = ["{e f}", "x {g h}"] }, json = { a = ["{i j} {k?l}"] }',
+        [
+            f"exchanges.login.request.{key}: {piece} is not a placeholder: write {{name}}, {{name:converter}}, {{name?}}, or {{{{ and }}}} for braces"
+            for key, piece in (
+                ("headers.A", "{a b}"),
+                ("headers.A", "{c d}"),
+                ("headers.B", "{e f}"),
+                ("headers.B", "{g h}"),
+                ("json.a.0", "{i j}"),
+                ("json.a.0", "{k?l}"),
+            )
+        ],
+    ),
+    (
+        'json = { username = "{username}", password = "{password}", via = "{host}" }',
         'headers = { A = "{x:no}", B = ["{", "ok"] }, json = { a = "{username:no}", b = { c = [1, "{}"], d = "{" } }',
         [
             "exchanges.login.request.headers.A: unknown converter 'no' in {x:no}: there are base64, base64url, epoch, epoch_ms, hex, http_date, int, iso8601, json, jwt, minutes, ms, path, str, time, token, word, xml",

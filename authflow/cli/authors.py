@@ -74,7 +74,8 @@ def check(
         need("the exploration", {"hypothesis": "test", **({} if find_spec("httpx2") else {"httpx": "httpx"})})
 
     for module in modules:
-        plugins.register_file(module)
+        with contextlib.redirect_stdout(sys.stderr):
+            plugins.register_file(module)
     given = {**pairs(settings), **({} if against is None else {"base_url": against})}
     found = [finding for vendor in vendors for finding in _findings(vendor, given)]
     shown = ("file", "line", "key", "reason", "hint", "warning")

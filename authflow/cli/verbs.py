@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 from typing import Any, Final
 
 import click
@@ -67,6 +69,10 @@ class _Later(click.Command):
         return verb
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        from authflow import plugins
+
+        with contextlib.redirect_stdout(sys.stderr):  # what plugins print is no answer
+            plugins.manager()
         return self._verb().make_context(*args, **kwargs)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -6,7 +6,7 @@ The compiler goes on after a finding, so that all of them are known at once. It 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, partial
@@ -44,6 +44,7 @@ T = TypeVar("T")
 _METHOD: Final = re.compile(r"[A-Za-z][A-Za-z-]*", re.ASCII)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
+_PIECE: Final = re.compile(r"\{\{|\{[^{}]*\}")
 _DOES: Final = ("send", "present", "fail")
 
 
@@ -73,10 +74,14 @@ class Compiler:
         try:
             return build(*arguments)
         except (TemplateError, RecursionError) as error:
-            path = reversed(error.path) if isinstance(error, TemplateError) else ()
+            path = [*reversed(error.path)] if isinstance(error, TemplateError) else []
             reason = str(error) if isinstance(error, TemplateError) else "nested too deeply"
-            self.finding(".".join([key, *path]), reason)
+            self.finding(where := ".".join([key, *path]), reason)
             self.others(key, build, *arguments)
+            for text in _listed(_at(arguments[0], path)):
+                for piece in _PIECE.findall(text) if isinstance(text, str) else ():
+                    if piece not in (arguments[0], "{{"):
+                        self.build(where, t.compile_text, piece, self.converters)
             return None
 
     def others(self, key: str, build: Callable[..., Any], raw: Any, *more: Any) -> None:
@@ -436,6 +441,15 @@ def _all_but_once(form: n.VendorFile) -> list[str]:
 
 def _kind(key: str) -> str:
     return {"cookies": "cookie", "challenge": "parameter"}.get(key.rpartition(".")[2], "header")
+
+
+def _at(raw: Any, path: Sequence[str]) -> Any:
+    """What stands there; None where the path leads nowhere."""
+    for step in path:
+        if not isinstance(raw, Mapping | list):
+            return None
+        raw = raw.get(step) if isinstance(raw, Mapping) else raw[int(step)] if step.isdigit() else None
+    return raw
 
 
 def _listed(value: Any) -> list[Any]:

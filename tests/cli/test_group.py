@@ -120,6 +120,32 @@ def test_a_plugin_that_is_not_installed_yet_is_used(tmp_path: Path) -> None:
     assert run("check", path, "--plugin", module).exit_code == 0
 
 
+def test_what_a_plugin_prints_is_no_answer(tmp_path: Path) -> None:
+    """One that is installed, and one that is not: what asks for JSON reads JSON."""
+    printing = "import authflow\nprint('hello')\n\n\n@authflow.hookimpl\ndef authflow_functions():\n    return {}\n"
+    for name in ("chatty", "noisy"):
+        (tmp_path / f"{name}.py").write_text(printing)
+    info = tmp_path / "chatty-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: chatty\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[authflow]\nchatty = chatty\n")
+    path = write(tmp_path, 'name = "a"\nextends = "bearer"\nbase_url = "https://a.example/"\n')
+    command = [sys.executable, "-m", "authflow", "check", path, "--json", "--plugin", tmp_path / "noisy.py"]
+    there = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=there)
+    assert json.loads(done.stdout) == []
+    assert done.stderr.count("hello") == 2
+
+
+def test_nor_is_what_one_prints_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loud.py").write_text("print('hello')\n")
+    path = write(tmp_path, 'name = "a"\nextends = "bearer"\nbase_url = "https://a.example/"\n')
+    assert run("check", path, "--json", "--plugin", tmp_path / "loud.py").stdout == ""  # it holds no hook
+    own = plugins.manager
+    monkeypatch.setattr(plugins, "manager", lambda: print("hello") or own())
+    assert json.loads(run("check", path, "--json").stdout) == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [

@@ -113,6 +113,12 @@ def test_a_value_that_is_taken_only_to_send_again_is_warned_of() -> None:
     ]
 
 
+def test_a_keep_that_reads_nothing_is_warned_of() -> None:
+    keep = 'keep = [{ headers = { X = "{csrf}" } }, { status = 200, headers = { Y = "{_}" } }]'
+    found = vendor('start = "signed_out"', f'{keep}\nstart = "signed_out"')
+    assert [(one.key, one.reason) for one in found.warnings] == [("keep.1", "it reads no value")]
+
+
 def test_what_is_repeated_is_no_refusal() -> None:
     flow = vendor().flow
     assert refusals(flow.exchanges["poll"]) == ("denied",)

@@ -47,6 +47,9 @@ def unwise(vendor: Vendor) -> Iterator[Finding]:
             reason = "whoever sees the code can use it (RFC 7636)"
             hint = 'code_challenge = "{code_challenge}", code_challenge_method = "S256"'
             yield warning(vendor, f"exchanges.{exchange.name}.request.query", reason, hint)
+    for index, pattern in enumerate(vendor.keep):
+        if not pattern.may_capture:
+            yield warning(vendor, f"keep.{index}", "it reads no value", 'headers = { X-CSRF-Token = "{csrf}" }')
     for event, pattern in vendor.answers:
         after = [vendor.flow.states[state.next[event]] for state in _heard(vendor, event)]
         if pattern.may_capture and _good(pattern) and any(isinstance(state, Presenting) for state in after):
