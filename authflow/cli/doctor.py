@@ -27,7 +27,7 @@ from authflow.accounts import Record
 from authflow.cli.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
 from authflow.cli.desk import Desk
 from authflow.cli.exits import REFUSED, as_typed
-from authflow.cli.options import complete_account, json_option, pairs, store_option
+from authflow.cli.options import json_option, pairs, several_accounts
 from authflow.cli.sources import Source
 from authflow.cli.spans import span
 from authflow.clients import ADAPTERS, default_sender
@@ -60,15 +60,7 @@ class Check:
 
 
 @click.command()
-@click.argument("accounts", nargs=-1, shell_complete=complete_account)
-@click.option(
-    "--set",
-    "settings",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="A setting, for an account that is not in the config file.",
-)
-@store_option
+@several_accounts
 @click.option("--offline", is_flag=True, help="Ask no vendor for the time.")
 @json_option
 @click.pass_context

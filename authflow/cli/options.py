@@ -47,6 +47,13 @@ def some_time(ctx: click.Context, parameter: click.Parameter, seconds: float | N
     return seconds
 
 
+def several_accounts(command: F) -> F:
+    """ACCOUNTS, --set, --store."""
+    told = "A setting, for an account that is not in the config file."
+    settings = click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help=told)
+    return click.argument("accounts", nargs=-1, shell_complete=complete_account)(settings(store_option(command)))
+
+
 def account_options(command: F) -> F:
     """--set, --stdin, --store, --timeout."""
     for option in (

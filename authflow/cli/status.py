@@ -13,7 +13,7 @@ import click
 from authflow.cli.accounts import Account, Opened, config_path, find_account, open_account, place_of, read_accounts
 from authflow.cli.desk import Desk
 from authflow.cli.exits import DONE, REFUSED
-from authflow.cli.options import complete_account, json_option, pairs, store_option
+from authflow.cli.options import json_option, pairs, several_accounts
 from authflow.cli.spans import bar, span
 from authflow.errors import AuthFlowError, ConfigurationError, harmless
 
@@ -36,15 +36,7 @@ class Line:
 
 
 @click.command()
-@click.argument("accounts", nargs=-1, shell_complete=complete_account)
-@click.option(
-    "--set",
-    "settings",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="A setting, for an account that is not in the config file.",
-)
-@store_option
+@several_accounts
 @click.option("--check", is_flag=True, help="For monitoring: end with 1 if an account was refused or cannot be read.")
 @json_option
 @click.pass_context
