@@ -68,7 +68,7 @@ def cli(
     text = vendor_file(learnt, name or plain.strip("-") or "acme")
     load(tomllib.loads(text))
     for question in learnt.questions:
-        click.echo(f"question: {question.text}", err=True)
+        click.echo(harmless(f"question: {question.text}"), err=True)
     if out is None:
         click.echo(text, nl=False)
         return

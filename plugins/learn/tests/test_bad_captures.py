@@ -7,6 +7,7 @@ import gzip
 import json
 import subprocess
 import sys
+import tomllib
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -158,3 +159,15 @@ def test_a_capture_that_is_odd_but_good(name: str, tmp_path: Path) -> None:
     (tmp_path / "acme.toml").write_text(text, "utf-8")
     done = subprocess.run([*CHECK, "acme.toml"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_a_file_is_made_of_acts_on_no_terminal(tmp_path: Path) -> None:
+    """A key with a title's escape, C1's CSI, an override, half a surrogate, and what cannot be seen."""
+    key = "said\n\x1b]0;mine\x07\x9b31m\u202eabc\u2066\u200b\u2028\ufeff\ud800"
+    login, *others = visit()
+    login["response"]["content"]["text"] = json.dumps({key: "tok-3f8a1b2c4d5e"})
+    (capture := tmp_path / "capture.har").write_bytes(har(login, *others))
+    done = subprocess.run([*COMMAND, str(capture)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert [char for char in done.stdout + done.stderr if not char.isprintable() and char != "\n"] == []
+    assert tomllib.loads(done.stdout)["exchanges"]["login"]["answers"]["granted"]["json"].keys() == {f"{key[:-1]}?"}
