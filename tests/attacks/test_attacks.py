@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.attacks import (
+    as_the_readme_says,
     at_hand,
     at_the_port,
     by_proxy,
@@ -56,6 +58,13 @@ def test_nothing_writes_to_the_screen(answer: str) -> None:
 @pytest.mark.slow
 def test_no_object_shows_a_secret() -> None:
     assert list(shown_objects.attack()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="it asks what memory it took, and for rights of files")
+@pytest.mark.parametrize("row", as_the_readme_says.ROWS, ids=lambda it: it.__name__)
+def test_a_row_of_the_readme_holds(row: Callable[[], Iterator[str]]) -> None:
+    assert list(row()) == []
 
 
 @pytest.mark.slow
