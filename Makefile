@@ -113,5 +113,5 @@ recipes: $(READY)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(@D)/bin/python -m pip install --quiet --editable ".[$(NEEDS)]" --editable plugins/supplier websockets wsproto \
-	  sentry-sdk rollbar loguru rich better_exceptions
+	  sentry-sdk rollbar loguru rich better_exceptions pytest-xdist
 	@touch $@
