@@ -17,7 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from authflow.accounts import ANONYMOUS, Grant
-from authflow.clients.base import MAX_PEEK, PEEK_FOR, cookie_header, merged
+from authflow.clients.base import MAX_PEEK, PEEK_FOR, cookie_header, keep_cookies, merged
 from authflow.http import Pairs, Request
 from authflow.merging import merge_query
 
@@ -107,9 +107,7 @@ class Laid:
                 request.headers = shown
 
     async def take_back(self, response: Any) -> None:
-        """Before the request is sent once more. Cookies that came with the rejection go with it, as a browser would
-        have it (RFC 6265 §5.3, §5.4).
-        """
+        """Before the request is sent once more."""
         request, jar = self.request, self.request.session.cookie_jar
         response.release()
         await request.close()
@@ -119,8 +117,7 @@ class Laid:
             jar.update_cookies(response.cookies, self._url)
             kept = jar.filter_cookies(self._url).values()
             came = tuple((one.key, one.coded_value) for one in kept if one.key in response.cookies)
-            if came:
-                request.headers[hdrs.COOKIE] = cookie_header(request.headers.get(hdrs.COOKIE), came)
+            keep_cookies(request.headers, came, pairs(response), self.plain_url)
         request.update_expect_continue()
 
     def bare(self, response: Any) -> None:

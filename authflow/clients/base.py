@@ -7,14 +7,16 @@ import logging
 import os
 import re
 import ssl
+import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from authflow.clients.deadline import Deadline
 from authflow.errors import AuthFlowError, ConfigurationError, VendorUnavailable
-from authflow.http import Pairs, Presentation, Request, add_query, is_loopback
+from authflow.http import Pairs, Presentation, Request, add_query, is_loopback, read_http_date
 from authflow.merging import merge_body, without_parts
 from authflow.renewing import ClientRaised, NoAnswer, TooLarge
 from authflow.vendors import Vendor
@@ -184,9 +186,11 @@ def merged(vendor: Vendor, ours: Presentation, kind: str | None, body: bytes | N
     return None if content is None else (kind, content)
 
 
-def cookie_header(present: str | None, ours: Pairs) -> str:
-    """A caller's `Cookie` header with the session's own cookies in the place of those of the same name."""
-    names = {name for name, _ in ours}
+def cookie_header(present: str | None, ours: Pairs, gone: Iterable[str] = ()) -> str:
+    """A caller's `Cookie` header with the session's own cookies in the place of those of the same name, and without
+    those that are `gone`.
+    """
+    names = {name for name, _ in ours}.union(gone)
     kept = [pair.strip() for pair in (present or "").split(";")]
     kept = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
     return "; ".join([*kept, *(f"{name}={value}" for name, value in ours)])
@@ -195,6 +199,34 @@ def cookie_header(present: str | None, ours: Pairs) -> str:
 def without(url: str, query: Pairs) -> str:
     """A URL without the query parameters that the session added to it, or that a redirect echoed."""
     return without_parts(url, {urlsplit(add_query("", [pair])).query for pair in query}) if query else url
+
+
+def keep_cookies(headers: Any, came: Pairs, answer: Pairs, url: str) -> None:
+    """Let a request that is sent once more carry the cookies that came with the rejection, and none that it deleted, as
+    a browser would have it (RFC 6265 §5.3, §5.4).
+    """
+    gone = _deleted(answer, urlsplit(url))
+    if came or gone:
+        line = cookie_header(headers.get("Cookie"), came, gone)
+        headers.pop("Cookie", None)
+        if line:
+            headers["Cookie"] = line
+
+
+def _deleted(answer: Pairs, url: SplitResult) -> set[str]:
+    """The names of those cookies that an answer deletes and that go to `url`."""
+    host, path, names = url.hostname or "", url.path or "/", set[str]()
+    for line in (value for header, value in answer if header.lower() == "set-cookie"):
+        name, *told = (tuple(text.strip() for text in part.partition("=")[::2]) for part in line.split(";"))
+        how = {attribute.lower(): value for attribute, value in told}
+        domain, folder = how.get("domain", "").lower().removeprefix(".") or host, how.get("path", "")
+        over = bool(re.fullmatch(r"-[0-9]+|0+", how.get("max-age", "")))
+        with suppress(ValueError):
+            over = over or ("max-age" not in how and read_http_date(how.get("expires")) <= time.time())
+        here = not folder.startswith("/") or path == folder or path.startswith(f"{folder.rstrip('/')}/")
+        if here and (host == domain or host.endswith(f".{domain}")):
+            (names.add if over else names.discard)(name[0])
+    return names
 
 
 def read_cookies(line: str) -> Pairs:

@@ -16,7 +16,6 @@ import inspect
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.accounts import ANONYMOUS, Grant
@@ -26,6 +25,7 @@ from authflow.clients.httpx_start import Start
 from authflow.clients.httpx_wire import (
     Laid,
     follow,
+    frame_of,
     hear,
     keep_cookies,
     laid_by,
@@ -122,7 +122,8 @@ def _auth_class(library: str) -> type[Any]:
                 response = _response_under(sys.exc_info()[1], lib)
                 if response is None or response.request is not request:
                     # httpx_auth's `+` takes the request, and tells nobody of the answer.
-                    return hear(request, functools.partial(self._answered, grant))
+                    laid = laid_by(self.manager, request)
+                    return hear(laid, functools.partial(self._answered, grant)) if laid is not None else None
             self._answered(grant, response)
 
         def _answered(self, grant: Grant, response: Any) -> None:
@@ -336,7 +337,7 @@ def _auth_class(library: str) -> type[Any]:
                         break
                     body = b""
                     if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
-                        send = _frame("send")
+                        send = frame_of("send")
                         # Does the caller stream it? Who drives the flow by hand may.
                         body = yield Start(lib, response, send is None or bool(send.f_locals.get("stream", True)))
                     answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
@@ -383,16 +384,8 @@ def _patience(request: Any) -> float | None:
 
 def _in_loop() -> bool:
     """Does whoever asks run in an event loop of this thread, with no synchronous client in between?"""
-    frame = _frame("_send_handling_auth")
+    frame = frame_of("_send_handling_auth")
     return frame is not None and bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
-
-
-def _frame(function: str) -> FrameType | None:
-    """The client's own, that called for our flow."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_name != function:
-        frame = frame.f_back
-    return frame
 
 
 def _response_under(error: BaseException | None, lib: Any) -> Any:

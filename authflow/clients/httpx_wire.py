@@ -15,9 +15,11 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from authflow.accounts import ANONYMOUS, Grant
+from authflow.clients import base
 from authflow.clients.base import cookie_header, merged, read_cookies, without
 from authflow.http import Pairs, Presentation, Request
 from authflow.merging import merge_query
@@ -34,6 +36,8 @@ class Laid:
         self.grant: Grant = ANONYMOUS
         #: What the requests before a hop carried, where the hop itself carries nothing.
         self.last: Grant = ANONYMOUS
+        #: Who hears the answer, where nobody shows it to the flow.
+        self.heard: Callable[[Any], None] | None = None
         self._url: Any = None
         self._body: tuple[Any, Any, Any] | None = None
 
@@ -71,7 +75,7 @@ class Laid:
         self._body = request.stream, body, had
         request.headers["Content-Type"] = kind
         request.headers["Content-Length"] = str(len(content))
-        request.stream = once_class(self.lib)(content)
+        request.stream = once_class(self.lib)(content, request)
         request._content = content
 
     def take_back(self) -> None:
@@ -206,6 +210,8 @@ def _judge(hop: Any, before: Laid, goes: bool) -> None:
     laid = Laid(before.lib, hop, manager)
     laid.last = grant
     follow(laid)
+    if before.heard is not None:
+        hear(laid, before.heard)
     if manager.trusts(grant, str(hop.url)):
         laid.over(manager.signed(grant, functools.partial(view, hop)))
     else:
@@ -287,16 +293,25 @@ class Unheard:
         return object.__new__, (self._plain_class,), {name: state[name] for name in state if name != "_heard"}
 
 
-def hear(request: Any, heard: Callable[[Any], None]) -> None:
-    """Have `heard` called with the answer, though nobody shows it to the flow."""
-    vars(request).setdefault("_heard", []).append(heard)
-    cls: Any = type(request)
-    request.__class__ = _unheard_class(cls)
+def hear(laid: Laid, heard: Callable[[Any], None]) -> None:
+    """Have `heard` called with the answer, and with those that it leads to, though nobody shows them to the flow."""
+    laid.heard = heard
+    vars(laid.request).setdefault("_heard", []).append(heard)
+    cls: Any = type(laid.request)
+    laid.request.__class__ = _unheard_class(cls)
 
 
 @functools.cache
 def _unheard_class(cls: Any) -> Any:
     return cls if issubclass(cls, Unheard) else type(cls.__name__, (Unheard, cls), {"_plain_class": cls})
+
+
+def frame_of(function: str) -> FrameType | None:
+    """The client's own, that called for our flow, or for what it sends."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame
 
 
 @functools.cache
@@ -307,16 +322,19 @@ def carrier_class(lib: Any) -> Any:
 @functools.cache
 def once_class(lib: Any) -> Any:
     class OnceStream(lib.SyncByteStream, lib.AsyncByteStream):  # type: ignore[misc]
-        """A body with the token in it: it is sent to where it was meant for, and to no further hop."""
+        """A body with the token in it: it is sent to where it was meant for, and to no further hop. A transport may
+        send it again, while the client has that request in hand.
+        """
 
-        def __init__(self, content: bytes) -> None:
-            self._content: bytes | None = content
+        def __init__(self, content: bytes, request: Any) -> None:
+            self._content, self._request, self._sent = content, request, False
 
         def _take(self) -> bytes:
-            content, self._content = self._content, None
-            if content is None:
+            frame = frame_of("_send_handling_redirects") if self._sent else None
+            if self._sent and (frame is None or frame.f_locals.get("request") is not self._request):
                 raise lib.RequestError("a redirect would carry the token in this request's body elsewhere")
-            return content
+            self._sent = True
+            return self._content
 
         def __iter__(self) -> Iterator[bytes]:
             yield self._take()
@@ -348,12 +366,12 @@ def plain_copy(lib: Any, request: Any) -> Any:
 
 
 def keep_cookies(lib: Any, request: Any, response: Any) -> None:
-    """Cookies that came with a rejected answer go with the second send, as a browser would (RFC 6265 §5.3, §5.4)."""
+    """Cookies of a rejected answer, for the second send."""
     jar, probe = lib.Cookies(), lib.Request("GET", request.url)
     jar.extract_cookies(response)
     jar.set_cookie_header(probe)
-    if line := probe.headers.get("Cookie"):
-        request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), read_cookies(line))
+    came = read_cookies(probe.headers.get("Cookie", ""))
+    base.keep_cookies(request.headers, came, pairs(response.headers), str(request.url))
 
 
 def pairs(headers: Any) -> Pairs:

@@ -18,6 +18,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from authflow.accounts import Grant
+from authflow.clients import base
 from authflow.clients.base import MAX_PEEK, cookie_header, merged, read_cookies, without
 from authflow.clients.starting import start_of, start_of_async
 from authflow.http import Pairs, Presentation, Request
@@ -109,17 +110,16 @@ def _without(line: str, cookies: Pairs) -> str:
 
 
 def keep_cookies(cookies: Any, request: Any, response: Any) -> None:
-    """Cookies that came with a rejected answer go with the second send, as a browser would (RFC 6265 §5.3, §5.4)."""
+    """Cookies of a rejected answer, for the second send, and for the hops that it may lead to."""
     jar = cookies.RequestsCookieJar()
     cookies.extract_cookies_to_jar(jar, response.request, response.raw)
     own = response.request.headers.pop("Cookie", None)
-    line = cookies.get_cookie_header(jar, response.request)
+    came = read_cookies(cookies.get_cookie_header(jar, response.request) or "")
     if own is not None:
         response.request.headers["Cookie"] = own
-    if line:
-        request.headers["Cookie"] = cookie_header(request.headers.get("Cookie"), read_cookies(line))
-        if request._cookies is not None:
-            request._cookies.update(jar)
+    base.keep_cookies(request.headers, came, pairs(response), response.request.url)
+    if request._cookies is not None:
+        cookies.extract_cookies_to_jar(request._cookies, response.request, response.raw)
 
 
 def view(request: Any) -> Request:

@@ -401,7 +401,7 @@ for library in ("httpx", "httpx2"):
 
     @place(f"a body with the token in it that is asked for twice, through {library}")
     def _(vendor: Listening, library: str = library) -> object:
-        return [list(each) for each in [once_class(importlib.import_module(library))(b"t")] * 2]
+        return [list(each) for each in [once_class(importlib.import_module(library))(b"t", None)] * 2]
 
     for loop in ("asyncio", "trio"):
 

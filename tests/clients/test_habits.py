@@ -365,6 +365,37 @@ def test_who_composes_and_lets_nobody_hear_renews_with_the_next_request(
     assert asyncio.run(asynchronously()) == [401, 200]
 
 
+@pytest.mark.parametrize("library", HTTPX)
+@pytest.mark.parametrize("header", ["Authorization", "X-Api-Key"])
+def test_a_taken_request_is_heard_behind_a_redirect(library: str, header: str) -> None:
+    """Nobody shows the flow an answer; a 401 behind a redirect is heard all the same, and the next one renews."""
+    lib = pytest.importorskip(library)
+    logins = 0
+
+    def says(request: Any) -> Any:
+        nonlocal logins
+        if request.url.path == "/login":
+            logins += 1
+            return lib.Response(200, json={"token": f"t{logins}"})
+        if request.url.path == "/go":
+            return lib.Response(302, headers={"Location": "/data"})
+        return lib.Response(200 if "t2" in request.headers.get(header, "") else 401)
+
+    transport = lib.MockTransport(says)
+    file = vendor("http://localhost", states={"signed_in": {"present": {"headers": {header: "Bearer {access}"}}}})
+    with lib.Client(transport=transport) as own:
+        session = authflow.AuthSession(file, username="alice", password="s3cret", client=own)
+
+        class Taken(lib.Auth):  # type: ignore[misc]
+            def auth_flow(self, request: Any) -> Any:
+                next(getattr(session, library).auth_flow(request))
+                yield request
+
+        with lib.Client(transport=transport, auth=Taken(), follow_redirects=True) as http:
+            assert [http.get("http://localhost/go").status_code for _ in range(2)] == [401, 200]
+    assert logins == 2
+
+
 def test_httpx_auth_adds_a_key(listen: Listen) -> None:
     httpx_auth = pytest.importorskip("httpx_auth")
     httpx = importlib.import_module("httpx")

@@ -112,3 +112,27 @@ def test_the_short_way_is_for_the_declared_origin_alone(library: str, url: str, 
         with pytest.raises(authflow.UntrustedOrigin):
             next(flow)
         assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_transport_may_send_a_body_again(library: str) -> None:
+    """One that tries again after a 503, say: the token in the body goes to where it was meant for, as often as that."""
+    lib: Any = pytest.importorskip(library)
+    states = {"in": {"present": {"json": {"key": "{access?}"}}}}
+    session = authflow.AuthSession({**VENDOR.raw, "states": states})
+    session._manager.grants.current = session._manager.grants.ready(Record("in", {"access": "t"}, time.time(), None))
+    came: list[bytes] = []
+
+    def answer(request: Any) -> Any:
+        came.append(b"".join(request.stream))
+        return lib.Response(503 if len(came) < 3 else 200)
+
+    class Again(lib.MockTransport):  # type: ignore[misc]
+        def handle_request(self, request: Any) -> Any:
+            while (response := super().handle_request(request)).status_code == 503:
+                pass
+            return response
+
+    with lib.Client(transport=Again(answer), auth=getattr(session, library)) as client:
+        assert client.post("http://localhost/", json={"a": 1}).status_code == 200
+    assert came == [b'{"a":1,"key":"t"}'] * 3
