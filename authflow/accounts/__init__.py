@@ -2,6 +2,7 @@
 
     token              when a token was granted, when it ends, and when it should be renewed
     records            what is kept of a login: a state and its values; what was refused
+    clocks             by how much a clock is ahead of the one that the refusals go by
     fingerprints       what tells two secrets apart, and is no test for a guess
     identity           whose login it is: settings and credentials made complete, and the records' keys
     backoff            how long the vendor is left alone after a failure
@@ -15,6 +16,7 @@ Nothing here sends anything.
 
 from authflow.accounts.backoff import SLACK, Backoff, by_own_clock, may_cure, with_cure
 from authflow.accounts.claims import Claims
+from authflow.accounts.clocks import Met, met, with_clock
 from authflow.accounts.fingerprints import fingerprint_for, label, label_key
 from authflow.accounts.grants import ANONYMOUS, EMPTY, NEVER_FRESH, Grant, presented
 from authflow.accounts.identity import (
@@ -59,6 +61,7 @@ __all__ = [
     "Grant",
     "Identity",
     "Kept",
+    "Met",
     "Overtaken",
     "Record",
     "Refusals",
@@ -79,6 +82,7 @@ __all__ = [
     "label_key",
     "leads",
     "may_cure",
+    "met",
     "origins",
     "presented",
     "presents_at",
@@ -90,5 +94,6 @@ __all__ = [
     "slot_key",
     "spent_fingerprint",
     "unasked",
+    "with_clock",
     "with_cure",
 ]

@@ -88,7 +88,8 @@ class Claims:
         fine = found.count in steps and found.failures in steps and bool(found.count) is bool(found.since)
         fine = fine and all(0 <= time <= END_OF_TIME for time in times)
         fine = fine and all(0 <= wait <= WAITS[-1] for wait in (found.wait, found.pause))
-        fine = fine and max(len(found.refused), len(found.since), len(found.recent), len(found.failed)) <= MOST_REFUSALS
+        fine = fine and max(len(found.refused), len(times) // 4, len(found.clocks) // 2) <= MOST_REFUSALS
+        fine = fine and all(abs(ahead) <= END_OF_TIME for ahead in found.clocks.values())
         fine = fine and all({*secrets} <= {*self.vendor.inputs} for secrets in (*found.refused, found.accepted))
         return found if fine and len(found.users) <= MOST_SLOTS else Refusals()
 

@@ -99,13 +99,14 @@ def same_grant(one: Record, other: Record) -> bool:
 @sealed_value
 class Refusals(Sealed):
     """An account's; secrets are fingerprints by the name of the credential, the youngest is last. Times are epoch
-    seconds, and belong to the clock that told them; what is waited for is a duration, counted from there.
+    seconds by the clock that wrote first; what is waited for is a duration, counted from there.
 
     refused    secrets                               count    of refusals in a row, three at most
-    accepted   the last of them, or none             since    of the last refusal, once for each clock that has met it
+    accepted   the last of them, or none             since    when the last one was
     users      refused ones, where a client serves   wait     how long from there nothing is sent
                many                                  recent   when the last four were refused
     changed    when a secret was sent meanwhile, since it was new
+    axis, clocks   whose time that is, and by how much other clocks are ahead of it, by their names (`clocks`)
     failures, failed, pause   the same three for answers that could not be used, and for what the vendor asks for
     """
 
@@ -120,6 +121,8 @@ class Refusals(Sealed):
     failures: int = 0
     failed: tuple[float, ...] = ()
     pause: float = 0.0
+    axis: str = ""
+    clocks: Mapping[str, float] = field(default_factory=dict)
 
     def with_refused(
         self, secrets: Mapping[str, str], user: str, now: float, *, exception: bool = False, longer: float = 0.0
@@ -149,8 +152,13 @@ class Refusals(Sealed):
         return self.replace(failures=failures, failed=(now,), pause=min(max(wait, asks), WAITS[-1]))
 
     @property
+    def last(self) -> float:
+        """When the last thing happened that it tells of; nothing has happened at 0."""
+        return max(*self.since, *self.failed, *self.recent, self.changed or 0.0, 0.0)
+
+    @property
     def until(self) -> float | None:
-        """When nothing waits any more, by the clock that is ahead."""
+        """When nothing waits any more."""
         return max(self.since) + self.wait if self.since else None
 
     def forgotten(self, now: float) -> bool:
@@ -210,6 +218,8 @@ class _StoredRefusals(msgspec.Struct):
     failures: int = 0
     failed: tuple[float, ...] = ()
     pause: float = 0.0
+    axis: str = ""
+    clocks: dict[str, float] = {}
 
 
 def _encoded(value: Sealed) -> bytes:

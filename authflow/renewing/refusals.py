@@ -12,7 +12,7 @@
     failed     an answer that could not be used is waited for likewise; one that says for how long, so long
 
 Whoever sends when a wait is over, or as an exception, says so in the store before: of many, one tries. A wait is a
-duration. Whose clock runs ahead believes the others' stamps once; from its next look on it counts by itself.
+duration, however far the clocks of those who share the store are apart (`accounts.clocks`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from authflow.accounts import FORGOTTEN_AFTER, KEPT_FOR, MOST_AN_HOUR, SLACK, Record, Refusals, StoredRecords, secrets
+from authflow.accounts import FORGOTTEN_AFTER, KEPT_FOR, Met, Record, Refusals, StoredRecords, met, secrets, with_clock
 from authflow.errors import AuthFlowError, CredentialsRefused, StoreError, VendorAnswerError, VendorUnavailable
 from authflow.http import NOTHING
 from authflow.renewing.exchanges import AnswerLost, with_code
@@ -60,6 +60,7 @@ class Guard:
         self._claimed: tuple[Refusals, Refusals] | None = None
         self._exception = False
         self._varying: dict[str, bool] = {}
+        self._met = Met("", 0.0, 0.0)
 
     def __repr__(self) -> str:
         return f"<Guard of {self.vendor.name}>"
@@ -75,18 +76,20 @@ class Guard:
         """
         if self._claimed is not None:
             return
-        known, now = self._known, self.clock()
+        known = self._known
+        now = self._now(known)
+        if known.axis and not any(abs(self._met.ahead - ahead) < 1 for ahead in known.clocks.values()):
+            self._change(lambda known, now: known)  # processes to come shall know of this clock
         carries = any(name in names for name in self.vendor.credentials)
-        left = known.pause - self._elapsed("failed", known.failed, now)
+        left = known.pause - passed(known.failed, now)
         if left > 0 and (carries or ALONE in names or not known.failures):
             raise self._left_alone(known, left)
-        passed = self._elapsed("since", known.since, now)
-        self.stored.memory["looked"] = now
-        if not carries or passed >= FORGOTTEN_AFTER:
+        ago = passed(known.since, now)
+        if not carries or ago >= FORGOTTEN_AFTER:
             return
-        left = known.wait - passed
+        left = known.wait - ago
         if left <= 0:
-            if sends and not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):
+            if sends and not self._claims(lambda found, now: found.since == known.since, "since"):
                 self.check(names, values, record)
         elif not self._excepted(known, values, record, now, sends=sends):
             states = (self.vendor.flow.states[record.state], *self.vendor.flow.states.values())
@@ -107,24 +110,24 @@ class Guard:
             return True
         if not sends:
             return new and known.may_change(now)
-        self._exception = new and self._claims(lambda now_known: now_known.may_change(now), changed=now)
+        self._exception = new and self._claims(Refusals.may_change, "changed")
         return self._exception
 
-    def _claims(self, still: Callable[[Refusals], bool], **changes: Any) -> bool:
+    def _claims(self, still: Callable[[Refusals, float], bool], what: str) -> bool:
         """Say in the store what is sent, before it is; False where another was faster."""
         won = False
 
-        def claim(known: Refusals) -> Refusals:
+        def claim(known: Refusals, now: float) -> Refusals:
             nonlocal won
-            won = still(known)
-            claimed = known.replace(**changes) if won else known
+            won = still(known, now)
+            claimed = known.replace(**{what: now if what == "changed" else (now,)}) if won else known
             self._claimed = (claimed, known) if won else None
             return claimed
 
         self._change(claim)
         return won
 
-    def _unclaim(self, known: Refusals) -> Refusals:
+    def _unclaim(self, known: Refusals, now: float = 0.0) -> Refusals:
         """As if it had not been sent, since nothing was refused."""
         claimed, before = self._claimed or (known, known)
         self._claimed = None
@@ -141,22 +144,12 @@ class Guard:
         )
         return kind(f"{self.vendor.title}: {why}", vendor=self.vendor.name, retry_after=left)
 
-    def _elapsed(self, kind: str, stamps: tuple[float, ...], now: float) -> float:
-        """Seconds since then, by this session's clock: what has been seen before is counted from there."""
-        if not stamps:
-            return math.inf
-        memory = self.stored.memory
-        first, since = memory.get(kind, (None, now))
-        if first != stamps[0]:
-            past = [stamp for stamp in stamps if stamp <= now + SLACK]
-            since = max(past, default=now)
-            if since < memory.get("looked", 0.0) - SLACK:  # it was not there then: another clock told it
-                since = now
-            if not past and len(stamps) < MOST_AN_HOUR:  # whose clock is behind leaves a stamp of its own
-                self._change(lambda known: known.replace(**{kind: (*getattr(known, kind), now)}))
-        since = min(since, now)
-        memory[kind] = stamps[0], since
-        return float(now - since)
+    def _now(self, known: Refusals) -> float:
+        """By the clock that these refusals go by."""
+        now = self.clock()
+        before: Met = self.stored.memory.get("clock") or Met("", 0.0, -math.inf)
+        self._met = self.stored.memory["clock"] = met(known, before, self.clock, now)
+        return now - self._met.ahead
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
@@ -171,7 +164,7 @@ class Guard:
         told = self.fingerprints(self.used.intersection(secrets(self.vendor)), values)
         self.stored.memory.pop("refused", None)
 
-        def change(known: Refusals) -> Refusals:
+        def change(known: Refusals, now: float) -> Refusals:
             proved = all(told.keys() >= entry.keys() for entry in known.refused)
             return self._unclaim(known).replace(
                 refused=tuple(entry for entry in known.refused if not proved or not self._fits(entry, values)),
@@ -187,30 +180,30 @@ class Guard:
         `presenting`: the state whose presentation was refused, where that was the caller's own request.
         """
         names = tuple(sorted(self._presented(values, presenting)))
-        told, now = self.fingerprints(set(names).intersection(secrets(self.vendor)), values), self.clock()
+        told = self.fingerprints(set(names).intersection(secrets(self.vendor)), values)
         user, exception = self.stored.claims.identity.user, self._exception
 
-        def change(known: Refusals) -> Refusals:
+        def change(known: Refusals, now: float) -> Refusals:
             again = {name: entry for name, entry in known.accepted.items() if name in told}
             known = known.replace(accepted={}) if again and self._fits(again, values) else known
             return known.with_refused(told, user, now, exception=exception, longer=longer)
 
         known = self._change(change)
         self._claimed = None
-        self.stored.memory.update(refused=True, looked=now, since=(now, now))
+        self.stored.memory["refused"] = True
         return names, known.wait
 
     def failed(self, error: AuthFlowError, names: set[str]) -> None:
         """An exchange ended with an error: after the vendor was asked, that is waited for too."""
-        now, asks = self.clock(), error.retry_after or 0.0
+        asks = error.retry_after or 0.0
         asked = error.status is not None or isinstance(error, VendorAnswerError)
         if isinstance(error, VendorUnavailable):
             if self._claimed is not None and not isinstance(error, AnswerLost):
                 self._change(self._unclaim)
             if asks:
-                self._change(lambda known: known.with_failed(now, asks, unread=False))
+                self._change(lambda known, now: known.with_failed(now, asks, unread=False))
         elif asked and names:
-            error.retry_after = self._change(lambda known: known.with_failed(now, asks, unread=True)).pause
+            error.retry_after = self._change(lambda known, now: known.with_failed(now, asks, unread=True)).pause
         elif self._claimed is not None and not asked:
             self._change(self._unclaim)
 
@@ -271,11 +264,13 @@ class Guard:
             return self._read or Refusals(), None
         return (Refusals(), None) if stored is None else (self.stored.claims.refusals(stored.data), stored.revision)
 
-    def _change(self, change: Callable[[Refusals], Refusals]) -> Refusals:
+    def _change(self, change: Callable[[Refusals, float], Refusals]) -> Refusals:
         """Change what is remembered, whoever else does so too: no lock guards it."""
         for _ in range(TRIES):
             known, revision = self._load()
-            self._read = change(known)
+            now = self._now(known)
+            self._read = with_clock(change(known, now), self._met, self.clock)
+            self.stored.memory["clock"] = self._met = self._met._replace(axis=self._read.axis)
             if self._read == known:
                 break
             try:
@@ -287,6 +282,11 @@ class Guard:
                 self.stored.degrades(error)
             break
         return self._known
+
+
+def passed(since: tuple[float, ...], now: float) -> float:
+    """Seconds since then."""
+    return max(0.0, now - max(since)) if since else math.inf
 
 
 def credentials_in(step: Step, vendor: Vendor) -> set[str]:

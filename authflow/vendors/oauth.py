@@ -8,6 +8,8 @@ An exchange speaks OAuth if its form has `grant_type`. Of its answer, if that is
                                 faulty   FAULTY: neither the credentials nor the vendor, but the request is at fault
     then    any other pattern; and for codes that are not listed, the status
 
+A page for people is no answer of OAuth's: where it came to a refresh, and only its status would be a refusal, the token
+was not looked at, and the vendor is unavailable.
 A token that is a number is none (RFC 6749 §5.1).
 `error_description`, else the code, is the `reason`.
 """
@@ -22,6 +24,7 @@ from authflow.vendors.flow import UNAVAILABLE, refusals, spends_refresh
 
 #: The request itself is at fault: a scope that there is not, a grant type that the client may not use.
 FAULTY: Final = "faulty"
+A_PAGE: Final = "a page for people instead of OAuth's answer"
 _CLASSES: Final = {
     **dict.fromkeys(
         ("invalid_client", "invalid_grant", "unauthorized_client", "access_denied", "expired_token"), "refused"
@@ -46,7 +49,7 @@ def classified(
     try:
         document: Any = answer.json
     except ValueError:
-        return outcome
+        return _unless_a_page(exchange, answer, outcome)
     code = document.get("error") if isinstance(document, dict) else None
     if not isinstance(code, str):
         return outcome
@@ -61,6 +64,13 @@ def classified(
     said = document.get("error_description")
     reason = said if isinstance(said, str) and said.strip() else code
     return outcome.replace(captured={"reason": reason, **outcome.captured}, code=code)
+
+
+def _unless_a_page(exchange: Exchange, answer: Answer, outcome: Outcome | None) -> Outcome | None:
+    if outcome is None or not spends_refresh(exchange) or not answer.text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return outcome
+    by_status = outcome.name in {name for name, pattern in exchange.answers if pattern.catches_all}
+    return Outcome(UNAVAILABLE, {"reason": A_PAGE}) if by_status and outcome.name in refusals(exchange) else outcome
 
 
 def _speaks_oauth(exchange: Exchange) -> bool:

@@ -954,7 +954,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a stored refusal is not heeded",
         "renewing/refusals.py",
-        "        left = known.wait - passed\n",
+        "        left = known.wait - ago\n",
         "        left = 0.0\n",
         vendors=(),
         tests=("tests/renewing/test_refusals.py::test_the_waits_are_a_minute_ten_minutes_and_an_hour",),
@@ -1050,7 +1050,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "when the time has come all try",
         "renewing/refusals.py",
-        "            if sends and not self._claims(lambda now_known: now_known.since == known.since, since=(now,)):\n"
+        '            if sends and not self._claims(lambda found, now: found.since == known.since, "since"):\n'
         "                self.check(names, values, record)\n",
         "            return\n",
         vendors=(),
@@ -1066,12 +1066,46 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/renewing/test_refusals.py::test_a_change_that_nobody_could_answer_is_none",),
     ),
     Mutant(
-        "what a host whose clock differs has stamped is believed",
-        "renewing/refusals.py",
-        '            if since < memory.get("looked", 0.0) - SLACK:',
-        "            if since < 0:",
+        "a page for people refuses a refresh token",
+        "vendors/oauth.py",
+        "        return _unless_a_page(exchange, answer, outcome)\n",
+        "        return outcome\n",
         vendors=(),
-        tests=("tests/renewing/test_refusals.py::test_hosts_whose_clocks_differ_wait_for_as_long",),
+        tests=("tests/vendors/test_oauth.py::test_a_page_for_people_refuses_no_refresh_token",),
+    ),
+    Mutant(
+        "what a host whose clock differs has stamped is believed",
+        "accounts/clocks.py",
+        "            ahead = before.looked - last\n",
+        "            pass\n",
+        vendors=(),
+        tests=("tests/accounts/test_clocks.py",),
+    ),
+    Mutant(
+        "what has happened may lie ahead",
+        "accounts/clocks.py",
+        "    return Met(known.axis, min(ahead, now - last), now)\n",
+        "    return Met(known.axis, ahead, now)\n",
+        vendors=(),
+        tests=("tests/accounts/test_clocks.py",),
+    ),
+    Mutant(
+        "each of many clocks is believed as often as it says that an hour has passed",
+        "accounts/clocks.py",
+        "    if apart:\n",
+        "    if False:\n",
+        vendors=(),
+        tests=(
+            "tests/renewing/test_refusals.py::test_however_many_clocks_differ_an_account_meets_four_refusals_an_hour",
+        ),
+    ),
+    Mutant(
+        "a clock is forgotten by the next process that has it",
+        "accounts/clocks.py",
+        "                alike = abs(now - _uptime() - float(since)) <= ALIKE\n",
+        "                alike = False\n",
+        vendors=(),
+        tests=("tests/renewing/test_refusals.py::test_a_process_on_a_machine_whose_clock_agrees_waits_no_longer",),
     ),
     Mutant(
         "an answer that cannot be used is asked for again at once",

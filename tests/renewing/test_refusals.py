@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import authflow
+from authflow.accounts import clocks
 from authflow.accounts.records import MOST_REFUSALS, MOST_SLOTS, WAITS, Refusals
 from authflow.http import Answer, Request
 from authflow.stores import FileStore, MemoryStore
@@ -416,6 +417,57 @@ def test_hosts_whose_clocks_differ_wait_for_as_long(bank: Bank, store: Store, sk
         bank.clock.now += 1
     first, second, third = bank.refused()
     assert (first <= 0, second <= 61, 600 <= third - second <= 661) == (True, True, True)
+
+
+HOURS_APART = [
+    [0.0, 7200.0, -7200.0, 3 * 86400.0, -3 * 86400.0],
+    [-3 * 86400.0, -7200.0, 0.0, 7200.0, 3 * 86400.0],
+    [0.0, 90.0, 300.0, 400 * 86400.0, -400 * 86400.0, 86400.0],
+]
+
+
+@pytest.mark.parametrize("skews", HOURS_APART)
+@pytest.mark.parametrize("lives", [True, False], ids=["sessions", "processes"])
+def test_however_many_clocks_differ_an_account_meets_four_refusals_an_hour(
+    bank: Bank, skews: list[float], lives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions that live on, or processes of one machine that come, look once and go."""
+    store, started = MemoryStore(), itertools.count(1)
+    if not lives:
+        monkeypatch.setattr(clocks, "_uptime", lambda: bank.clock.now - START + 1000)
+
+    def session(number: int) -> authflow.AuthSession:
+        return bank.session(f"wrong-{number}", store, clock=lambda: bank.clock.now + skews[number])
+
+    sessions = [session(number) for number in range(len(skews))]
+    step = 100 if lives else 450
+    for _ in range(0, 4500, step):
+        for number in range(len(skews)):
+            if not lives:
+                process = str(next(started))
+                monkeypatch.setattr(clocks, "_process", lambda process=process: process)
+                sessions[number] = session(number)
+            with pytest.raises(authflow.CredentialsRefused) as caught:
+                sessions[number].token()
+            assert 0 < (caught.value.retry_after or 0) <= 3600
+        bank.clock.now += step
+    refused = bank.refused()
+    assert max(sum(when <= other < when + 3600 for other in refused) for when in refused) <= 4
+    assert refused[-1] >= 3600, "nobody is ever let in again"
+
+
+def test_a_process_on_a_machine_whose_clock_agrees_waits_no_longer(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, started = MemoryStore(), itertools.count(1)
+    monkeypatch.setattr(clocks, "_process", lambda: str(next(started)))
+    monkeypatch.setattr(clocks, "_uptime", lambda: bank.clock.now - START + 1000)
+    for wait in (60, 600, 3600, 3600):
+        for machine in ("here", "there", "elsewhere"):
+            monkeypatch.setattr(clocks, "_MACHINE", machine)
+            assert bank.tries("wrong", store, clock=lambda: bank.clock.now) == wait
+        bank.clock.now += wait
+    bank.clock.now += 86400
+    assert bank.tries("wrong", store) == 60
+    assert len(bank.sent) == 5
 
 
 def test_short_lived_processes_on_a_host_whose_clock_is_behind_are_let_in_again(bank: Bank, store: Store) -> None:

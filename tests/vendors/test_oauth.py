@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 import authflow
+from authflow.http import Answer
 from tests.scripted import ScriptedVendor, answered
 
 CLIENT = {
@@ -268,3 +270,43 @@ def test_a_callable_that_has_no_more_to_give_is_an_error_of_ours(vendor: Scripte
     with pytest.raises(authflow.ConfigurationError, match="password has no more to give") as caught:
         vendor.session(password=iter([]).__next__).token()
     assert isinstance(caught.value.__cause__, StopIteration)
+
+
+PAGES = {
+    "a page": (b"<!DOCTYPE html><title>403 Forbidden</title>", "text/html"),
+    "behind the wrong type": (b"\n <html><body>Blocked</body></html>", "application/json"),
+    "in another encoding": ("<html>".encode("utf-16"), "text/html"),
+    "a comment first": (b"\xef\xbb\xbf<!-- proxy --><html></html>", ""),
+}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize("whose", ["given", "captured"])
+def test_a_page_for_people_refuses_no_refresh_token(
+    vendor: ScriptedVendor, status: int, page: tuple[bytes, str], whose: str
+) -> None:
+    file: dict[str, Any] = {**CLIENT, "extends": "refresh-token" if whose == "given" else "oauth2-password"}
+    file["settings"] = {"token_url": {"default": "https://vendor.example/refresh"}}
+    granted, more = {**GRANTED, "refresh_token": "r-2"}, {"username": "demo", "password": "open-sesame"}
+    session = session_of(vendor, file, **({"refresh": "r-1"} if whose == "given" else more))
+    if whose == "captured":
+        vendor.says("refresh", 200, granted)
+        session.token()
+        vendor.clock.now += 11
+    vendor.sent.clear()
+    vendor.says("refresh", Answer(status, (("Content-Type", page[1]),), page[0]))
+    with pytest.raises(authflow.VendorUnavailable, match="a page for people"):
+        session.token()
+    vendor.clock.now += 31
+    vendor.says("refresh", 200, {**GRANTED, "access_token": "t-2"})
+    assert session.token().access == "t-2"
+    tokens = [dict(parse_qsl((request.body or b"").decode()))["refresh_token"] for request in vendor.sent]
+    assert tokens == ["r-1" if whose == "given" else "r-2"] * 2
+
+
+@pytest.mark.parametrize("said", [b"", b"Unauthorized", b"{}"])
+def test_what_is_no_page_refuses_it(vendor: ScriptedVendor, said: bytes) -> None:
+    vendor.says("login", Answer(401, (("Content-Type", "text/html"),), said))
+    with pytest.raises(authflow.CredentialsRefused):
+        session_of(vendor, {**CLIENT, "extends": "refresh-token"}, refresh="r-1").token()
