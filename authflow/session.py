@@ -20,7 +20,7 @@ from authflow.clock import wall_clock
 from authflow.errors import ConfigurationError
 from authflow.manager import SessionManager
 from authflow.renewing import Environment, Signers, asking, pause
-from authflow.sealed import Held, sealed_call
+from authflow.sealed import Sealed, sealed_call, sealed_value
 from authflow.stores import PROCESS_REFUSALS, MemoryStore, open_store
 from authflow.vendors import Given
 
@@ -53,6 +53,21 @@ class Status:
     expires_at: float | None
     store: str
     strangers: tuple[str, ...] = ()
+
+
+@sealed_value
+class _Made(Sealed):
+    """How a session was made, beside settings and credentials; another process makes it so again."""
+
+    vendor: Any
+    store: Any
+    client: Any
+    clock: Callable[[], float]
+    timeout: float
+    untrusted: str
+    on_store_failure: str
+    identity: str | None
+    ask: Any
 
 
 class AuthSession:
@@ -98,23 +113,15 @@ class AuthSession:
         ask: Callable[[str, str, str], Any] | Literal["terminal"] | None = None,
         **settings_and_credentials: Any,
     ) -> None:
-        for name, value, allowed in (
-            ("untrusted", untrusted, ("raise", "pass")),
-            ("on_store_failure", on_store_failure, ("raise", "degrade")),
-        ):
-            if value not in allowed:
-                raise ConfigurationError(f"{name}= is {' or '.join(map(repr, allowed))}, not {value!r}")
+        if untrusted not in ("raise", "pass"):
+            raise ConfigurationError(f"untrusted= is 'raise' or 'pass', not {untrusted!r}")
+        if on_store_failure not in ("raise", "degrade"):
+            raise ConfigurationError(f"on_store_failure= is 'raise' or 'degrade', not {on_store_failure!r}")
         seconds: Any = timeout
         if not isinstance(seconds, int | float) or not seconds > 0:
             raise ConfigurationError(f"timeout= is a number of seconds, not {timeout!r}")
-        self._named, self._stored, self._timeout, self._clock = Held(_findable(vendor)), Held(store), timeout, clock
-        self._client = Held(client)
-        self._options: dict[str, Any] = {
-            "untrusted": untrusted,
-            "on_store_failure": on_store_failure,
-            "identity": identity,
-        }
-        self._options |= {} if ask is None else {"ask": ask}
+        said = _findable(vendor), store, client, clock, timeout, untrusted, on_store_failure, identity, ask
+        self._made = _Made(*said)
         self.vendor = plugins.find_vendor(vendor)
         self._given = complete(self.vendor, Given(settings_and_credentials))
         check_settings(self.vendor, self._given)
@@ -228,7 +235,7 @@ class AuthSession:
         """What the vendor said at the login beside the token, by name: the names that the vendor file lists as `shown`.
         Logs in first if need be. Raises AuthFlowError.
         """
-        values = self._manager.authorize(None).wait().values(self._clock())
+        values = self._manager.authorize(None).wait().values(self._manager.clock())
         return {name: values.get(name) for name in self.vendor.shown if values.get(name) is not None}
 
     def _headers(self, grant: Grant) -> dict[str, str]:
@@ -301,12 +308,12 @@ class AuthSession:
         return self
 
     def __getstate__(self) -> Given:
-        if self._client.it is not None:
+        if self._made.client is not None:
             try:
                 if self._pickling == get_ident():
                     raise ValueError("the client= of this session is authorised by it")
                 self._pickling = get_ident()
-                pickle.dumps(self._client.it)
+                pickle.dumps(self._made.client)
             except Exception as error:  # any class: whatever the client is made of may refuse
                 raise ConfigurationError(
                     f"{self.vendor.title}: this session cannot be pickled, since its client= cannot: make a session "
@@ -320,9 +327,7 @@ class AuthSession:
             for name, value in self._given.items()
             if name not in inputs or inputs[name].default != value  # whoever reads it has defaults of their own
         }
-        options = {"vendor": self._named.it, "store": self._stored.it, "clock": self._clock, "timeout": self._timeout}
-        options |= {} if self._client.it is None else {"client": self._client.it}
-        return Given({**options, **self._options, **given})
+        return Given({**{name: getattr(self._made, name) for name in _Made._fields}, **given})
 
     def __setstate__(self, state: Given) -> None:
         self.__init__(**dict(state.items()))  # type: ignore[misc]
@@ -330,7 +335,7 @@ class AuthSession:
 
 def _findable(vendor: Any) -> Any:
     """A path holds in another folder too."""
-    is_path = isinstance(vendor, os.PathLike) or (isinstance(vendor, str) and vendor.endswith(".toml"))
+    is_path = vendor.endswith(".toml") if isinstance(vendor, str) else hasattr(vendor, "__fspath__")
     return os.path.abspath(vendor) if is_path else vendor
 
 

@@ -756,7 +756,7 @@ def test_a_client_is_pickled_too_or_the_session_says_why_not() -> None:
     mine = requests.Session()
     mine.headers["X-Mine"] = "1"
     made = authflow.AuthSession(alone, username="u", password="p", client=mine)
-    assert pickle.loads(pickle.dumps(made))._client.it.headers["X-Mine"] == "1"
+    assert pickle.loads(pickle.dumps(made))._made.client.headers["X-Mine"] == "1"
     with httpx.Client() as client, pytest.raises(authflow.ConfigurationError, match="its client= cannot"):
         pickle.dumps(authflow.AuthSession(alone, username="u", password="p", client=client))
 

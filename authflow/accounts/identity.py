@@ -79,12 +79,10 @@ def complete(vendor: Vendor, given: Given) -> Given:
         raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
     excused = only_for_base_url(vendor) if given.get("base_url") is not None else ()
     lacking = [name for name, entry in inputs.items() if not (name in whole or name in excused or entry.optional)]
-    # A default that could not be filled lacks what is named already.
-    missing = [
-        f"{name} ({inputs[name].title})" if inputs[name].title else name
-        for name in [name for name in lacking if inputs[name].default is UNSET] or lacking
-    ]
-    if missing:
+    if lacking:
+        # A default that could not be filled lacks what is named already.
+        lacking = [name for name in lacking if inputs[name].default is UNSET] or lacking
+        missing = [f"{name} ({inputs[name].title})" if inputs[name].title else name for name in lacking]
         what = "credential or setting" if len(missing) == 1 else "credentials or settings"
         raise ConfigurationError(f"{vendor.title} needs the {what} {', '.join(missing)}", vendor=vendor.name)
     return Given(whole)
@@ -92,6 +90,8 @@ def complete(vendor: Vendor, given: Given) -> Given:
 
 def _typed(vendor: Vendor, name: str, value: Any) -> Any:
     entry = vendor.inputs.get(name, _PLAIN)
+    if type(value) is str and entry.type == "str" and value.isprintable() and value.strip() and entry.default is UNSET:
+        return value  # as most are
     if callable(value):
         if name not in vendor.credentials:
             raise ConfigurationError(f"the setting {name} must be a plain value, not a callable", vendor=vendor.name)

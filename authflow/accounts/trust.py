@@ -63,7 +63,7 @@ def _hinges(vendor: Vendor) -> frozenset[str] | None:
 
 
 def _pairs(hinges: frozenset[str], given: Given) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, given.get(name)) for name in hinges if name in given)
+    return tuple([(name, given.get(name)) for name in hinges if name in given])
 
 
 @lru_cache(maxsize=KEPT)

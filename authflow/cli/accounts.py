@@ -40,7 +40,8 @@ from authflow.cli.sources import WAYS, Source, variables
 from authflow.errors import AuthFlowError, ConfigurationError, StoreError
 from authflow.session import AuthSession
 from authflow.stores import Store, open_store
-from authflow.vendors import Given, Input, Vendor
+from authflow.templates import Unfit
+from authflow.vendors import Given, Input, Vendor, filled
 
 CONFIG_VARIABLE: Final = "AUTHFLOW_CONFIG"
 STORE_VARIABLE: Final = "AUTHFLOW_STORE"
@@ -256,6 +257,7 @@ def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = 
             complete(vendor, Given({name: ""}))
     typed: dict[str, Typed] = {}
     given: dict[str, Any] = {}
+    ways: dict[str, str] = {}
     for name, entry in [*vendor.inputs.items(), ("base_url", Input(optional=True))]:
         value = handed.get(name, account.inputs.get(name))
         _refuse_secret(account, name, entry, value, handed)
@@ -265,13 +267,20 @@ def open_account(account: Account, ask: Ask, handed: Mapping[str, str] | None = 
             value = Source("prompt", True)
         if isinstance(value, Source):
             place = partial(_place, account, vendor, given, name, value)
-            fetch = _once(account, name, entry, place, value, ask, typed)
-            given[name] = fetch if entry.secret and name in vendor.credentials else fetch()
+            given[name], ways[name] = _once(account, name, entry, place, value, ask, typed), value.kind
         elif value is not None:
             given[name] = value
+    for name in sorted(ways, key=lambda it: ways[it] == "keyring"):  # whose entries bear the servers' names
+        if not (name in vendor.credentials and vendor.inputs[name].secret) or _tells_apart(account, vendor, name, ways):
+            given[name] = given[name]()
     spec = account.store_named()
     store = open_store(spec, factories=plugins.stores())
     return Opened(account, vendor, store, place_of(spec, store), complete(vendor, Given(given)), typed)
+
+
+def _tells_apart(account: Account, vendor: Vendor, name: str, ways: Mapping[str, str]) -> bool:
+    """Does this secret, which the file adds to its preset's, say whose login it is? A person is not asked for that."""
+    return f"{name}?" in vendor.identity and account.identity is None and ways[name] != "prompt"
 
 
 def place_of(spec: str, store: Store | None = None) -> str:
@@ -336,8 +345,10 @@ def _place(account: Account, vendor: Vendor, known: Mapping[str, Any], name: str
     """What an input is called in messages; in the keyring with its vendor and servers, which alone may get it."""
     if source.kind != "keyring":
         return f"{account.name}.{name}"
-    plain = {key: entry.default for key, entry in vendor.inputs.items() if entry.default is not UNSET}
-    plain |= {key: value for key, value in known.items() if not callable(value)}
+    try:
+        plain = filled(vendor, {key: value for key, value in known.items() if not callable(value)}.get)
+    except Unfit as error:
+        raise ConfigurationError(f"{vendor.title}: {error}", vendor=vendor.name) from None
     return " ".join([f"{account.name}.{name}", vendor.name, *origins(servers(vendor, Given(plain)))])
 
 

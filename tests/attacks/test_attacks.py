@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.attacks import (
+    accounts_apart,
     as_the_readme_says,
     at_hand,
     at_the_port,
@@ -29,7 +30,7 @@ from tests.attacks import (
 )
 
 ATTACKS = [swapped_records, planted_records, planted_refusals, crowded_store, at_the_port, led_astray]
-ATTACKS += [where_it_stood]
+ATTACKS += [where_it_stood, accounts_apart]
 
 
 @pytest.mark.parametrize("module", ATTACKS, ids=lambda it: it.__name__)

@@ -243,7 +243,7 @@ def _(vendor: ScriptedVendor) -> object:
 @place("a session that is unpickled with an input that is no more")
 def _(vendor: ScriptedVendor) -> object:
     one = session(vendor)
-    one._timeout = -1
+    one._made = one._made.replace(timeout=-1)
     return authflow.AuthSession.__new__(authflow.AuthSession).__setstate__(one.__getstate__())
 
 

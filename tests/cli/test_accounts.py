@@ -348,6 +348,59 @@ def test_the_keyring_is_asked_and_remembers_what_was_typed(config: Path, monkeyp
     assert opened(config, text).given.get("password")() == "hunter2"
 
 
+TENANTS = """
+extends = "relogin"
+name = "acme"
+base_url = "https://api.acme.example/"
+[settings]
+tenant = {}
+app_key = { secret = true }
+token_url = { default = "https://{tenant}.acme.example/token", type = "url" }
+[credentials]
+tenant_key = { secret = true, optional = true }
+[exchanges.login]
+request = { url = "{token_url}", json = { u = "{username}", p = "{password}", a = "{app_key}", k = "{tenant_key?}" } }
+answers.granted.json = { token = "{access}" }
+"""
+
+
+def of_tenants(config: Path, more: str) -> Any:
+    """An account that has its password in the keyring."""
+    (config.parent / "acme.toml").write_text(TENANTS)
+    text = '[accounts.sup]\nvendor = "acme.toml"\nusername = "demo"\npassword = { keyring = true }\n'
+    return opened(config, f"{text}{more}\n")
+
+
+def test_an_entry_of_the_keyring_bears_each_server(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    keyring = SimpleNamespace(get_password=lambda service, name: asked.append(name) or "open sesame")
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    for tenant in ("eu", "us"):
+        of_tenants(config, f'tenant = "{tenant}"\napp_key = {{ keyring = true }}').given.get("password")()
+    at = "acme https://api.acme.example https://eu.acme.example"
+    assert asked[:2] == [f"sup.app_key {at}", f"sup.password {at}"]
+    assert asked[2:] == [
+        f"sup.{name} acme https://api.acme.example https://us.acme.example" for name in ("app_key", "password")
+    ]
+    asked.clear()
+    of_tenants(config, 'tenant = "eu"\nbase_url = "https://b.example/"\napp_key = { keyring = true }')
+    assert asked == ["sup.app_key acme https://b.example https://eu.acme.example"]
+    with pytest.raises(ConfigurationError, match="the value of tenant is not a host name"):
+        of_tenants(config, 'tenant = "e/u"\napp_key = { keyring = true }')
+
+
+@pytest.mark.parametrize("way", ['{{ env = "KEY_{}" }}', '{{ command = ["{python}", "-ISc", "print({})"] }}'])
+def test_an_added_secret_tells_accounts_apart(config: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    keys = set()
+    for number in "12":
+        monkeypatch.setenv(f"KEY_{number}", number)
+        said = way.format(number, python=sys.executable)
+        more = f'tenant = "eu"\napp_key = {{ env = "KEY_1" }}\ntenant_key = {said}\nstore = "memory"'
+        keys |= {of_tenants(config, more).key, of_tenants(config, f'{more}\nidentity = "one"').key}
+    assert len(keys) == 3
+    assert callable(of_tenants(config, f"{more.replace(said, '{ prompt = true }')}").given.get("tenant_key"))
+
+
 def test_what_is_handed_over_counts_first(config: Path) -> None:
     assert opened(config, BASIC, handed={"password": "hunter2"}).given.get("password") == "hunter2"
 
