@@ -221,14 +221,14 @@ class AuthSession:
         """
         self._manager.judge_as_given(url := str(url))
         authorization = self._manager.authorize(url)
-        return self._headers(authorization.grant or self._manager.admit(authorization.wait(), url))
+        return self._headers(authorization.grant or self._manager.admit(authorization.wait(), url), url)
 
     @sealed_call
     async def aheaders(self, url: str) -> dict[str, str]:
         """`headers` for event loops (asyncio, trio): waits without blocking them. Raises AuthFlowError."""
         self._manager.judge_as_given(url := str(url))
         authorization = self._manager.authorize(url)
-        return self._headers(authorization.grant or self._manager.admit(await authorization.wait_async(), url))
+        return self._headers(authorization.grant or self._manager.admit(await authorization.wait_async(), url), url)
 
     @sealed_call
     def values(self) -> dict[str, Any]:
@@ -238,7 +238,8 @@ class AuthSession:
         values = self._manager.authorize(None).wait().values(self._manager.clock())
         return {name: values.get(name) for name in self.vendor.shown if values.get(name) is not None}
 
-    def _headers(self, grant: Grant) -> dict[str, str]:
+    def _headers(self, grant: Grant, url: str) -> dict[str, str]:
+        self._manager.judge_as_given(url)  # once more: what a login has brought may rewrite it
         presentation = grant.presentation
         if grant.sign is not None or self._manager.signs:
             raise ConfigurationError(

@@ -510,6 +510,23 @@ def test_headers_are_for_the_url_as_it_is_given(vendor: ScriptedVendor) -> None:
     assert passing.headers("https://old.example/orders/7") == {}
 
 
+def test_a_url_that_a_login_rewrites_is_judged_after_it_and_shows_no_token(vendor: ScriptedVendor) -> None:
+    rewrites = [{"from": "api/{rest:path}", "to": "bot{access}/{rest:path}"}]
+    for asked in ("headers", "aheaders"):
+        session = vendor.session({**LADDER, "insecure_url": True, "rewrites": rewrites})
+        with pytest.raises(authflow.UntrustedOrigin):
+            session.headers("https://old.example/api/x")
+        assert session.status().issued_at is None
+        url = "https://vendor.example/api/api/x"
+        with pytest.raises(authflow.ConfigurationError, match=r"rewritten before it is sent.*use https://") as raised:
+            session.headers(url) if asked == "headers" else anyio.run(session.aheaders, url)
+        token = session.token().access
+        assert token not in str(raised.value)
+        with pytest.raises(authflow.UntrustedOrigin) as untrusted:
+            session.headers(f"https://old.example/{token}/x")
+        assert token not in str(untrusted.value)
+
+
 def test_what_the_vendor_said_beside_the_token(vendor: ScriptedVendor) -> None:
     login = LADDER["exchanges"]["login"]
     granted = {"json": {"access": "{access}", "site": "{base_url}", "org": "{org?}", "plan": "{plan?}"}}

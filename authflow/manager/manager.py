@@ -22,11 +22,12 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from authflow.accounts import ANONYMOUS, Grant, may_cure, presents_at, proved_by_use, with_cure
+from authflow.accounts import ANONYMOUS, Grant, leads, may_cure, presents_at, proved_by_use, with_cure
 from authflow.errors import ConfigurationError, UntrustedOrigin
 from authflow.http import ANY_STATUS, REDIRECTS, Answer, Origin, Request, origin_reached, without_query
 from authflow.manager.cache import GrantCache, Slot, remember
 from authflow.manager.single_flight import Flight
+from authflow.masking import MASK, spells
 from authflow.renewing import Environment, masked_reason, of_request, refused
 from authflow.stores import Store
 from authflow.templates import Mismatch, Outcome, Unbound, Unfit, judge
@@ -177,7 +178,7 @@ class SessionManager:
         if url is None:
             return _authorization("", self.grants.wanted())
         asked = url
-        if self.vendor.rewrites and self.grants.current is ANONYMOUS and self._hangs_on_answers(url):
+        if self._waits_for_answers(url):
             return _authorization(url, self.grants.wanted(), asked)
         url = self._rewritten(url)
         slot = self._slots.get(without_query(url), ()) if self._slots is not None else ()
@@ -191,10 +192,11 @@ class SessionManager:
         """For tools that send a request to the very URL that they were given. Raises UntrustedOrigin, unless such
         requests pass without the token, and ConfigurationError where an adapter would rewrite it.
         """
-        if self._trusted(url, self.grants.current) and (rewritten := self._rewritten(url)) != url:
+        trusted = self._trusted(url, self.grants.current) and not self._waits_for_answers(url)
+        if trusted and (rewritten := self._rewritten(url)) != url:
             raise ConfigurationError(
-                f"{self.vendor.title}: {without_query(url)} is rewritten before it is sent, which a tool that is given "
-                f"headers cannot do: use {without_query(rewritten)}",
+                f"{self.vendor.title}: {self._shown(url)} is rewritten before it is sent, which a tool that is given "
+                f"headers cannot do: use {self._shown(rewritten)}",
                 vendor=self.vendor.name,
             )
 
@@ -255,7 +257,7 @@ class SessionManager:
                 "%s: a redirect to %s is followed without the token, since its origin is not declared; if it may go "
                 'there, write origins.present = ["%s"]',
                 self.vendor.name,
-                without_query(url),
+                self._shown(url),
                 origin,
             )
 
@@ -334,12 +336,20 @@ class SessionManager:
 
     # --- below --------------------------------------------------------------------------------------------------------
 
+    def _shown(self, url: str) -> str:
+        """The URL for messages: a rewrite, or whoever redirects, may have put the token into its path."""
+        captured, url = self.grants.current.record.captured, without_query(url)
+        hidden = spells(url, [str(captured[name]) for name in captured.keys() - leads(self.vendor)])
+        return "/".join([*url.split("/")[:3], MASK]) if hidden else url
+
     def _values_now(self) -> tuple[Grant, Any]:
         grant = self.grants.current if self.grants.current is not ANONYMOUS else self.grants.start()
         return grant, grant.values(self.clock())
 
-    def _hangs_on_answers(self, url: str) -> bool:
+    def _waits_for_answers(self, url: str) -> bool:
         """Can this URL not be rewritten before a login brings what that needs?"""
+        if not self.vendor.rewrites or self.grants.current is not ANONYMOUS:
+            return False
         grant, values = self._values_now()
         try:
             for rewrite in self.vendor.rewrites:
@@ -358,7 +368,7 @@ class SessionManager:
                 try:
                     target = rewrite.apply(url, grant.base_url, values)
                 except (Unbound, Unfit) as error:
-                    message = f"{self.vendor.title}: {without_query(url)} cannot be rewritten: {error}"
+                    message = f"{self.vendor.title}: {self._shown(url)} cannot be rewritten: {error}"
                     raise ConfigurationError(message, vendor=self.vendor.name) from None
                 if target is not None:
                     url = target
@@ -382,7 +392,7 @@ class SessionManager:
         if self._passes:
             return False
         raise UntrustedOrigin(
-            f"{self.vendor.title}: the token is not presented at {without_query(url)}: {reason}. It goes to "
+            f"{self.vendor.title}: the token is not presented at {self._shown(url)}: {reason}. It goes to "
             f"{', '.join(sorted(map(str, origins)))}; declare others in origins.present, or pass untrusted='pass'.",
             vendor=self.vendor.name,
         )

@@ -1978,9 +1978,25 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/cli/test_accounts.py",),
     ),
     Mutant(
+        "whose: headers() does not look again at a URL that only a login rewrites",
+        "session.py",
+        "        self._manager.judge_as_given(url)  # once more: what a login has brought may rewrite it\n",
+        "",
+        vendors=(),
+        tests=("tests/test_session.py",),
+    ),
+    Mutant(
+        "an error about a URL shows the token that a rewrite has put there",
+        "manager/manager.py",
+        '        return "/".join([*url.split("/")[:3], MASK]) if hidden else url\n',
+        "        return url\n",
+        vendors=(),
+        tests=("tests/test_session.py",),
+    ),
+    Mutant(
         "whose: headers() judges the URL that a rewrite leads to",
         "manager/manager.py",
-        "        if self._trusted(url, self.grants.current) and (rewritten := self._rewritten(url)) != url:\n",
+        "        if trusted and (rewritten := self._rewritten(url)) != url:\n",
         "        if (rewritten := self._rewritten(url)) and not self._trusted(rewritten, self.grants.current):\n",
         vendors=(),
         tests=(
