@@ -141,7 +141,7 @@ class Claims:
         if not all(_HASH.fullmatch(one) for one in (record.mark, record.spent, record.refused_ahead, record.grant)):
             raise ValueError("its hashes cannot be right")
         for name, signer in self.vendor.signers.items():
-            if (stored := record.signers.get(name, {})) != {} and not _kept(signer(), stored):
+            if (stored := record.signers.get(name, {})) != {} and not _kept(signer, stored):
                 raise ValueError(f"what {name} kept cannot be read")
         known = captures(self.vendor)
         if any(name in known and not _fits(self.vendor, name, value) for name, value in record.captured.items()):
@@ -153,7 +153,7 @@ class Claims:
         if not isinstance(state, Presenting):
             return True
         sign = state.present.sign
-        if sign is not None and sign.name not in record.signers and self.vendor.signers[sign.name]().keeps({}):
+        if sign is not None and sign.name not in record.signers and not _kept(self.vendor.signers[sign.name], {}):
             return not record.captured
         values = Values(self.vendor, self.given, record.captured, record.issued_at)
         names = needs(state.present.placeholders())
@@ -169,9 +169,9 @@ class Claims:
         return True
 
 
-def _kept(signer: Signer, stored: Any) -> bool:
+def _kept(signer: type[Signer], stored: Any) -> bool:
     try:
-        return bool(signer.keeps(stored) == stored)
+        return bool(signer().keeps(stored) == stored)
     except Exception:  # a plugin's signer, and whatever somebody has written
         return False
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from authflow.errors import AuthFlowError, ConfigurationError
 from authflow.http import Answer, Request, origin_of
-from authflow.renewing import NoAnswer
+from authflow.renewing import NoAnswer, typed
 from authflow.session import AuthSession
 from authflow.templates import Exchange, judge
 from authflow.testing.faults import Broken
@@ -170,7 +170,8 @@ class Player:
         signs = self.simulator.signatures.wanted
         entries = vendor.inputs.items()
         secret = [name for name, entry in entries if entry.secret and not entry.once and (signs or name in names)]
-        given = {name: self.inputs.get(name) for name in secret}
+        kept = typed(self.session._manager.grants.memory)  # an answer that was not used up: nobody is asked again
+        given = {name: kept.get(name, self.inputs.get(name)) for name in secret}
         return {name: value() if callable(value) else value for name, value in given.items() if value is not None}
 
     def _over(self, error: BaseException | None) -> None:

@@ -50,7 +50,7 @@ def inputs(vendor: Vendor) -> dict[str, Any]:
 def _input(vendor: Vendor, name: str, kind: str, urls: set[str]) -> Any:
     if kind in ("int", "duration"):
         return 7 if kind == "int" else "1h"
-    if name in urls:
+    if name in urls or kind == "url":
         return f"{ORIGIN}/{name.replace('_', '-')}"
     if name in _seeds(vendor):
         return _seed(0)

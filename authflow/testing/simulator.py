@@ -30,7 +30,7 @@ import msgspec
 from authflow import plugins
 from authflow.accounts import complete, sends_to
 from authflow.errors import ConfigurationError
-from authflow.http import Answer, Request, folder, origin_of, without_query
+from authflow.http import Answer, Request, folder, origin_of, resolve, without_query
 from authflow.templates import (
     Exchange,
     Mismatch,
@@ -435,6 +435,9 @@ class Simulator(Admission):
         account = self._proved(values)
         asked = {"_scope": self._part_of(request)}
         answer = pattern.render(self._fill(pattern, asked, None, account, None), status_for(pattern, why))
+        led = answer.all("location")
+        if led and without_query(resolve(request.url, led[0])) == without_query(request.url):
+            return self._noted(request, "public", "the page where people log in", self._served(request, None))
         if not pattern.needs_body:
             told = plain(answer.status, why)
             answer = answer.replace(headers=(*answer.headers, *told.headers), body=told.body)

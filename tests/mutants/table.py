@@ -1545,7 +1545,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "whose: what signers kept is believed",
         "accounts/claims.py",
-        "            if (stored := record.signers.get(name, {})) != {} and not _kept(signer(), stored):\n",
+        "            if (stored := record.signers.get(name, {})) != {} and not _kept(signer, stored):\n",
         "            if False:\n",
         vendors=(),
         tests=("tests/renewing/test_signing.py",),
@@ -2232,6 +2232,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if True:\n",
         vendors=(),
         tests=("tests/cli/test_group.py",),
+    ),
+    Mutant(
+        "a signer that fails over a record without anything kept ends in its own error",
+        "accounts/claims.py",
+        "if sign is not None and sign.name not in record.signers and not _kept(self.vendor.signers[sign.name], {}):",
+        "if sign is not None and sign.name not in record.signers and self.vendor.signers[sign.name]().keeps({}):",
+        vendors=(),
+        tests=("tests/renewing/test_signing.py",),
     ),
     Mutant(
         "whose: [verify] holds for answers only",
@@ -3682,7 +3690,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "what a store says that a signer kept is believed",
         "accounts/claims.py",
-        "return bool(signer.keeps(stored) == stored)",
+        "return bool(signer().keeps(stored) == stored)",
         "return True",
         vendors=(),
         tests=("tests/renewing/test_signing.py::test_what_a_store_says_that_a_signer_kept_is_a_claim",),

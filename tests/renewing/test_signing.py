@@ -196,6 +196,20 @@ def test_what_a_signer_keeps_is_a_table_that_a_record_can_hold(
     assert listener.seen() == []
 
 
+def test_a_signer_that_fails_over_a_record_without_anything_kept_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    monkeypatch.setattr(Keeping, "kept", {})
+    with listening(lambda came: Says(200, {"token": "t-1", "refresh": "r-1"})) as listener:
+        sign = {"keeping": {"secret": "{secret}"}}
+        session(listener.url, store, sign=sign).token()
+        monkeypatch.setattr(Keeping, "kept", RuntimeError(SECRET))
+        listener.seen()
+        with pytest.raises(ConfigurationError, match=r"keeping .*RuntimeError") as raised:
+            session(listener.url, store, sign=sign).token()
+        assert SECRET not in f"{raised.value!r} {raised.value}"
+        assert listener.seen() == []
+
+
 def test_a_session_without_a_signer_keeps_none(listener: Listener) -> None:
     one = session(listener.url, sign={})
     assert one._manager._signers is None

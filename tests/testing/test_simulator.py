@@ -430,3 +430,25 @@ def test_an_endpoint_that_one_answer_names_is_the_same_for_all_who_use_it() -> N
         session.token()
         simulator.clock.advance(simulator.lifetime + 1)  # type: ignore[attr-defined]
     assert [simulator.counts[name] for name in ("discover", "login", "refresh")] == [1, 1, 1]
+
+
+def test_the_page_where_people_log_in_leads_nowhere_else() -> None:
+    """A rejection that is a redirect to it ends there, whoever follows with a token that is dead."""
+    rejected = {"status": 302, "headers": {"Location": "{_}/welcome{_}"}}
+    file = {
+        "name": "pages",
+        "extends": "session-cookie",
+        "base_url": "https://pages.example/",
+        "answers": {"rejected": rejected},
+    }
+    simulator = Simulator(file)
+    cookie = (("Cookie", "session=dead"),)
+    answer = simulator.handle(Request("GET", f"{simulator.base_url}orders", cookie))
+    assert (answer.status, answer.all("location")) == (302, ["/welcome"])
+    assert simulator.handle(Request("GET", f"{simulator.base_url}welcome", cookie)).status == 200
+
+
+def test_a_setting_that_is_a_url_is_made_up_as_one() -> None:
+    auth = {"auth": {"type": "url"}, "token_server": {"default": "{auth}"}}
+    file = {"name": "asked", "extends": "challenge", "base_url": "https://asked.example/", "settings": auth}
+    assert signed_up(file)[1] is not None
