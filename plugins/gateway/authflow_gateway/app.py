@@ -32,11 +32,11 @@ import authflow
 from authflow.cli.accounts import open_account, read_accounts
 from authflow.http import folder
 from authflow_gateway import forwarding
-from authflow_gateway.callers import HEADER, Callers, presented
+from authflow_gateway.callers import HEADER, KEY, Callers, presented
 from authflow_gateway.config import CONFIG_VARIABLE, Config, Route, read_config, wrong
 from authflow_gateway.problems import of_error, problem
 from authflow_gateway.sieve import Sieve
-from authflow_gateway.wire import Passed, TooLarge, body
+from authflow_gateway.wire import COOKIES, Cookies, Passed, TooLarge, body
 
 log: Final = logging.getLogger("authflow_gateway")
 audit: Final = logging.getLogger("authflow_gateway.audit")
@@ -64,7 +64,8 @@ class Vendor:
     def __init__(self, session: authflow.AuthSession) -> None:
         self.session, self.sieve = session, Sieve(session)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        self.client = httpx.AsyncClient(auth=session.httpx, limits=limits, event_hooks={"request": [self._judge]})
+        hooks = {"request": [self._judge]}
+        self.client = httpx.AsyncClient(auth=session.httpx, limits=limits, cookies=Cookies(), event_hooks=hooks)
 
     async def base_url(self) -> str:
         """Where the vendor is; some say so only at the login. Raises authflow.AuthFlowError."""
@@ -195,7 +196,8 @@ class Gateway:
                 await response(scope, receive, send)
         finally:
             status = response.status_code if response is not None else None
-            facts = {"caller": caller, "method": request.method, "path": path[:500], "status": status}
+            shown = KEY.sub("agw_***", path[:500])
+            facts = {"caller": caller, "method": request.method, "path": shown, "status": status}
             audit.info("%s", json.dumps({**facts, "seconds": round(time.monotonic() - began, 4)}))
 
     @contextmanager
@@ -233,14 +235,19 @@ class Gateway:
             return problem(*UNKNOWN)
         if {"content-length", "transfer-encoding"} <= set(request.headers):  # RFC 9112 §6.3: it may be smuggled
             return problem(400, "not-allowed", "This body has two lengths.")
+        query = request.scope.get("query_string", b"").decode("latin-1")
         taken = forwarding.route(self.config.routes, request.method, path, caller)
+        if not isinstance(taken, int) and "#" in query:
+            taken = 400
+        if not isinstance(taken, int) and forwarding.other_method(query, taken.route.methods):
+            taken = 405
         if isinstance(taken, int):
             return problem(taken, "not-allowed", DENIED[taken])
-        if forwarding.other_method(request.url.query, taken.route.methods):
-            return problem(405, "not-allowed", DENIED[405])
         vendor = self.vendors[taken.route.account]
+        COOKIES.set({})
         try:
-            asked = await self._asked(request, taken, vendor)
+            base_url = await vendor.base_url()
+            asked = await self._asked(request, taken, base_url, query)
             follow = taken.route.redirects == "follow"
             answer = await vendor.client.send(asked, stream=True, follow_redirects=follow)
         except TooLarge:
@@ -252,15 +259,17 @@ class Gateway:
             return of_error(error)
         except httpx.TimeoutException:
             return problem(504, "vendor-unavailable", "The vendor did not answer in time.", retry_after=5, who="nobody")
+        except (httpx.TooManyRedirects, httpx.InvalidURL, httpx.StreamError) as error:
+            log.warning("%s: %s", taken.route.account, type(error).__name__)
+            return problem(502, "vendor-answer", "The vendor's redirects cannot be followed.", who="operator")
         except httpx.HTTPError as error:
             log.warning("%s: %s", taken.route.account, type(error).__name__)
             return problem(502, "vendor-unavailable", "The vendor cannot be reached.", retry_after=5, who="nobody")
-        return await self._passed_on(answer, asked, taken, vendor)
+        return await self._passed_on(answer, asked, base_url, taken, vendor)
 
-    async def _asked(self, request: Request, taken: forwarding.Taken, vendor: Vendor) -> httpx.Request:
+    async def _asked(self, request: Request, taken: forwarding.Taken, base_url: str, query: str) -> httpx.Request:
         """The caller's request as the vendor gets it. Raises TooLarge, TimeoutError."""
-        query = request.scope.get("query_string", b"").decode("latin-1")
-        url = await vendor.base_url() + taken.rest + (f"?{query}" if query else "")
+        url = base_url + taken.rest + (f"?{query}" if query else "")
         known, host = request.client.host if request.client else "unknown", request.headers.get("host", "")
         said = forwarding.forwarded(known, host, request.url.scheme) if taken.route.forwarded else ""
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
@@ -271,7 +280,10 @@ class Gateway:
             "authflow_gateway.asked": url,
         }
         extensions["authflow_gateway.callers"] = [value for _, value in sent] + [value for _, value in parse_qsl(query)]
-        return httpx.Request(request.method, url, headers=sent, content=content, extensions=extensions)
+        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent]
+        asked = httpx.Request(request.method, url, headers=lines, content=content, extensions=extensions)
+        asked.headers.encoding = "latin-1"
+        return asked
 
     async def _body(self, request: Request, route: Route) -> bytes | AsyncIterator[bytes] | None:
         length = request.headers.get("content-length")
@@ -285,15 +297,21 @@ class Gateway:
         return parts
 
     async def _passed_on(
-        self, answer: httpx.Response, asked: httpx.Request, taken: forwarding.Taken, vendor: Vendor
+        self, answer: httpx.Response, asked: httpx.Request, base_url: str, taken: forwarding.Taken, vendor: Vendor
     ) -> Response:
         if answer.status_code == 401:
             await answer.aclose()
             return problem(502, "vendor-refused", "The vendor refuses the account's token for this.", who="operator")
-        location = answer.headers.get("location")
-        if location is not None:
-            location = forwarding.located(location, str(answer.url), await vendor.base_url(), taken.route.prefix)
+        if answer.status_code > 599:
+            await answer.aclose()
+            return problem(502, "vendor-answer", "The vendor answered with a status that is none.", who="operator")
+        came = str(answer.url)
+        first = came if answer.history else str(asked.extensions["authflow_gateway.asked"])
+
+        def leads(location: str) -> str | None:
+            return forwarding.located(location, first, came, base_url, taken.route.prefix)
+
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw]
-        kept = forwarding.to_caller(headers, location, vendor.shows(answer.request))
+        kept = forwarding.to_caller(headers, leads, vendor.shows(answer.request))
         pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in kept]
         return Passed(answer, pairs, taken.route)

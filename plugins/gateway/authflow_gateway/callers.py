@@ -11,7 +11,9 @@ import base64
 import binascii
 import logging
 import os
+import re
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterable
@@ -26,6 +28,8 @@ import authflow
 log: Final = logging.getLogger("authflow_gateway")
 
 PREFIX: Final = "agw_"
+#: A key that somebody has put where it does not belong.
+KEY: Final = re.compile(PREFIX + r"[\w%-]+")
 #: A header of our own, for callers whose `Authorization` is not theirs to set.
 HEADER: Final = "x-gateway-key"
 
@@ -43,7 +47,7 @@ class Callers:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._names: dict[str, str] = {}
 
     def named(self, presented: str) -> str | None:
@@ -54,9 +58,9 @@ class Callers:
     def _read_anew(self) -> None:
         try:
             found = self.path.stat()
-            seen = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            seen: tuple[int, ...] = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
         except OSError:
-            seen = (0, 0, 0)
+            seen = ()
         if seen == self._seen:
             return
         try:
@@ -68,6 +72,8 @@ class Callers:
 
     def keys(self) -> list[Key]:
         try:
+            if os.name == "posix" and self.path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise authflow.ConfigurationError(f"{self.path}: others may write to it, and make keys of their own")
             return msgspec.json.decode(self.path.read_bytes(), type=list[Key])
         except FileNotFoundError:
             return []

@@ -112,7 +112,7 @@ def serve(file: str, check: bool) -> None:
         listening.listen(2048)  # from now on callers wait in line until the application is up
     except OSError as error:
         raise wrong(file, "listen", f"{config.listen}: {error.strerror or error}") from None
-    shown = where.get("uds") or "http://{}:{}".format(*listening.getsockname()[:2])
+    shown = where.get("uds") or "http://{}:{}".format(*_written(listening))
     print(json.dumps({"listens": shown}), flush=True)
     try:
         if config.workers > 1:
@@ -164,6 +164,11 @@ def _port(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _written(listening: socket.socket) -> tuple[str, int]:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]" if ":" in host else host, port
 
 
 def _socket(config: Config, path: str) -> socket.socket:

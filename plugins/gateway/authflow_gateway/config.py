@@ -104,6 +104,8 @@ def _wrong(config: Config) -> list[tuple[str, str]]:
         found.append(("listen", 'must be an address such as "127.0.0.1:8080", or "unix:/path/of/socket"'))
     if not re.fullmatch("[0-7]{3,4}", config.socket_mode):
         found.append(("socket_mode", 'must be octal digits, such as "660"'))
+    if config.socket_needs_no_key and not config.listen.startswith("unix:"):
+        found.append(("socket_needs_no_key", f"{config.listen} is no Unix socket"))
     seen: set[str] = set()
     for number, route in enumerate(config.routes):
         where = f"routes.{number}"
@@ -120,6 +122,11 @@ def _wrong(config: Config) -> list[tuple[str, str]]:
             (f"{where}.methods", f"{name!r} is not an HTTP method (in capitals)")
             for name in route.methods
             if not re.fullmatch("[A-Z]+", name)
+        ]
+        found += [
+            (f"{where}.methods", f"{name} is never passed on: it shows the token, or leads elsewhere")
+            for name in route.methods
+            if name in ("TRACE", "TRACK", "CONNECT")
         ]
         found += [(f"{where}.paths", f"{text!r}: segments, * for one, ** at the end") for text in _unfit(route.paths)]
     return found

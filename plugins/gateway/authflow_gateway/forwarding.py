@@ -11,8 +11,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
 
+from authflow.http import origin_of
 from authflow_gateway.callers import HEADER
 from authflow_gateway.config import Route
 
@@ -22,25 +23,27 @@ HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
     | {"proxy-authenticate", "proxy-authorization", "proxy-authentication-info"}
 )
-#: Another method or path than the route's, or a proxy of the caller's, by a header.
-OTHERWISE: Final = frozenset(
-    {
-        "x-http-method-override",
-        "x-http-method",
-        "x-method-override",
-        "x-original-url",
-        "x-rewrite-url",
-        "x-original-uri",
-    }
-    | {"x-original-host", "x-host", "x-real-ip", "proxy", "cookie2", "x-accel-redirect", "x-sendfile"}
+#: The caller's: they say who it is, here, or where it thinks it is; or another method, path or host than the route's.
+OURS: Final = frozenset(
+    {"host", "authorization", "cookie", "cookie2", HEADER, "forwarded", "via", "expect"}
+    | {"destination", "proxy", "x-forwarded", "x-host", "x-real-ip", "x-client-ip", "true-client-ip"}
 )
-#: The caller's: they say who it is, here, or where it thinks it is.
-OURS: Final = frozenset({"host", "authorization", "cookie", HEADER, "forwarded", "via", "expect"})
 #: The vendor's: they belong to the account's session; and its date, since the server of this application writes one.
 THEIRS: Final = frozenset(
-    {"set-cookie", "set-cookie2", "www-authenticate", "authentication-info", "strict-transport-security", "alt-svc"}
-    | {"date"}
+    {"set-cookie", "set-cookie2", "www-authenticate", "optional-www-authenticate", "authentication-info"}
+    | {"authentication-control", "strict-transport-security", "alt-svc", "clear-site-data", "date"}
 )
+#: Names that begin or end so tell a proxy or a framework, on either side, of another method, path, host or file.
+ROUND: Final = ("x-forwarded-", "x-http-", "x-original-", "x-rewrite-", "x-override-", "x-envoy-", "x-accel-")
+ABOUT: Final = ("-override", "-sendfile", "-send-file", "x-reproxy-url", "x-litespeed-location")
+#: What a query says of another method, as Symfony, Rails, PHP and ASP.NET read it: `-`, `.`, `[` and blanks are `_`.
+METHODS: Final = frozenset({"_method", "x_http_method_override", "x_http_method", "x_method_override"})
+#: What caches may not give to one caller that is another's: the key.
+VARY: Final = "Authorization, X-Gateway-Key"
+#: The characters of a URL; all others are escaped.
+VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+#: As often as this a path may be escaped in itself.
+DEEPEST: Final = 4
 #: Numbers, which every answer has and nobody can hide a token in.
 NUMBERS: Final = frozenset({"age", "content-length"})
 VIA: Final = "1.1 authflow-gateway"
@@ -69,9 +72,14 @@ def route(routes: Sequence[Route], method: str, path: str, caller: str | None) -
 
 
 def other_method(query: str, methods: Sequence[str]) -> bool:
-    """Does a query ask for a method that is not listed? Symfony, Rails and others read `_method` there."""
-    asked = [value for name, value in parse_qsl(query, keep_blank_values=True) if name.lower() == "_method"]
-    return any(value.strip().upper() not in methods for value in asked)
+    """Does a query ask for a method that is not listed?"""
+    for part in re.split("[&;]", query):
+        name, _, value = part.partition("=")
+        read = unquote_plus(name).partition("\0")[0].lstrip().lower()
+        read = re.sub(r"[-.\s\[]", "_", read[:1]) + re.sub(r"[-.\s]", "_", read[1:].partition("[")[0])
+        if read in METHODS and unquote_plus(value).strip().upper() not in methods:
+            return True
+    return False
 
 
 def plain(path: str) -> bool:
@@ -82,10 +90,20 @@ def plain(path: str) -> bool:
     for segment in segments:
         if not _decodable(segment):
             return False
-        once = unicodedata.normalize("NFKC", unquote(unquote(segment)))
-        if re.search(r"[/\\\x00-\x1f\x7f]", once) or once.partition(";")[0].strip() in (".", ".."):
+        read = _read(segment)
+        if read is None or re.search(r"[/\\\x00-\x1f\x7f]", read) or re.match(r"\s*\.[.\s]*(;|$)", read):
             return False
     return "" not in segments[:-1]
+
+
+def _read(segment: str) -> str | None:
+    """As the last server may read it that unescapes what another has unescaped; None where there is no end to it."""
+    for _ in range(DEEPEST):
+        read = unicodedata.normalize("NFKC", unquote(segment))
+        if read == segment:
+            return read
+        segment = read
+    return None
 
 
 def _decodable(segment: str) -> bool:
@@ -115,33 +133,55 @@ def forwarded(client: str, host: str, scheme: str) -> str:
 def to_vendor(headers: Iterable[tuple[str, str]], forwarded: str = "") -> Pairs:
     """`forwarded`, if any, is what the vendor is told of the caller (RFC 7239)."""
     plain = ((name, value) for name, value in headers if "_" not in name)  # CGI and WSGI read `_` as `-`
-    sent = list(_onward(plain, OURS | OTHERWISE))
+    sent = list(_onward(plain, OURS))
     return [*sent, ("Via", VIA), *([("Forwarded", forwarded)] if forwarded else [])]
 
 
-def to_caller(headers: Iterable[tuple[str, str]], location: str | None, shows: Callable[[str], bool]) -> Pairs:
-    """`location` takes the place of the vendor's; a header that `shows` a secret is left out."""
-    kept = [
-        (name, value)
-        for name, value in _onward(headers, THEIRS)
-        if name.lower() in NUMBERS or not (shows(value) or shows(name))
-    ]
-    if location is not None:
-        kept = [(name, location if name.lower() == "location" else value) for name, value in kept]
-    return [*kept, ("Via", VIA)]
+def to_caller(
+    headers: Iterable[tuple[str, str]], leads: Callable[[str], str | None], shows: Callable[[str], bool]
+) -> Pairs:
+    """A header that `shows` a secret is left out; a `Location` becomes what it `leads` to, and is left out for None."""
+    kept = []
+    for name, value in _onward(headers, THEIRS):
+        if name.lower() not in NUMBERS and (shows(value) or shows(name)):
+            continue
+        if name.lower() == "location":
+            told = leads(value)
+            if told is None or shows(told):
+                continue
+            value = told
+        kept.append((name, value))
+    return [*kept, ("Vary", VARY), ("Via", VIA)]
 
 
 def _onward(headers: Iterable[tuple[str, str]], own: frozenset[str]) -> Iterable[tuple[str, str]]:
     pairs = list(headers)
     named = {name.strip().lower() for key, value in pairs if key.lower() == "connection" for name in value.split(",")}
+    if any(name.lower() == "transfer-encoding" for name, _ in pairs):
+        named.add("content-length")  # RFC 9112 §6.3: it does not count
+    gone = HOP | own | named
     for name, value in pairs:
         low = name.lower()
-        if low not in HOP | own | named and not low.startswith("x-forwarded-"):
+        if low not in gone and not low.startswith(ROUND) and not low.endswith(ABOUT):
             yield name, value
 
 
-def located(location: str, asked: str, base_url: str, prefix: str) -> str | None:
-    """A vendor's `Location` as a caller may follow it: below the base URL it leads through the gateway."""
-    target = urljoin(asked, location)
-    below = base_url if base_url.endswith("/") else f"{base_url}/"
-    return prefix + target.removeprefix(below) if target.startswith(below) and plain(urlsplit(target).path) else None
+def located(location: str, asked: str, came: str, base_url: str, prefix: str) -> str | None:
+    """A vendor's `Location` as a caller may follow it: below the base URL it leads through the gateway, and elsewhere
+    it is whole, so that nobody takes a path of the vendor's for one of ours. None: nobody can tell where it leads.
+
+    What a caller `asked` for may have been rewritten: the answer `came` from there.
+    """
+    told = quote(location.strip().encode("latin-1"), safe=VISIBLE)
+    try:
+        whole = urlsplit(told)
+        target = urljoin(came if whole.scheme or told.startswith(("/", "\\")) else asked, told)
+        parts = urlsplit(target)
+        if parts.scheme not in ("http", "https"):
+            return target
+        at, folder = origin_of(target), urlsplit(base_url).path
+        if at == origin_of(base_url) and parts.path.startswith(folder) and plain(parts.path):
+            return urlunsplit(("", "", prefix + parts.path.removeprefix(folder), parts.query, parts.fragment))
+    except ValueError:
+        return None
+    return target

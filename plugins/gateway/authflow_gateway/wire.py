@@ -1,8 +1,10 @@
-"""Callers that take their time: heads that do not end, bodies that drip, answers that nobody reads.
+"""Callers that take their time: heads that do not end, bodies that drip, answers that nobody reads. And what one of
+them leaves for the next: nothing.
 
 a head      all of it within `HEAD_WITHIN` seconds of its connection, or of its first byte
 a body      within the route's time-out, and a second more for each 16 KiB that have come
 an answer   each part is taken within the route's time-out
+a cookie    that the vendor sets goes with the redirects of its own request
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from http.cookiejar import CookieJar
 from typing import Any, Final
 
 import h11
@@ -64,6 +68,22 @@ class Protocol(H11Protocol):
         self._due = None
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.abort()
+
+
+#: The cookies that came on the way of this request.
+COOKIES: Final[ContextVar[dict[Any, Any]]] = ContextVar("authflow_gateway.cookies")
+
+
+class Cookies(CookieJar):
+    """A client's jar that shows each request the cookies of its own redirects alone."""
+
+    @property
+    def _cookies(self) -> dict[Any, Any]:
+        return COOKIES.get()
+
+    @_cookies.setter
+    def _cookies(self, cookies: dict[Any, Any]) -> None:
+        COOKIES.set(cookies)
 
 
 async def body(request: Request, route: Route) -> AsyncIterator[bytes]:

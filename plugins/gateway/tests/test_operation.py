@@ -133,7 +133,7 @@ def test_workers_end_when_the_gateway_is_killed(supplier: Supplier, tmp_path: Pa
         until(lambda: len(children(gateway.process.pid)) == 2)
         until(lambda: answers(gateway))
         workers = children(gateway.process.pid)
-        assert "supplier: each of 2 workers logs in alone: give it a store they share" in gateway.log()
+        assert "supplier: each of 2 workers logs in by itself: give it a store they share" in gateway.log()
         gateway.process.kill()
         gateway.process.wait()
         until(lambda: not any(alive(worker) for worker in workers), 40)
