@@ -27,7 +27,7 @@ _TELLING: Final = re.compile(r"expir|ttl|valid|until|life|retry|err|code|status|
 _PLAIN: Final = re.compile(r"[\d.:TZ+ -]{1,30}|[A-Za-z_ .-]{1,60}")
 #: Later exchanges are left out.
 MOST: Final = 2000
-_PAIR: Final = re.compile(r"(\s*[\w-]+=)([^;]*)(.*)", re.S)
+_PAIR: Final = re.compile(r"(\s*[\w.-]+=)([^;]*)(.*)", re.S)
 
 
 class Har:

@@ -48,6 +48,21 @@ def test_no_secret_is_in_a_capture_that_nobody_asked_for(preset: str, tmp_path: 
     assert [str(entry["request"]["headers"]) for entry in entries] != shown, "nothing was replaced at all"
 
 
+def test_a_cookie_is_told_by_its_name(tmp_path: Path) -> None:
+    """Names with a dot too (`connect.sid`, `ASP.NET_SessionId`)."""
+    request = {"url": "login", "json": {"u": "{username}", "p": "{password}"}}
+    held = {"cookies": {"connect.sid": "{access}"}}
+    login = {"request": request, "answers": {"granted": {"status": 200, **held}}}
+    raw = {"extends": "relogin", "base_url": "https://acme.example/", "exchanges": {"login": login}}
+    simulator = Simulator({"name": "here", **raw, "states": {"signed_in": {"present": held}}})
+    with serving(simulator) as url:
+        session = authflow.AuthSession(simulator.vendor, base_url=url, **simulator.inputs)
+        with session.record() as seen, httpx.Client(auth=session.httpx, trust_env=False) as client:
+            assert client.get(f"{url}orders/7").status_code == 200
+    text = seen.save(tmp_path / "login.har").read_text("utf-8")
+    assert text.count('"connect.sid=masked') == 2, text
+
+
 @pytest.mark.parametrize("secrets", [False, True])
 def test_only_you_may_read_it_even_where_a_file_was(tmp_path: Path, secrets: bool) -> None:
     (tmp_path / "login.har").write_text("old", "utf-8")

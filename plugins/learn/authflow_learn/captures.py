@@ -38,6 +38,12 @@ _PACKED: Final[dict[bytes, str]] = {
     b"BZh": "bzip2",
     b"7z\xbc\xaf": "7z",
 }
+#: What people give by mistake, by its first bytes.
+_OTHER: Final = (
+    (rb"\d+:\d+:[a-z_]+;", "is a flow file of mitmproxy's: mitmdump -nr it --set hardump=login.har"),
+    (rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4|\n\r\r\n", "holds packets, which are encrypted: save a HAR file"),
+    (rb"<(?i:!doctype|html)", "is a page: save the network tab as HAR"),
+)
 #: A port that the scheme says as well.
 _PORT: Final = re.compile(r"\A((?:http(?=://[^/?]*:80(?:[/?]|\Z))|https(?=://[^/?]*:443(?:[/?]|\Z)))://[^/?]*):\d+")
 _WANTED: Final = "give a HAR file or a transcript of curl -v"
@@ -55,7 +61,9 @@ def read_capture(path: str | Path) -> list[Capture]:
     packed = next((name for magic, name in _PACKED.items() if data.startswith(magic)), None)
     if packed is not None:
         raise CaptureError(f"{file}: is compressed ({packed}): unpack it first")
-    if data[:3] in (b"\xef\xbb\xbf",):
+    if other := next((what for magic, what in _OTHER if re.match(magic, data)), ""):
+        raise CaptureError(f"{file}: {other}")
+    if data[:3] == b"\xef\xbb\xbf":
         data = data[3:]
     elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as PowerShell writes
         data = data.decode("utf-16", "replace").encode("utf-8", "replace")
@@ -95,8 +103,10 @@ def _is_noise(one: Capture) -> bool:
 def _of_har(file: Path, data: bytes) -> Iterator[Capture]:
     try:
         document = msgspec.json.decode(data)
-    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        raise CaptureError(f"{file}: is not whole JSON: was the file cut?") from None
+    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
+        more = "trailing characters" in str(error)
+        why = f"holds more than one JSON document: {_WANTED}" if more else "is not whole JSON: was the file cut?"
+        raise CaptureError(f"{file}: {why}") from None
     entries = document.get("log", {}).get("entries") if isinstance(document.get("log"), dict) else None
     if not isinstance(entries, list):
         raise CaptureError(f"{file}: is JSON, but not HAR: it has no log.entries")
@@ -140,7 +150,7 @@ def _har_entry(file: Path, entry: dict[str, Any]) -> Capture:
         said, unread = _decoded(said, dict(heard).get("content-encoding", ""))
     sent = Message(headers, str(body)[:MOST_BODY])
     return Capture(
-        str(request["method"]).upper(),
+        request["method"].upper(),
         _PORT.sub(r"\g<1>", str(request["url"]).partition("#")[0]),
         sent,
         max(int(answer.get("status") or 0), 0),  # -1: nothing came

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from authflow_learn import meanings
-from authflow_learn.leaves import NOISY_COOKIE, Leaf, Place, is_form
+from authflow_learn.leaves import NOISY_COOKIE, Leaf, Place, is_form, opening
 from authflow_learn.notation import header, hole, inline, literal
 from authflow_learn.tracing import Learnt, Step
 
@@ -174,7 +174,8 @@ def _around(text: str, mine: Mapping[Leaf, str]) -> str:
     written, at = "{_}", 0
     for leaf, name in sorted(mine.items(), key=lambda pair: pair[0].start):
         opens = max(text.rfind(mark, at, leaf.start) for mark in "<?&#\n") if at < leaf.start else -1
-        opens = opens if opens >= at else max(at, leaf.start - 24)
+        named = leaf.end - len(opening(leaf))
+        opens = named if at <= named < opens else opens if opens >= at else max(at, leaf.start - 24)
         ends = re.match(r"</[\w:.-]+>|.|\n", text[leaf.end :])
         closes = ends[0] if ends else ""
         if ":" not in name and leaf.kind is str:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from authflow_learn import direct, meanings, names, standards, users
 from authflow_learn.leaves import Leaf, Place, looked_at
-from authflow_learn.messages import Capture, CaptureError
+from authflow_learn.messages import STANDS_IN, Capture, CaptureError
 from authflow_learn.tracing import SHORTEST, TOKEN_NAME, Flow, Key, Learnt, Step, like_a_token, spot
 
 #: Where the notation can put what a request carries.
@@ -39,7 +39,12 @@ def learn(captures: Sequence[Capture], known: Mapping[str, str] = {}) -> Learnt:
     """`known` are the values of credentials by name. Raises CaptureError where the capture has no login."""
     if not captures:
         raise CaptureError("nothing is left of the capture but pictures, styles and scripts: capture the login itself")
-    return _Inference(list(captures), dict(known)).learnt()
+    flow = _Inference(list(captures), dict(known))
+    try:
+        return flow.learnt()
+    except CaptureError as error:
+        stands = any(names.STAND_IN.search(leaf.value) for leaves in (*flow.requests, *flow.answers) for leaf in leaves)
+        raise (CaptureError(f"{error} ({STANDS_IN})") if stands else error) from None
 
 
 class _Inference(Flow):
@@ -229,14 +234,16 @@ class _Inference(Flow):
         """An exchange that carries what the login brought, and no password; what it carries is `{refresh}`."""
         place = next((spot(leaf) for leaf in self.answers[login] if self.names.get(leaf.value) == "access"), None)
         brought = {leaf.value for at in chain for leaf in self.answers[at] if self.born.get(leaf.value, (-1,))[0] == at}
+        steps = {other for at in chain if at != login for other in self.alike(at)}
         for at in range(login + 1, len(self.captures)):
             anew = [leaf for leaf in self.answers[at] if spot(leaf) == place and leaf.value not in brought]
             again = at in births or (
                 anew and self.born.get(anew[0].value, (-1,))[0] == at and not anew[0].value.isdecimal()
             )
             sent = [leaf for leaf in self.requests[at] if leaf.value in brought]
-            if at not in births and at in uses and any(other in uses for other in self.alike(at)):
-                continue  # data, in a place like the token's
+            data = at not in births and at in uses and any(other in uses for other in self.alike(at))
+            if data or any(self.came(leaf, at) in steps for leaf in self.requests[at]):
+                continue  # data, in a place like the token's; or what the next login carries
             if not again or not sent or self.has_password(at) or self.captures[at].status >= 400:
                 continue
             for leaf in anew:

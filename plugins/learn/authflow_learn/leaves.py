@@ -56,6 +56,10 @@ _TAGGED: Final = (
     re.compile(r"""\b([A-Za-z][\w:.-]*)=["']([^"'<>]+)["']"""),
     re.compile(r'"([A-Za-z]\w*)"\s*:\s*"([^"\\]{6,})"'),
 )
+#: In a text without tags: `sid=…` and `sid: …`, a line each.
+_LINE: Final = re.compile(r"^([A-Za-z][\w.-]*)(?:=| ?: ?)(\S+)\r?$", re.M)
+#: What says the name of the value behind it: a member of XML-RPC's, a key of a property list.
+_NAMED: Final = re.compile(r"<(name|key)>\s*([\w.-]+)\s*</\1>\s*(?:<value>\s*)?\Z")
 _PART: Final = re.compile(r'\bname="([^"]+)"(?:\r?\n[\w-]+:[^\r\n]*)*\r?\n\r?\n([^\r\n]+)')
 _JSON_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -185,7 +189,7 @@ def _of_body(message: Message) -> Iterator[Leaf]:
     elif kind == "multipart/form-data":
         yield from (Leaf(("text",), one[1], one[2], message.body, *one.span(2)) for one in _PART.finditer(message.body))
     elif len(body) <= 4096 and not re.search(r"[\s<]", body):
-        yield _whole(("text",), "", message.body.rstrip("\r\n"))
+        yield _whole(("text",), "", message.body.strip("\r\n"))
     else:
         yield from _of_markup(("text",), message.body)
 
@@ -238,7 +242,21 @@ def _of_markup(place: Place, text: str) -> Iterator[Leaf]:
             value = html.unescape(found[2].strip())
             if value and (start, start) not in seen:
                 seen.add((start, start))
-                yield Leaf(place, found[1].rpartition(":")[2], value, text, start, start + len(found[2].strip()), "xml")
+                name = named[2] if (named := _NAMED.search(text, *_behind(found.start()))) else found[1]
+                yield Leaf(place, name.rpartition(":")[2], value, text, start, start + len(found[2].strip()), "xml")
+    for found in _LINE.finditer(text) if "<" not in text else ():
+        yield Leaf(place, found[1], found[2], text, *found.span(2))
+
+
+def opening(leaf: Leaf) -> str:
+    """A value in markup, with what says its name."""
+    at = max(leaf.text.rfind("<", 0, leaf.start), leaf.text.rfind("\n", 0, leaf.start), 0)
+    named = _NAMED.search(leaf.text, *_behind(at))
+    return leaf.text[named.start() if named else at : leaf.end]
+
+
+def _behind(at: int) -> tuple[int, int]:
+    return max(at - 200, 0), at
 
 
 def parsed(text: str) -> Any:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from authflow.templates import jwt_claims
 from authflow_learn import names
-from authflow_learn.leaves import Leaf, Place
-from authflow_learn.tracing import Flow, Learnt
+from authflow_learn.leaves import Leaf, Place, opening
+from authflow_learn.tracing import Flow, Key, Learnt
 
 _LOGIN_PAGE: Final = re.compile(r"log[_-]?in|sign[_-]?in|auth|sso", re.I)
 #: What an answer calls the reason of a failure, or its kind.
@@ -81,7 +81,8 @@ def _written_end(leaf: Leaf) -> str:
 def _rejected(flow: Flow, result: Learnt, uses: Sequence[int], births: Sequence[int]) -> dict[str, Any]:
     """The answer to a request that carried the token, where it was refused."""
     carrying = [at for at in uses if at not in births]
-    for at in carrying:
+    strange = [at for at, leaves in enumerate(flow.requests) if any(Key.of(one) in result.presented for one in leaves)]
+    for at in [*carrying, *(one for one in strange if one not in births)]:
         one, location = flow.captures[at], flow.captures[at].answer.header("location")
         if one.status in (401, 403, 419, 440, 498, 499):
             return {"status": one.status}
@@ -128,8 +129,7 @@ def telling(flow: Flow, at: int, others: Sequence[int]) -> dict[str, Any]:
             and leaf.end - leaf.start <= 80
             and "{" not in leaf.value
         ) and not any(leaf.place in one and leaf.value == one[leaf.place] for one in held):
-            opening = leaf.text[max(leaf.text.rfind("<", 0, leaf.start), 0) : leaf.end]
-            return {"text": "{_}" + opening.replace("{", "{{").replace("}", "}}") + "{_}"}
+            return {"text": "{_}" + opening(leaf).replace("{", "{{").replace("}", "}}") + "{_}"}
     return {}
 
 

@@ -12,6 +12,10 @@ from typing import Any, Final
 MOST_BODY: Final = 1 << 20
 
 
+#: Said where a capture of authflow's own does not tell enough.
+STANDS_IN: Final = "it holds stand-ins for secrets: capture it with --with-secrets, or record(secrets=True)"
+
+
 class CaptureError(Exception):
     """A capture that cannot be used, in one line."""
 

@@ -26,6 +26,8 @@ REFRESH: Final = re.compile(r"refresh|renew", re.I)
 SCRUBBED: Final = re.compile(
     r"[*•x.#-]{3,}|[\[<({]*(?:redacted|removed|hidden|masked|scrubbed|sanitized|filtered)[\])>}]*", re.I
 )
+#: What captures of authflow's own say in its stead; in a path they have stars.
+STAND_IN: Final = re.compile(r"\bmasked[0-9a-f]{26}\b")
 _RESERVED: Final = ("access", "refresh", "base_url", "expires_in", "expires_at", "refresh_in", "retry_after", "reason")
 _KEYWORDS: Final = ("vendor", "store", "client", "clock", "timeout", "identity", "ask", "request")
 

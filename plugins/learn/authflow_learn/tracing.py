@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 SHORTEST: Final = 6
 TOKEN_NAME: Final = re.compile(r"token|auth|sess|api[_-]?key|^sid$|sid$|ticket|jwt|bearer", re.I)
 _GIVEN: Final = re.compile(r"nonce|csrf|xsrf|salt|challenge|stamp|refresh|tenant|^cst$", re.I)
-_CALL: Final = re.compile(r"method|action|cmd|command|op|operation|function|call|grant_type|soapaction", re.I)
+_CALL: Final = re.compile(
+    r"method(?:_?name)?|action|cmd|command|op|operation|function|call|grant_type|soapaction", re.I
+)
 #: A folder that is no collection of things.
 _ROOT: Final = re.compile(r"api|rest|services?|public|open|v\d[\w.]*|.*api", re.I)
 
@@ -38,7 +42,7 @@ class Key(NamedTuple):
         if leaf.place == ("path",):
             return cls(leaf.place, re.split(r"/", leaf.before)[-1], "")
         if leaf.place == ("text",) and not leaf.whole:  # whatever else the document says
-            return cls(leaf.place, re.split(r"[<>]", leaf.before)[-2], "", leaf.converter)
+            return cls(leaf.place, re.split(r"[<>]", leaf.before)[-2:][0], "", leaf.converter)
         return cls(leaf.place, leaf.before, leaf.text[leaf.end :], leaf.converter)
 
 
@@ -165,31 +169,33 @@ class Flow:
 
     def alike(self, at: int) -> list[int]:
         """Other requests to the same address with the same fields: logins of other times, and attempts that failed."""
-        one = self.captures[at]
-        fields = self._fields(at)
-        return [
-            other
-            for other, two in enumerate(self.captures)
-            if other != at
-            and (two.method, two.url.partition("?")[0]) == (one.method, one.url.partition("?")[0])
-            and self._fields(other) == fields
-            and self._called(other) == self._called(at)
-        ]
+        return [other for other in self._groups[self._look(at)] if other != at]
 
-    def _called(self, at: int) -> set[tuple[Place, str]]:
+    @cached_property
+    def _groups(self) -> Mapping[object, Sequence[int]]:
+        groups: defaultdict[object, list[int]] = defaultdict(list)
+        for at in range(len(self.captures)):
+            groups[self._look(at)].append(at)
+        return groups
+
+    def _look(self, at: int) -> object:
+        one = self.captures[at]
+        return one.method, one.url.partition("?")[0], self._fields(at), self._called(at)
+
+    def _called(self, at: int) -> frozenset[tuple[Place, str]]:
         """Where one address serves many calls, which of them it is."""
-        return {
+        return frozenset(
             (leaf.place, leaf.value)
             for leaf in self.requests[at]
-            if leaf.place[0] in ("json", "form", "query", "headers") and _CALL.fullmatch(leaf.name)
-        }
+            if leaf.place[0] in ("json", "form", "query", "headers", "text") and _CALL.fullmatch(leaf.name)
+        )
 
-    def _fields(self, at: int) -> set[tuple[Place, str]]:
-        return {
+    def _fields(self, at: int) -> frozenset[tuple[Place, str]]:
+        return frozenset(
             (leaf.place, leaf.name)
             for leaf in self.requests[at]
             if leaf.place[0] in ("json", "form", "text", "query") and leaf.converter != "base64"
-        }
+        )
 
     def base_url(self, ats: Sequence[int], *, data: bool = False) -> str:
         """The folder that the login and the data requests of its origin share; of `data` alone, that of the API."""

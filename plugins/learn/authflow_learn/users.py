@@ -93,19 +93,20 @@ def _unknown(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
         if one.place == leaf.place and one.start == leaf.start
     ]
     varies, same = any(other != value for other in others), bool(others) and all(other == value for other in others)
-    made = made_anew(leaf, varies)
+    stands = names.STAND_IN.search(value) is not None
+    made = None if stands else made_anew(leaf, varies)
     if made is not None:
         named = names.identifier(leaf.name or "value", [*flow.names.values(), *result.derived])
         result.derived[named] = made
         flow.names[value] = named
-    elif same and not names.is_secret(leaf.name) and not value.startswith("eyJ"):
+    elif same and not stands and not names.is_secret(leaf.name) and not value.startswith("eyJ"):
         return  # what is constant is literal
     elif (names.looks_secret(value) and leaf.kind is str) or varies:
         named = names.identifier(leaf.name or "secret", flow.names.values())
         flow.names[value] = named
         result.credentials[named] = names.looks_secret(value)
         result.secrets.add(value)
-        told = "differs from login to login" if varies else "looks like a secret"
+        told = "is a stand-in" if stands else "differs from login to login" if varies else "looks like a secret"
         result.ask(f"{named} {told}, and is a credential here: is it one of the user's?")
 
 
@@ -181,9 +182,9 @@ def _two_accounts(flow: Flow, result: Learnt, ats: Sequence[int]) -> None:
                 continue
             for other in _granted(flow, at):
                 for two in flow.requests[other]:
-                    if two.place != leaf.place or two.value == leaf.value or two.start != leaf.start:
+                    if (two.place, two.start, two.converter) != (leaf.place, leaf.start, leaf.converter):
                         continue
-                    if flow.came(two, other) is not None or two.value in flow.names or not two.value:
+                    if flow.came(two, other) is not None or two.value in {"", leaf.value, *flow.names}:
                         continue
                     if flow.captures[other].source == flow.captures[at].source and not result.credentials[named]:
                         raise CaptureError(

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from authflow.masking import SHORT, spells
+from authflow_learn import names
 from authflow_learn.exchanges import exchange, laid, request_of
-from authflow_learn.messages import CaptureError
+from authflow_learn.messages import STANDS_IN, CaptureError
 from authflow_learn.notation import header, hole, inline, literal, quoted
 from authflow_learn.tracing import Key, Learnt
 
@@ -64,6 +65,8 @@ def vendor_file(learnt: Learnt, name: str) -> str:
     text = "\n".join(lines) + "\n"
     if not text.isascii() and text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
         raise CaptureError("the login sends bytes that are no text: no vendor file says such")
+    if names.STAND_IN.search(text) or "***" in text:
+        raise CaptureError(f"what it sends cannot be told from this capture: {STANDS_IN}")
     public = {value for value, named in learnt.names.items() if learnt.credentials.get(named) is False}
     public = {value for value in public if "@" not in value}  # `admin` is a word of many paths
     if spells(text, [secret for secret in learnt.secrets - public if len(secret) >= SHORT and secret not in name]):

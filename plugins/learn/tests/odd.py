@@ -32,6 +32,7 @@ class Odd:
     data: ClassVar[str] = "/api/orders/7"
     body: ClassVar[Mapping[str, Any]] = {}
     method: ClassVar[str] = "GET"
+    logs_in: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         ODD[cls.__name__] = cls

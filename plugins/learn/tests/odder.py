@@ -178,7 +178,7 @@ class IdInThePath(Odd):
         self.fetch(client, url, headers={"Authorization": f"Bearer {said['token']}"})
 
 
-class Multipart(Odd):
+class MultipartKey(Odd):
     """The login is a multipart form, with a boundary of the client's."""
 
     def answer(self, came: Came) -> Says:

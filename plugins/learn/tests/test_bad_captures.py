@@ -7,6 +7,7 @@ import gzip
 import json
 import subprocess
 import sys
+import time
 import tomllib
 import zlib
 from collections.abc import Callable
@@ -80,6 +81,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a list": (b"[1, 2]", "holds no exchange"),
     "log is a list": (b'{"log": []}', "no log.entries"),
     "entries of nothing": (b'{"log": {"entries": [null, 1, {}, {"request": null}]}}', "holds no exchange"),
+    "a capture in lines": (b"\n".join([WHOLE, WHOLE]), "more than one JSON document"),
+    "a flow of mitmproxy's": (b"1723:9:websocket;0:~8:response;1499:6:reason;2:OK,", "hardump=login.har"),
+    "packets": (b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(99), "packets"),
+    "a page": (b"<!DOCTYPE html>\n<title>Sign in</title>", "is a page"),
+    "no methods": (WHOLE.replace(b'"method": "', b'"method": 5, "m": "'), "holds no exchange"),
     "no http": (
         har({**entry("GET", ""), "request": {"method": "GET", "url": "data:text/plain,x"}}),
         "holds no",
@@ -171,3 +177,29 @@ def test_what_a_file_is_made_of_acts_on_no_terminal(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert [char for char in done.stdout + done.stderr if not char.isprintable() and char != "\n"] == []
     assert tomllib.loads(done.stdout)["exchanges"]["login"]["answers"]["granted"]["json"].keys() == {f"{key[:-1]}?"}
+
+
+MASKED = "masked0123456789abcdef0123456789"
+
+
+def test_a_stand_in_is_no_literal(tmp_path: Path) -> None:
+    """Captures of authflow's own hold stand-ins: one is a credential with a question, or ends it in a line."""
+    carried = {"Authorization": f"Bearer {MASKED[::-1]}"}
+    data = [entry("GET", f"/orders/{number}", headers=carried) for number in range(2)]
+    login = entry("POST", "/rpc", {"method": "login", "params": ["web", MASKED]}, {"token": MASKED[::-1]})
+    (tmp_path / "capture").write_bytes(har(login, *data, login, *data))
+    text = vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+    assert MASKED not in text
+    assert "# params is a stand-in, and is a credential here" in text
+    login["request"]["postData"] = {"mimeType": "text/xml", "text": MASKED}
+    login["request"]["url"] += "/***/login"
+    (tmp_path / "capture").write_bytes(har(login, *data, login, *data))
+    with pytest.raises(CaptureError, match="--with-secrets"):
+        vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+
+
+def test_thousands_of_logins_take_their_time_once(tmp_path: Path) -> None:
+    (tmp_path / "capture").write_bytes(har(*visit() * 1000))
+    began = time.process_time()
+    vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+    assert time.process_time() - began < 20
