@@ -93,7 +93,7 @@ def test_so_many_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(known.clocks) == clocks.MOST
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a b c d e", f"{clocks._process()} x here 0", "a 1 b"])
+@pytest.mark.parametrize("name", ["", "a b", "a b c d e", "ME x here 0", "a 1 b"])
 def test_a_name_that_is_none_names_nobody(name: str) -> None:
-    known = refused(clock(TOLD)).replace(clocks={name: 5.0})
+    known = refused(clock(TOLD)).replace(clocks={name.replace("ME", clocks._process()): 5.0})
     assert passed(known, clock(TOLD + 100)) == 95.0
