@@ -113,6 +113,14 @@ def test_a_value_that_is_taken_only_to_send_again_is_warned_of() -> None:
     ]
 
 
+@pytest.mark.parametrize("wait", ['again = "{interval:ms?}"', 'for = "{patience:minutes}"'])
+def test_a_converter_where_seconds_are_written_is_warned_of(wait: str) -> None:
+    name = wait.partition(" ")[0]
+    old = 'again = "{interval?}"' if name == "again" else 'for = "{patience}"'
+    (told,) = [one for one in vendor(old, wait).warnings if "in seconds" in one.reason]
+    assert told.key.endswith(f".{name}")
+
+
 def test_a_keep_that_reads_nothing_is_warned_of() -> None:
     keep = 'keep = [{ headers = { X = "{csrf}" } }, { status = 200, headers = { Y = "{_}" } }]'
     found = vendor('start = "signed_out"', f'{keep}\nstart = "signed_out"')

@@ -8,7 +8,7 @@ from typing import Any
 from authflow.errors import Finding
 from authflow.templates import AnswerPattern, Exchange, Missing, Object, Placeholder, Text, Wait
 from authflow.vendors.flow import LONGEST, SOONEST, Presenting, spends_refresh
-from authflow.vendors.proofs.places import finding, warning
+from authflow.vendors.proofs.places import finding, warning, written
 from authflow.vendors.proofs.unwise import literal_seconds
 from authflow.vendors.vendor import Vendor
 
@@ -47,6 +47,10 @@ def unwise(vendor: Vendor) -> Iterator[Finding]:
             reason = "whoever sees the code can use it (RFC 7636)"
             hint = 'code_challenge = "{code_challenge}", code_challenge_method = "S256"'
             yield warning(vendor, f"exchanges.{exchange.name}.request.query", reason, hint)
+    for key, placeholder in written(vendor):
+        if placeholder.kind in ("ms", "minutes") and (key.startswith("expiry.") or key.endswith((".again", ".for"))):
+            reason = f"what is written here is in seconds, and :{placeholder.kind} makes another number of it"
+            yield warning(vendor, key, reason, f"{{{placeholder.name}?}}, and the converter where it is read")
     for index, pattern in enumerate(vendor.keep):
         if not pattern.may_capture:
             yield warning(vendor, f"keep.{index}", "it reads no value", 'headers = { X-CSRF-Token = "{csrf}" }')
