@@ -194,6 +194,7 @@ def listening(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a head and its body need not wait for each other
 
         def handle_one_request(self) -> None:
             with contextlib.suppress(ConnectionError):

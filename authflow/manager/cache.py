@@ -194,7 +194,7 @@ class GrantCache:
 
         Raises AuthFlowError where nothing may be sent.
         """
-        another, now = self._other(slot, grant), self.clock()
+        another, now = self.other(slot, grant), self.clock()
         if another is not None and another.windows.freshness(now) is not Freshness.MANDATORY:
             return self._at(slot, another, now) if replayable else None
         if (error := self._blocked(now)) is not None:
@@ -321,7 +321,7 @@ class GrantCache:
         return self._join(slot, grant, partial(self._renew, slot, grant, None))
 
     def _join(self, slot: Slot, grant: Grant, work: Callable[[], Grant], *, waits: bool = True) -> Flight[Grant]:
-        done = partial(self._other, slot, grant)
+        done = partial(self.other, slot, grant)
         return self.flights.join(slot, done, work, limit=self._limit, late=self._late, waits=waits)
 
     @property
@@ -346,7 +346,7 @@ class GrantCache:
             what = f"{QUARTER} renewals of this vendor are under way, and this one's turn has not come"
         return VendorUnavailable(f"{self.vendor.title}: {what} within {waited:.3g} s", vendor=self.vendor.name)
 
-    def _other(self, slot: Slot, grant: Grant) -> Grant | None:
+    def other(self, slot: Slot, grant: Grant) -> Grant | None:
         """What another flight has published since `grant` was read."""
         current = self._of(slot)
         return None if current is ANONYMOUS or self.holds(slot, grant) else current

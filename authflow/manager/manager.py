@@ -283,7 +283,7 @@ class SessionManager:
         cures = self._uncured if event.captured else self.grants.cures(grant)
         if not event.captured and self._cured == grant.record.grant:
             cures = ()
-        if not may_cure(cures, now) and self.grants.holds(slot, grant):
+        if not may_cure(cures, now) and self.grants.other(slot, grant) is None:
             return None
         if self.vendor.vary:
             if self._slots is None:

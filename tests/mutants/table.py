@@ -4140,10 +4140,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a token is renewed though another has been there already",
         "manager/cache.py",
-        "        another, now = self._other(slot, grant), self.clock()\n",
+        "        another, now = self.other(slot, grant), self.clock()\n",
         "        another, now = None, self.clock()\n",
         vendors=(),
         tests=("tests/test_session.py::test_the_rejection_of_an_older_token_is_answered_with_the_newer",),
+    ),
+    Mutant(
+        "a challenge that asks for ever new scopes is answered for ever",
+        "manager/manager.py",
+        "if not may_cure(cures, now) and self.grants.other(slot, grant) is None:",
+        "if not may_cure(cures, now) and self.grants.holds(slot, grant):",
+        vendors=(),
+        tests=("tests/scenarios/test_flows.py",),
     ),
     Mutant(
         "after six cures there is never another",

@@ -327,6 +327,17 @@ def test_vary_keeps_a_grant_for_each_value(stage: Stage) -> None:
     assert stage.walked() == ["a", "token", "a", "b", "token", "b", "a", "b"]
 
 
+def test_a_challenge_that_asks_for_ever_more_is_left_alone(stage: Stage) -> None:
+    serial, paths = itertools.count(), [f"p{number}" for number in range(20)]
+
+    def never(came: Came) -> Says:
+        return Says(401, {}, {"WWW-Authenticate": f'Bearer scope="s{next(serial)}"'})
+
+    stage.load(VARY, {**dict.fromkeys(paths, never), "token": Says(200, {"token": "t"})})
+    assert {stage.call(path).status_code for path in paths} == {401}
+    assert stage.walked().count("token") == 6
+
+
 # --- logout -----------------------------------------------------------------------------------------------------------
 
 
