@@ -3,9 +3,10 @@
 What happens to a request is one generator for both worlds: it yields requests to send, and flights and bodies to wait
 for; the synchronous and the asynchronous flow differ only in how they do that.
 
-httpx follows redirects below `auth`; `httpx_wire` judges each hop as it is made. What a hook of the user's raises
-closes our generator: then the response is looked for among what the client had in hand, so that a rejected token is
-renewed.
+httpx follows redirects below `auth`: `httpx_wire` judges each hop as it is made, and each answer on the way is judged
+here, once the last one has come: the first that is an event is where the request begins anew. What a hook of the user's
+raises closes our generator: then the response is looked for among what the client had in hand, so that a rejected token
+is renewed.
 """
 
 from __future__ import annotations
@@ -144,12 +145,9 @@ def _auth_class(library: str) -> type[Any]:
             if grant is None:
                 grant, url = self.manager.arrived(authorization, authorization.wait())
             laid = Laid(lib, request, self.manager)
-            if url != str(request.url):
-                laid.move(url)
+            laid.move(url)
             grant = self.manager.signed(grant, functools.partial(view, request))
             laid.over(grant)
-            if grant is not ANONYMOUS:
-                follow(laid)
             return grant
 
         def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
@@ -249,49 +247,61 @@ def _auth_class(library: str) -> type[Any]:
                     self.manager.heard(grant, functools.partial(view, response.request), answer)
                     self.manager.on_response(grant, url, answer, replayable=False)
 
-        def _on(self, request: Any, laid: Laid, grant: Grant) -> Laid:
-            """What lies on the request that was answered: the first one, or the hop that a redirect led to."""
-            if (found := laid_by(self.manager, request)) is not None:
-                return found
-            if laid.request is request or grant is ANONYMOUS:
-                return laid
-            hop, url = Laid(lib, request, self.manager), str(request.url)
-            if self.manager.trusts(grant, url):
-                hop.grant = grant
-            else:
-                self.manager.goes_without(url)
-            return hop
+        def _on(self, hop: Any, grant: Grant) -> Laid:
+            """What lies on a hop that a redirect led to."""
+            laid, url = laid_by(self.manager, hop), str(hop.url)
+            if laid is None:
+                laid = Laid(lib, hop, self.manager)
+                if self.manager.trusts(grant, url):
+                    laid.grant = grant
+                elif grant is not ANONYMOUS:
+                    self.manager.goes_without(url)
+            return laid
 
-        def _sent(self, request: Any, grant: Grant) -> Generator[Any, Any, Any]:
+        def _sent(self, laid: Laid, grant: Grant, carried: list[Grant]) -> Generator[Any, Any, Any]:
+            """The answer to a request that carries a grant, signed."""
+            carried.append(self.manager.signed(grant, functools.partial(view, laid.request)))
+            laid.over(carried[-1])
             try:
-                return (yield request)
+                return (yield laid.request)
             except _TornAway as torn:
-                self._torn_away(grant, torn.error)
+                self._torn_away(carried[-1], torn.error)
                 raise
 
-        def _turned_away(self, grant: Grant, way: list[Any], again: bool, more: bool) -> Generator[Any, Any, Any]:
-            """The first answer on a redirect's `way` that is an event, and the grant to begin with anew: the client has
-            followed it, to a page where people log in, say.
+        def _judged(
+            self, response: Any, grant: Grant, url: str, *, again: bool, more: bool, last: bool
+        ) -> Generator[Any, Any, Grant | None]:
+            """What an answer means: the grant with which its request is sent once more, or None if it is the caller's.
+
+            `again`: it was renewed already. `more`: may it be sent again? `last`: no redirect led on from here.
             """
-            manager = self.manager
-            for response in way:
-                url, request = str(response.request.url), response.request
-                if manager.tells(grant, response.status_code, response.headers) and manager.trusts(grant, url):
-                    answer = Answer(response.status_code, pairs(response.headers), response.content, manager.clock())
-                    if again:
-                        manager.on_second_response(grant, url, answer)
-                        continue
-                    heard = manager.on_response(grant, url, answer, replayable=more and replayable(lib, request))
-                    if heard is not None:
-                        new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
-                        return response, new
-            return None
+            manager, request = self.manager, response.request
+            if not (manager.tells(grant, response.status_code, response.headers) and manager.trusts(grant, url)):
+                return None
+            body = b""
+            if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
+                send = frame_of("send")
+                # Does the caller stream it? Who drives the flow by hand may.
+                body = yield Start(lib, response, send is None or bool(send.f_locals.get("stream", True)))
+            answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
+            more = more and replayable(lib, request)
+            if last and manager.heard(grant, functools.partial(view, request), answer):
+                return grant if more else None
+            if again:
+                manager.on_second_response(grant, url, answer)
+                return None
+            heard = manager.on_response(grant, url, answer, replayable=more)
+            if heard is None:
+                return None
+            return heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
 
         def _steps(self, request: Any, grant: Grant | None = None, response: Any = None) -> Generator[Any, Any, None]:
             """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
-            manager = self.manager
-            laid, asked, rewritten = Laid(lib, request, manager), "", ""
-            if grant is None:
+            manager, laid = self.manager, Laid(lib, request, self.manager)
+            carried, asked, rewritten = [] if grant is None else [grant], "", ""
+            if grant is not None:
+                laid.grant = grant
+            else:
                 laid.clear(self._note)
                 asked = rewritten = str(request.url)
                 grant = manager.at_once(asked)
@@ -300,78 +310,45 @@ def _auth_class(library: str) -> type[Any]:
                     grant, asked, url = authorization.grant, authorization.asked, authorization.url
                     if grant is None:
                         grant, url = manager.arrived(authorization, (yield authorization.flight))
-                    if url != rewritten:
-                        laid.move(url)
+                    laid.move(url)
                     rewritten = str(request.url)
-                grant = manager.signed(grant, functools.partial(view, request))
-                laid.over(grant)
-                if grant is not ANONYMOUS:
-                    follow(laid)
-                response = yield from self._sent(request, grant)
-            else:
-                laid.grant = grant
-            carried = [grant]
-            trail: list[Any] = []
-            rejected: list[Any] = []
+                response = yield from self._sent(laid, grant, carried)
+            #: The answers that stand in the history so far, and those that were given up for another.
+            trail, dropped = list[Any](), list[Any]()
             again, sends = False, 1
             while True:
-                way, more = _new(response.history, trail, rejected), sends < MOST_SENDS
-                turned = (yield from self._turned_away(carried[-1], way, again, more)) if way else None
-                if turned is not None:
-                    rejected.append(response)
-                    response, new = turned
-                    request, again = response.request, True
-                    laid = Laid(lib, request, manager)
+                more = sends < MOST_SENDS
+                for earlier in _new(response.history, trail, dropped):
+                    url = str(earlier.request.url)
+                    new = yield from self._judged(earlier, carried[-1], url, again=again, more=more, last=False)
+                    if new is not None:  # the client has followed it, to a page where people log in, say
+                        dropped.append(response)
+                        response, laid = earlier, Laid(lib, earlier.request, manager)
+                        break
                 else:
-                    sent, request = request, response.request
-                    if request is not sent:  # a redirect led to it
-                        laid = self._on(request, laid, grant)
-                        grant = laid.grant
-                        if not again and laid.is_missing and _worth_sending(manager, request, response):
-                            laid.over(grant)
-                            follow(laid)
-                            rejected.append(response)
-                            response = yield from self._sent(request, grant)
+                    if response.request is not laid.request:
+                        laid = self._on(response.request, carried[-1])
+                        if not again and laid.is_missing and _worth_sending(manager, laid.request, response):
+                            dropped.append(response)
+                            response = yield from self._sent(laid, laid.grant, carried)
                             continue
-                    if not manager.tells(grant, response.status_code, response.headers):
-                        break
-                    body = b""
-                    if manager.reads_body(response.status_code, response.headers.get("Content-Type", "")):
-                        send = frame_of("send")
-                        # Does the caller stream it? Who drives the flow by hand may.
-                        body = yield Start(lib, response, send is None or bool(send.f_locals.get("stream", True)))
-                    answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
-                    url, more = laid.plain_url, more and replayable(lib, request)
-                    if manager.heard(grant, functools.partial(view, request), answer):
-                        if not more:
-                            break
-                        new = grant
-                    elif again:
-                        manager.on_second_response(grant, url, answer)
-                        break
-                    else:
-                        heard = manager.on_response(grant, url, answer, replayable=more)
-                        if heard is None:
-                            break
-                        new = heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
-                        again = True
-                sends += 1
-                trail += [*_new(response.history, trail, rejected), response]
+                    new = yield from self._judged(
+                        response, laid.grant, laid.plain_url, again=again, more=more, last=True
+                    )
+                if new is None:
+                    break
+                again, sends = again or new is not laid.grant, sends + 1
+                trail += [*_new(response.history, trail, dropped), response]
+                request = response.request
                 laid.take_back()
                 response.request = plain_copy(lib, request)
                 keep_cookies(lib, request, response)
-                if str(request.url) == rewritten and (moved := manager.moved(asked, rewritten, new)) != rewritten:
-                    laid.move(moved)
-                    rewritten = moved
-                grant = manager.signed(new, functools.partial(view, request))
-                carried.append(grant)
-                laid.over(grant)
-                if grant is not ANONYMOUS:
-                    follow(laid)
-                response = yield from self._sent(request, grant)
-            response.history = [*trail, *_new(response.history, trail, rejected)]
-            for earlier in (*response.history, response.next_request):
-                unburden(earlier.request if isinstance(earlier, lib.Response) else earlier, carried)
+                if str(request.url) == rewritten:
+                    laid.move(rewritten := manager.moved(asked, rewritten, new))
+                response = yield from self._sent(laid, new, carried)
+            response.history = [*trail, *_new(response.history, trail, dropped)]
+            for one in (*response.history, response.next_request):
+                unburden(one.request if isinstance(one, lib.Response) else one, carried)
 
     return HttpxAuth
 

@@ -43,8 +43,9 @@ class Laid:
 
     def move(self, url: str) -> None:
         """A rewritten URL: the Host header goes along (RFC 9110 §7.2)."""
-        self.request.url = self.lib.URL(url)
-        self.request.headers["Host"] = self.request.url.netloc.decode("ascii")
+        if url != str(self.request.url):
+            self.request.url = self.lib.URL(url)
+            self.request.headers["Host"] = self.request.url.netloc.decode("ascii")
 
     def over(self, grant: Grant) -> None:
         """Raises ConfigurationError."""
@@ -62,6 +63,8 @@ class Laid:
             self._url = plain, request.url
         if presentation.in_body:
             self._merge(presentation)
+        if grant is not ANONYMOUS:
+            follow(self)
 
     def _merge(self, presentation: Presentation) -> None:
         request = self.request

@@ -2375,8 +2375,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a rejected request is sent again without limit (httpx)",
         "clients/httpx.py",
-        "                again = True\n",
-        "                again = False\n",
+        "again, sends = again or new is not laid.grant, sends + 1",
+        "again, sends = False, sends + 1",
     ),
     Mutant(
         "a rejected request is sent again without limit (requests)",
@@ -3147,8 +3147,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a redirect to a page where people log in is followed, whatever the file says",
         "clients/httpx.py",
-        "(carried[-1], way, again, more)) if way else None",
-        "(carried[-1], way, again, more)) if not way else None",
+        "for earlier in _new(response.history, trail, dropped):",
+        "for earlier in ():",
         vendors=(),
         tests=("tests/clients/test_redirects.py::test_an_answer_on_the_way_of_a_redirect_is_judged",),
     ),
