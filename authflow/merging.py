@@ -11,13 +11,13 @@ Raises ValueError where a body cannot take it: the adapters make one error of it
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 import msgspec
 
-from authflow.http import Left, Pairs, Presentation, add_query, encode_form
+from authflow.http import Left, Pairs, Presentation, add_query, encode_form, url_quote
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -31,10 +31,32 @@ def merge_query(url: str, pairs: Pairs) -> str:
     return add_query(url, pairs)
 
 
-def without_parts(url: str, ours: Container[str]) -> str:
-    """A URL without those parts of its query: what a redirect echoes, say."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(query="&".join(part for part in parts.query.split("&") if part not in ours)))
+def without_parts(url: str, ours: Iterable[str]) -> str:
+    """A URL without those parts of its query, in whichever way they are escaped, nor in a URL that is a parameter of
+    it: what a redirect echoes, say.
+    """
+    return _without(url, {form for part in ours if part for form in _read(part)}, 3)
+
+
+def _without(text: str, ours: set[tuple[str, str]], depth: int) -> str:
+    left, mark, pieces = "", "", re.split("([?&#;])", text)
+    for before, piece in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+        mark = mark if mark and before != "#" else before
+        if not ours.isdisjoint(_read(piece)):
+            mark = "" if mark in "&;" else mark  # what follows begins the query then
+            continue
+        name, equals, value = piece.rpartition("=")
+        inner = unquote(value) if depth and before else ""
+        if (kept := _without(inner, ours, depth - 1) if inner else "") != inner:
+            piece = f"{name}{equals}{url_quote(kept)}"
+        left, mark = f"{left}{mark}{piece}", ""
+    return left
+
+
+def _read(part: str) -> set[tuple[str, str]]:
+    """A parameter's name and value, as a URL and as a form would have them."""
+    name, _, value = part.partition("=")
+    return {(read(name), read(value)) for read in (unquote, unquote_plus)}
 
 
 def merge_body(kind: str, body: bytes | None, presentation: Presentation) -> tuple[str, bytes | None]:

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
@@ -289,3 +289,22 @@ def test_an_answer_on_the_way_of_a_redirect_is_judged(client: Driver, listen: Li
     for _ in range(12):
         assert client.call(session, f"{home.url}/data").content == b"<html>", "the second answer is the caller's"
     assert granted[0] <= 5 + 7
+
+
+@pytest.mark.parametrize("echo", ["?k={plain}", "?k={token}", "?next=%2Fdata%3Fmine%3D1%26k%3D{twice}"])
+def test_a_query_that_a_redirect_echoes_goes_nowhere_else(client: Driver, listen: Listen, echo: str) -> None:
+    """As it was sent, escaped otherwise, or in a URL to come back to."""
+    token = "t0k=/S3CRET"
+    shown = {"plain": "t0k=/S3CRET", "token": "t0k%3D%2FS3CRET", "twice": "t0k%253D%252FS3CRET"}
+    elsewhere = listen(lambda came: Says(json={}))
+
+    def says(came: Came) -> Says:
+        if came.path == "/api/login":
+            return Says(json={"token": token})
+        return Says(302, {}, {"Location": f"{elsewhere.url}/x{echo.format(**shown)}"})
+
+    home = listen(says)
+    session = authflow.AuthSession(vendor(home, {"query": {"k": "{access}"}}), username="demo", password="open-sesame")
+    assert client.call(session, f"{home.url}/data?mine=1").status == 200
+    (came,) = elsewhere.seen()
+    assert came.target == "/x" if "next" not in echo else unquote(came.target) == "/x?next=/data?mine=1"

@@ -419,6 +419,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/scenarios/test_requests.py",),
     ),
     Mutant(
+        "a query that is echoed escaped otherwise goes elsewhere",
+        "merging.py",
+        "{form for part in ours if part for form in _read(part)}",
+        '{tuple(part.partition("=")[::2]) for part in ours}',
+        vendors=(),
+        tests=("tests/test_merging.py",),
+    ),
+    Mutant(
+        "a query that is echoed in a URL to come back to goes elsewhere",
+        "merging.py",
+        "inner = unquote(value) if depth and before",
+        "inner = unquote(value) if not depth and before",
+        vendors=(),
+        tests=("tests/test_merging.py",),
+    ),
+    Mutant(
         "a signature that a redirect echoes is signed",
         "renewing/exchanges.py",
         "set(_parts(sent.url)).difference(_parts(request.url))",
