@@ -13,7 +13,7 @@ from authflow_learn.tracing import Learnt
 
 def somebody_is_there() -> bool:
     """Is there a person to ask? The file goes to standard output, questions to standard error."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return all(stream is not None and not stream.closed and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def credentials(known: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -53,11 +54,12 @@ def read_capture(path: str | Path) -> list[Capture]:
     """The exchanges of a file. Raises CaptureError."""
     file = Path(path)
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise CaptureError(f"{file}: larger than {MOST_BYTES >> 20} MB: save the login alone")
-        data = file.read_bytes()
-    except OSError as error:
-        raise CaptureError(f"{file}: cannot be read: {error.strerror or error}") from None
+        with os.fdopen(_opened(file), "rb") as opened:
+            data = opened.read(MOST_BYTES + 1) if file.stat().st_size <= MOST_BYTES else bytes(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # a name with a NUL in it
+        raise CaptureError(f"{file}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    if len(data) > MOST_BYTES:
+        raise CaptureError(f"{file}: larger than {MOST_BYTES >> 20} MB: save the login alone")
     packed = next((name for magic, name in _PACKED.items() if data.startswith(magic)), None)
     if packed is not None:
         raise CaptureError(f"{file}: is compressed ({packed}): unpack it first")
@@ -78,6 +80,14 @@ def read_capture(path: str | Path) -> list[Capture]:
     if not any(one.status for one in found):
         raise CaptureError(f"{file}: has no answers: capture them too")
     return [replace(one, source=str(file)) for one in found if one.status and not _is_noise(one)][:MOST]
+
+
+def _opened(file: Path) -> int:
+    """A pipe into which nobody writes is empty, and is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _text(file: Path, data: bytes) -> str:

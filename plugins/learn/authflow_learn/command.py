@@ -16,7 +16,7 @@ import click
 
 from authflow.errors import VendorFileError, harmless
 from authflow.vendors import load
-from authflow_learn import asking, checking
+from authflow_learn import asking, checking, names
 from authflow_learn.captures import read_capture
 from authflow_learn.inference import learn
 from authflow_learn.messages import CaptureError
@@ -50,13 +50,16 @@ def cli(
     secrets is in the file, or printed.
     """
     known = {"username": username} if username else {}
-    for key, variable in [("password", password_env or ""), *(pair.partition("=")[::2] for pair in values)]:
-        if not variable:
-            continue
-        value = os.environ.get(variable)
+    pairs = [("password", password_env)] if password_env is not None else []
+    for key, variable in [*pairs, *(pair.partition("=")[::2] for pair in values)]:
+        if not names.is_free(key):
+            raise click.UsageError(f"{key!r} cannot be a credential's name: say --value-env NAME=VARIABLE")
+        value = os.environ.get(variable) if variable else ""
         if not value:
             raise click.UsageError(f"the environment variable {variable} is not set")
         known[key] = value
+    if out is not None and out.exists() and any(out.samefile(path) for path in captures if Path(path).exists()):
+        raise click.UsageError(f"{out} is the capture itself")
     found = [one for path in captures for one in read_capture(path)]
     if asking.somebody_is_there():
         known = asking.credentials(known)
@@ -65,7 +68,7 @@ def cli(
         asking.questions(learnt)
     host = re.sub(r"[^A-Za-z0-9]+", "-", learnt.base_url.partition("://")[2].partition("/")[0].partition(":")[0])
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", out.stem) if out is not None else host
-    text = vendor_file(learnt, name or plain.strip("-") or "acme")
+    text = vendor_file(learnt, name or plain.strip("-_") or "acme")
     load(tomllib.loads(text))
     for question in learnt.questions:
         click.echo(harmless(f"question: {question.text}"), err=True)
@@ -90,6 +93,9 @@ def main() -> None:
         sys.exit(1)
     except VendorFileError as error:
         print(f"authflow-learn: what was learnt is not a vendor file yet: {harmless(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # where it prints to is full, or gone
+        print(f"authflow-learn: it cannot be printed: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)

@@ -32,6 +32,12 @@ _RESERVED: Final = ("access", "refresh", "base_url", "expires_in", "expires_at",
 _KEYWORDS: Final = ("vendor", "store", "client", "clock", "timeout", "identity", "ask", "request")
 
 
+def is_free(name: str) -> bool:
+    """Can a credential be called so?"""
+    taken = {*_RESERVED, *_KEYWORDS} - {"refresh"}
+    return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None and name not in taken
+
+
 def is_secret(name: str) -> bool:
     return bool(_SECRET.search(name)) or name == "refresh"
 

@@ -31,7 +31,7 @@ def vendor_file(learnt: Learnt, name: str) -> str:
         f"# {question.text}{'?' if question.kind == '' and '?' not in question.text else ''}"
         for question in learnt.questions
     ]
-    lines += [f'name = "{name}"', f'extends = "{preset}"', f"base_url = {quoted(learnt.base_url)}"]
+    lines += [f"name = {quoted(name)}", f'extends = "{preset}"', f"base_url = {quoted(learnt.base_url)}"]
     lines += ['on_logout = "logout"'] if learnt.logout is not None else []
     lines += [*_settings(learnt), *_identity(learnt, preset)]
     if any(key.place[0] in ("query", "path") for key in learnt.presented) or _secret_in_a_url(learnt):

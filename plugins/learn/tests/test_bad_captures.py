@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from authflow_learn import CaptureError, learn, read_capture, vendor_file
+from authflow_learn.command import cli
 
 COMMAND = (sys.executable, "-c", "from authflow_learn.command import main; main()")
 CHECK = (sys.executable, "-c", "from authflow.cli import main; main()", "check")
@@ -203,3 +206,33 @@ def test_thousands_of_logins_take_their_time_once(tmp_path: Path) -> None:
     began = time.process_time()
     vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
     assert time.process_time() - began < 20
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CaptureError, match="is empty"):
+        read_capture(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--value-env", "secret"], "say --value-env NAME=VARIABLE"),
+        (["--value-env", "=HERE"], "say --value-env NAME=VARIABLE"),
+        (["--value-env", "access=HERE"], "'access' cannot be a credential's name"),
+        (["--value-env", 'a"b=HERE'], "cannot be a credential's name"),
+        (["--value-env", "secret=NOT_THERE"], "NOT_THERE is not set"),
+        (["--out", "capture"], "is the capture itself"),
+        (["--out", "."], "is a directory"),
+    ],
+)
+def test_options_that_make_no_sense(tmp_path: Path, words: list[str], message: str) -> None:
+    (tmp_path / "capture").write_bytes(WHOLE)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path)
+        patched.setenv("HERE", "hunter-22")
+        done = CliRunner().invoke(cli, ["capture", *words])
+    assert (done.exit_code, message in done.output) == (2, True), done.output
+    assert "hunter-22" not in done.output
+    assert (tmp_path / "capture").read_bytes() == WHOLE
