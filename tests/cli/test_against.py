@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,24 @@ def test_a_token_that_goes_into_bodies_is_not_tried(tmp_path: Path, server: List
     done = run(tmp_path, server, file=f'{FILE}[states.signed_in]\npresent.json = {{ t = "{{access}}" }}\n')
     assert (done.exit_code, "reuse: not tried: the token goes into the body" in done.stdout) == (0, True)
     assert [came.path for came in server.came] == ["/login", "/renew"]
+
+
+def test_a_login_that_says_the_time_may_be_refused_ahead_of_it(
+    tmp_path: Path, server: Listener, vendor: Vendor
+) -> None:
+    """The clock is an hour ahead for the renewal: no vendor takes a time that is still to come."""
+
+    def says(came: Came) -> Says:
+        told = json.loads(came.body) if came.path == "/login" else {}
+        return vendor.refusal if told.get("t", 0) > time.time() + 60 else vendor.says(came)
+
+    server.says = says
+    file = FILE.replace('p = "{password}"', 'p = "{password}", t = "{t:int}"').replace(
+        'extends = "password"', 'extends = "relogin"'
+    )
+    file = file.partition("[exchanges.refresh]")[0].replace(', renew = "{refresh}"', "")
+    done = run(tmp_path, server, file=f'{file}\n[derive]\nt = {{ now = "epoch" }}\n')
+    assert (done.exit_code, "renew: not known: the login says the time" in done.stdout) == (0, True), done.output
 
 
 def test_an_interrupt_leaves_what_was_heard(tmp_path: Path, server: Listener, vendor: Vendor) -> None:

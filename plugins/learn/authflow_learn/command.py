@@ -52,9 +52,9 @@ def cli(
     known = {"username": username} if username else {}
     pairs = [("password", password_env)] if password_env is not None else []
     for key, variable in [*pairs, *(pair.partition("=")[::2] for pair in values)]:
-        if not names.is_free(key):
+        if not (names.is_free(key) and variable):
             raise click.UsageError(f"{key!r} cannot be a credential's name: say --value-env NAME=VARIABLE")
-        value = os.environ.get(variable) if variable else ""
+        value = os.environ.get(variable)
         if not value:
             raise click.UsageError(f"the environment variable {variable} is not set")
         known[key] = value
