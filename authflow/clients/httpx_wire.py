@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 class Laid:
     """What the session laid over one request, so that it can be taken back and laid anew."""
 
+    #: Who hears the answer, where nobody shows it to the flow.
+    heard: Callable[[Any], None] | None = None
+
     def __init__(self, lib: Any, request: Any, manager: SessionManager) -> None:
         self.lib, self.request, self.manager = lib, request, manager
         self.grant: Grant = ANONYMOUS
         #: What the requests before a hop carried, where the hop itself carries nothing.
         self.last: Grant = ANONYMOUS
-        #: Who hears the answer, where nobody shows it to the flow.
-        self.heard: Callable[[Any], None] | None = None
         self._url: Any = None
         self._body: tuple[Any, Any, Any] | None = None
 

@@ -157,8 +157,7 @@ class RequestHook:
         manager = self.auth.manager
         with self._raising(request):
             entry = manager.authorize(request.url, functools.partial(view, request))
-            self._asked = entry.asked, entry.url
-            request.url = entry.url
+            self._asked, request.url = (entry.asked, entry.url), entry.url
             if entry.grant is None:
                 return entry.flight
             self._grant = manager.signed(entry.grant, functools.partial(view, request))
@@ -250,8 +249,7 @@ class RequestHook:
         self._grant = self.auth.manager.signed(grant, functools.partial(view, request))
         self._sends += 1
         lay_over(request, self._grant, self.auth.manager)
-        again = yield from self._resent(response, request, kwargs)
-        return again
+        return (yield from self._resent(response, request, kwargs))
 
     def _resent(self, response: Any, request: Any, kwargs: Mapping[str, Any]) -> Steps:
         """The second answer to the request; the first one stands in its history."""
@@ -313,10 +311,9 @@ class Auth:
         self.manager, self._owner = manager, owner
         self._grants, self._timer = manager.grants, timer(manager.clock)
         self._fresh = self.fresh(self, ANONYMOUS)
-        self._kind = importlib.import_module(library).PreparedRequest
+        lib = importlib.import_module(library)
+        self._kind, self.error, self._no_connection = lib.PreparedRequest, lib.RequestException, lib.ConnectionError
         self._following = following(self._kind) if self.follows else None
-        errors = importlib.import_module(library)
-        self.error, self._no_connection = errors.RequestException, errors.ConnectionError
         self.cookies = importlib.import_module(f"{library}.cookies")
 
     def __repr__(self) -> str:
@@ -359,8 +356,7 @@ class Auth:
             return self(request)
         self.retire(request.hooks["response"], request=request)
         hook = self.hook(self, ANONYMOUS)
-        flight = None if hook.at_once(request) else hook.authorize(request)
-        if flight is not None:
+        if not hook.at_once(request) and (flight := hook.authorize(request)) is not None:
             self._await(hook, request, flight)
         request.hooks["response"].append(hook)
         if self.follows:
