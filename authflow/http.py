@@ -201,19 +201,19 @@ def read_http_date(value: Any) -> int | float:
         raise ValueError("not an HTTP date") from error
 
 
-_SECONDS: Final = re.compile(
-    r"\s*\+?([0-9]{1,300}(?:\.[0-9]*)?)\s*(?:s|secs?|seconds?)?\s*(?:[,;].*)?", re.ASCII | re.I
-)
+_UNITS: Final = {"d": 86400, "h": 3600, "m(?!s)": 60, "ms": 0.001, "s|(?=[,;]|$)": 1}
+_WAIT: Final = r"\+?P?T?" + "".join(rf"(?:([0-9]{{1,300}}+(?:\.[0-9]*)?)\s*(?:{unit})[a-z]*\s*)?" for unit in _UNITS)
 
 
 def seconds_from(text: str, now: float) -> float | None:
-    """A wait, from seconds or an HTTP or ISO date; None where it is neither. Of several, the first counts."""
-    if seconds := _SECONDS.fullmatch(text[:400]):
-        return float(seconds[1])
+    """A wait: seconds, other units, an HTTP or ISO date; None where it is neither. Of several, the first counts."""
+    text = text[:400].strip(" \t\r\n\"'")
+    if (found := re.fullmatch(_WAIT + r"(?:[,;].*)?", text, re.A | re.I)) and any(found.groups()):
+        return sum(float(told or 0) * unit for told, unit in zip(found.groups(), _UNITS.values(), strict=True))
     when = _epoch(text)
     if when is None and len(text) < 64:
         with suppress(ValueError, OverflowError):
-            when = instant(datetime.fromisoformat(text.strip()))
+            when = instant(datetime.fromisoformat(text))
     return None if when is None else max(0.0, when - now)
 
 

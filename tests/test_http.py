@@ -142,6 +142,26 @@ def test_a_cookie_dies_by_the_vendors_clock() -> None:
         ("30 seconds", 30),
         ("30, 60", 30),
         ("30; comment=busy", 30),
+        ('"120"', 120),
+        ("'120'", 120),
+        ('"Sun, 06 Nov 1994 08:50:37 GMT"', 60),
+        ("120s", 120),
+        ("120.5", 120.5),
+        ("2m", 120),
+        ("2 minutes", 120),
+        ("1h 30m", 5400),
+        ("1 day", 86400),
+        ("1500ms", 1.5),
+        ("120 ms", 0.12),
+        ("PT2M", 120),
+        ("PT1H2M3S", 3723),
+        ("P1DT2H", 93600),
+        ("2m, 120", 120),
+        ("\u0661\u0662", None),
+        ("12 34", None),
+        ("m", None),
+        ("PT", None),
+        ('"', None),
         ("9" * 24, 1e24),
         ("soon", None),
         ("", None),
@@ -153,6 +173,11 @@ def test_a_cookie_dies_by_the_vendors_clock() -> None:
 def test_retry_after(header: str, wait: float | None) -> None:
     answer = Answer(503, (("retry-after", header), ("Date", "Sun, 06 Nov 1994 08:49:37 GMT")), received=NOW)
     assert answer.retry_after == wait
+
+
+def test_of_several_fields_the_first_that_can_be_read_counts() -> None:
+    answer = Answer(429, (("Retry-After", "soon"), ("Retry-After", "120"), ("Retry-After", "90")))
+    assert answer.retry_after == 120
 
 
 def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1090,6 +1090,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/vendors/test_oauth.py::test_a_page_for_people_refuses_no_refresh_token",),
     ),
     Mutant(
+        "a Retry-After in quotes is none",
+        "http.py",
+        '    text = text[:400].strip(" \\t\\r\\n\\"\'")\n',
+        "    text = text[:400].strip()\n",
+        vendors=(),
+        tests=("tests/test_http.py::test_retry_after",),
+    ),
+    Mutant(
+        "a Retry-After in minutes is one in seconds",
+        "http.py",
+        '"m(?!s)": 60',
+        '"m(?!s)": 1',
+        vendors=(),
+        tests=("tests/test_http.py::test_retry_after",),
+    ),
+    Mutant(
         "what a host whose clock differs has stamped is believed",
         "accounts/clocks.py",
         "            ahead = before.looked - last\n",

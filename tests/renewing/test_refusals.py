@@ -548,7 +548,20 @@ def test_a_login_without_credentials_is_left_alone_too(store: Store) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 418, 429, 500, 503])
 @pytest.mark.parametrize(
-    "spelled", ["120", "120.0", " 120 ", "date", "+120", "120, 90", str(START + 120), f"{START + 120:.0f}000"]
+    "spelled",
+    [
+        "120",
+        "120.0",
+        " 120 ",
+        "date",
+        "+120",
+        "120, 90",
+        '"120"',
+        "2m",
+        "PT2M",
+        str(START + 120),
+        f"{START + 120:.0f}000",
+    ],
 )
 def test_retry_after_counts_on_any_status_and_for_all(bank: Bank, store: Store, status: int, spelled: str) -> None:
     value = formatdate(bank.clock.now + 120, usegmt=True) if spelled == "date" else spelled
