@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from authflow.accounts.claims import Claims
-from authflow.accounts.records import Record
+from authflow.accounts.records import Record, spent_fingerprint
 from authflow.errors import StoreError
 from authflow.http import NOTHING
-from authflow.stores import Conflict, Store
+from authflow.stores import Conflict, MemoryStore, Store
 from authflow.vendors import Vendor
 
 log: Final = logging.getLogger("authflow")
@@ -93,6 +93,9 @@ class StoredRecords:
             return Kept(own.record if own is not None else presented or blank, None, unread=True)
         revision = stored.revision if stored is not None else None
         record, blank = self.claims.record(key, stored.data) if stored is not None else (None, blank)
+        if record and stored and isinstance(self.store, MemoryStore) and self.store.copied(stored):
+            # Fork or pickle made two owners of one refresh token: this one counts it as sent.
+            record = record.replace(mark=spent_fingerprint(record.captured.get("refresh")))
         if own is not None:
             newer = own.record.issued_at > (record or blank).issued_at if own.unread else own.revision == revision
             if newer:

@@ -4,7 +4,8 @@ before it is sent     the record says so: its mark, a fingerprint           ← 
 the answer grants     the mark goes together with the old token
 … grants nothing      an error page, a 404, "later": the token was not used, and the mark goes
 … never comes         lost: the token goes, if there is another way in; else the mark stays, and it is sent once more
-whoever finds a mark  passes the token over, if there is another way in
+whoever finds a mark  passes the token over, if there is another way in; so does a copy of a memory store, by fork or
+                      pickle: its original has the token too
 
 Where the token was given by the user, no record holds it, and `spent` says that it is used up. A refresh that is
 refused while the access token is good is tried once more, after that one's end.
@@ -89,7 +90,7 @@ class Rotation:
                 raise ConfigurationError(message, vendor=values.vendor.name, exchange=step.exchange.name)
             return Outcome(LOST, {})
         if token == self.mark and another:
-            return self._lost(step, values, token, given, drop, "it was sent, and nobody kept the answer")
+            return self._lost(step, values, token, given, drop, "it may have been sent, and nobody here has the answer")
         if self.good_for > 0 and token == self.refused_ahead:
             raise self._not_yet(step, values)
         try:

@@ -1,7 +1,7 @@
 """Records of one process, for tests and for programs that log in anew each time they start.
 
 Nothing leaves the process. A copy made by fork or pickle starts with the records as they were then and goes its own
-way: it is another store, and locks held in the original do not count in it.
+way: it is another store, and locks held in the original do not count in it. It knows which records were `copied`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ class MemoryStore:
     `refusals` is where these keep what was refused; None: here.
     """
 
-    __slots__ = ("_holders", "_records", "_saved", "refusals")
+    __slots__ = ("_copies", "_holders", "_records", "_saved", "refusals")
     _changed = threading.Condition(threading.RLock())
     _nobody: Mapping[str, _Hold] = MappingProxyType({})
 
     def __init__(self, refusals: MemoryStore | None = None) -> None:
         self.refusals = refusals
         self._records: dict[str, Stored] = {}
-        self._saved = 0
+        #: The number of the last record that was saved, and that of the last one that came with the copy.
+        self._saved = self._copies = 0
         self._holders = self._nobody
 
     def load(self, key: str) -> Stored | None:
@@ -61,9 +62,14 @@ class MemoryStore:
             if (present.revision if present else None) != revision:
                 raise Conflict(f"The record {key} has changed meanwhile: load it again.")
             self._saved += 1
-            stored = Stored(bytes(data), sys.intern(str(self._saved)))
+            stored = Stored(bytes(data), sys.intern(f"{os.getpid()}.{self._saved}"))
             self._records[key] = stored
             return stored.revision
+
+    def copied(self, stored: Stored) -> bool:
+        """Is it a copy of another store's record, whose owner may use it too?"""
+        process, number = stored.revision.split(".")
+        return process != str(os.getpid()) or int(number) <= self._copies
 
     def delete(self, key: str) -> None:
         """Remove the record under `key`, if there is one."""
@@ -100,7 +106,8 @@ class MemoryStore:
             return {"records": dict(self._records), "saved": self._saved, "own": self.refusals is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._records, self._saved, self._holders = state["records"], state["saved"], self._nobody
+        self._records, self._holders = state["records"], self._nobody
+        self._saved = self._copies = state["saved"]
         self.refusals = PROCESS_REFUSALS if state["own"] else None
 
     def __repr__(self) -> str:

@@ -1106,6 +1106,22 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/test_http.py::test_retry_after",),
     ),
     Mutant(
+        "a copied memory store sends the refresh token that its original sends",
+        "stores/memory.py",
+        "        return process != str(os.getpid()) or int(number) <= self._copies\n",
+        "        return process != str(os.getpid())\n",
+        vendors=(),
+        tests=("tests/renewing/test_rotation.py::test_a_copy_of_a_memory_store_leaves_the_refresh_token_to_its_owner",),
+    ),
+    Mutant(
+        "a forked process sends the refresh token that its parent sends",
+        "stores/memory.py",
+        "        return process != str(os.getpid()) or ",
+        "        return ",
+        vendors=(),
+        tests=("tests/renewing/test_rotation.py::test_after_a_fork_the_child_leaves_it_to_the_parent",),
+    ),
+    Mutant(
         "what a host whose clock differs has stamped is believed",
         "accounts/clocks.py",
         "            ahead = before.looked - last\n",
@@ -1246,8 +1262,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "Retry-After counts only as digits and HTTP dates",
         "http.py",
-        r"\+?([0-9]{1,300}(?:\.[0-9]*)?)\s*(?:s|secs?|seconds?)?\s*(?:[,;].*)?",
-        r"([0-9]{1,300})\s*",
+        '_WAIT + r"(?:[,;].*)?"',
+        'r"([0-9]{1,300})()()()()"',
         vendors=(),
         tests=("tests/test_http.py", "tests/renewing/test_refusals.py"),
     ),

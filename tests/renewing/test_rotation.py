@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import warnings
 from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -247,3 +251,52 @@ def test_a_500_to_a_rotating_refresh_or_a_one_time_code_is_not(vendor: ScriptedV
     with pytest.raises(authflow.VendorUnavailable):
         authflow.AuthSession(file, **own).token()
     assert vendor.names == ["login"]
+
+
+# --- copies -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_a_memory_store_leaves_the_refresh_token_to_its_owner(
+    vendor: ScriptedVendor, store: MemoryStore
+) -> None:
+    session = expired(vendor, store)
+    for copy in (deepcopy(store), pickle.loads(pickle.dumps(store))):
+        vendor.sent.clear()
+        copied = vendor.session(store=copy)
+        copied.token()
+        assert vendor.names[-1:] == ["login"]
+        vendor.clock.now += LIFETIME + 1
+        copied.token()
+        assert vendor.names == ["refresh"]  # this one is its own
+    session.token()
+    assert refreshes(vendor) == ["refresh-1"]
+
+
+def test_a_copy_without_another_way_in_sends_it(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    given: dict[str, Any] = {"refresh": "r-0", "client": vendor, "clock": vendor.clock}
+    authflow.AuthSession(NO_WAY_BACK, **given, store=store).token()
+    vendor.clock.now += LIFETIME + 1
+    authflow.AuthSession(NO_WAY_BACK, **given, store=deepcopy(store)).token()
+    assert refreshes(vendor) == ["r-0", "refresh-1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_after_a_fork_the_child_leaves_it_to_the_parent(vendor: ScriptedVendor, store: MemoryStore) -> None:
+    session = expired(vendor, store)
+    vendor.sent.clear()
+    reads, writes = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # other threads of the tests' own
+        child = os.fork()
+    if child == 0:
+        try:
+            session.token()
+            os.write(writes, ",".join(vendor.names).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reads, 100) == b"login"
+    os.close(reads)
+    os.close(writes)
+    session.token()
+    assert refreshes(vendor) == ["refresh-1"]
