@@ -102,10 +102,15 @@ class Callers:
         self._write(left)
 
     def _write(self, keys: Iterable[Key]) -> None:
-        """Whole or not at all, and for this user alone."""
+        """Whole or not at all; for this user alone, or whom the file that is there is for."""
         try:
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
             try:
+                if os.name == "posix" and self.path.exists():
+                    found = self.path.stat()
+                    os.fchmod(handle, stat.S_IMODE(found.st_mode))
+                    if os.geteuid() == 0:
+                        os.fchown(handle, found.st_uid, found.st_gid)
                 with os.fdopen(handle, "wb") as file:
                     file.write(msgspec.json.format(msgspec.json.encode(list(keys)), indent=1) + b"\n")
                 os.replace(temporary, self.path)

@@ -62,7 +62,10 @@ class _Verbs(click.Group):
 def cli() -> None:
     """A vendor's odd login behind a plain HTTP address.
 
-    authflow-gateway CONFIG.toml serves what the file says.
+    authflow-gateway CONFIG.toml serves what the file says; with --check it says what is wrong with the file and
+    the accounts, and serves nothing.
+
+    Exit codes: 0 done, or stopped; 2 used wrongly (the file, a key, an account); 130 interrupted.
     """
 
 
@@ -72,6 +75,8 @@ def cli() -> None:
 def serve(file: str, check: bool) -> None:
     """Serve the routes of FILE."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what uvicorn raises again when it has stopped
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # of nohup it is ignored
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     config = read_config(file)
     application = create_app(config, file=file)  # what is wrong is said before anything listens
     try:

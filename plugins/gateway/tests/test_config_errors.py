@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from authflow_gateway.command import main
+from authflow_gateway.callers import Callers
+from authflow_gateway.command import _port, _written, cli, main
 from authflow_gateway.config import CONFIG_VARIABLE
 
 from .conftest import COMMAND, ROUTE
@@ -88,6 +90,17 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "no.such.host.invalid:80",
     ),
     "an address of another machine": (TOP.replace("127.0.0.1:0", "192.0.2.7:80") + ROUTE, at(1, "listen"), "assign"),
+    "a method that shows the token": (
+        TOP + ROUTE.replace('"GET"', '"TRACE"'),
+        at(7, "routes.0.methods"),
+        "never passed",
+    ),
+    "a method that is a proxy's": (
+        TOP + ROUTE.replace('"GET"', '"CONNECT"'),
+        at(7, "routes.0.methods"),
+        "never passed",
+    ),
+    "no key at a port": (TOP + "socket_needs_no_key = true\n" + ROUTE, at(3, "socket_needs_no_key"), "no Unix socket"),
     "a mode that is none": (TOP + 'socket_mode = "rw"\n' + ROUTE, at(3, "socket_mode"), "octal"),
 }
 
@@ -112,6 +125,10 @@ BESIDE: dict[str, tuple[Callable[[Path], object], str]] = {
     "keys that are a folder": (lambda at: folder(at / "keys.json"), "keys.json: cannot be read"),
     "keys that are no keys": (lambda at: (at / "keys.json").write_text('{"a": 1}'), "keys.json: is not a file of keys"),
     "keys that are bytes": (lambda at: (at / "keys.json").write_bytes(b"\xff\xfe\x00"), "is not a file of keys"),
+    "keys of others": (
+        lambda at: ((at / "keys.json").write_text("[]"), (at / "keys.json").chmod(0o666)),
+        "keys.json: others may write to it",
+    ),
     "no vendor": (
         lambda at: (at / "accounts.toml").write_text(ACCOUNT.replace('"supplier"', '"nobodys"')),
         "nobodys",
@@ -191,7 +208,7 @@ def test_what_is_used_wrongly_ends_with_2(
     assert said(tmp_path, monkeypatch, capsys, *words)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)])
 def test_it_ends_as_it_is_told(sent: signal.Signals, code: int, tmp_path: Path) -> None:
     """With a socket that is there no more, and nothing on standard error but the log."""
     written(tmp_path, f'listen = "unix:gw.sock"\naccounts = "accounts.toml"\n{ROUTE}')
@@ -220,3 +237,45 @@ def test_a_file_without_keys_is_served_and_said_so(tmp_path: Path) -> None:
     written(tmp_path, TOP.replace(":0", f":{free_port()}") + ROUTE)
     done = subprocess.run([*COMMAND, "gateway.toml", "--check"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "1 route, nothing wrong\n")
+
+
+def test_help_says_how_to_check_and_how_it_ends() -> None:
+    told = " ".join(CliRunner().invoke(cli, ["--help"]).output.split())
+    for words in ("CONFIG.toml", "--check", "Exit codes: 0", "2 used wrongly", "130 interrupted", "key Who may call"):
+        assert words in told
+
+
+def test_a_file_of_keys_keeps_its_permissions(tmp_path: Path) -> None:
+    """Else a key that is made by root would lock out the gateway, which runs as another user."""
+    callers = Callers(tmp_path / "keys.json")
+    callers.add("one")
+    assert callers.path.stat().st_mode & 0o777 == 0o600
+    callers.path.chmod(0o644)
+    made = callers.add("two")
+    callers.revoke("one")
+    assert callers.path.stat().st_mode & 0o777 == 0o644
+    assert callers.named(made) == "two"
+
+
+def test_keys_that_others_may_write_or_that_are_gone_open_nothing(tmp_path: Path) -> None:
+    callers = Callers(tmp_path / "keys.json")
+    made = callers.add("one")
+    whole = callers.path.read_bytes()
+    assert callers.named(made) == "one"
+    for spoil in (lambda: callers.path.chmod(0o666), lambda: callers.path.write_bytes(b"[{"), callers.path.unlink):
+        spoil()
+        assert callers.named(made) is None
+        callers.path.unlink(missing_ok=True)
+        callers.path.write_bytes(whole)
+        callers.path.chmod(0o600)
+        assert callers.named(made) == "one"
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_the_address_it_tells_is_one_that_a_url_takes(host: str, shown: str) -> None:
+    try:
+        listening = _port(host, 0)
+    except OSError:
+        pytest.skip("this machine has no such address")
+    with listening:
+        assert _written(listening)[0] == shown

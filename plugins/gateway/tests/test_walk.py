@@ -7,6 +7,7 @@ installed.
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.testclient import TestClient
 
 from tests.servers import PASSWORD, Supplier
 
@@ -192,3 +194,25 @@ def test_an_agents_sandbox(gateway: Gateway) -> None:
     assert PASSWORD not in run().stdout
     assert command(gateway.folder, "key", "revoke", "run-1", env=gateway.env).returncode == 0
     assert "HTTP Error 401" in run().stderr
+
+
+def test_any_server_takes_the_factory(
+    gateway: Gateway, supplier: Supplier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, variable = told(r"takes `([\w:]+)` as a factory; it reads the file that `(\w+)` names")
+    module, _, name = where.partition(":")
+    monkeypatch.setenv(variable, str(tmp_path / "gateway.toml"))
+    monkeypatch.setenv("SUPPLIER_PASSWORD", PASSWORD)
+    factory = getattr(importlib.import_module(module), name)
+    with TestClient(factory(), headers={"X-Gateway-Key": gateway.key}) as client:
+        assert client.get("/supplier/deliveries/42").json()["id"] == "42"
+        assert client.get("/supplier/deliveries/42", headers={"X-Gateway-Key": "agw_no"}).status_code == 401
+
+
+def test_the_health_check_of_the_image(gateway: Gateway) -> None:
+    (image,) = blocks("dockerfile")
+    ((program, url),) = re.findall(r'HEALTHCHECK CMD python -c "(.*?(http://[\d.:]+).*)"', image)
+    words = [sys.executable, "-c", program.replace(url, gateway.url)]
+    assert subprocess.run(words, env={"no_proxy": "*"}, timeout=60).returncode == 0
+    gone = [sys.executable, "-c", program.replace(url, f"http://127.0.0.1:{free_port()}")]
+    assert subprocess.run(gone, env={"no_proxy": "*"}, capture_output=True, timeout=60).returncode == 1
