@@ -190,7 +190,7 @@ def attack() -> Iterator[str]:
         client, fine = Grants(), 0
         session = authflow.AuthSession(file_of(pattern, captured=captured), username="u", password="p", client=client)
         whole = (pattern, captured) == (next(iter(PATTERNS)), False)
-        for number, (host, spelling) in enumerate(itertools.product(HOSTS, SPELLINGS if whole else SPELLINGS[:12])):
+        for number, (host, spelling) in enumerate(itertools.product(HOSTS, SPELLINGS if whole else SPELLINGS[:6])):
             url = spelling % host
             try:
                 got = asyncio.run(session.aheaders(url)) if number % 50 == 1 else session.headers(url)

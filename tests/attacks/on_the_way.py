@@ -36,7 +36,7 @@ PRESENTED: list[Mapping[str, Any]] = [
 STATUSES = (301, 302, 303, 307, 308)
 SEED = 7
 #: Ways for each client and each pair of presentations.
-WAYS = 6
+WAYS = 3
 
 
 class Servers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 
@@ -9,11 +10,13 @@ import pytest
 
 from tests.attacks import (
     accounts_apart,
+    after_fork,
     as_the_readme_says,
     at_hand,
     at_the_port,
     by_proxy,
     carried_away,
+    crooked_urls,
     crowded_store,
     hostile_screens,
     kept_by_sentry,
@@ -21,6 +24,7 @@ from tests.attacks import (
     left_lying,
     many_users,
     noisy_logs,
+    on_the_way,
     own_request,
     planted_records,
     planted_refusals,
@@ -36,6 +40,23 @@ ATTACKS += [where_it_stood, accounts_apart]
 @pytest.mark.parametrize("module", ATTACKS, ids=lambda it: it.__name__)
 def test_an_attack_finds_nothing(module: object) -> None:
     assert list(getattr(module, "attack")()) == []  # noqa: B009
+
+
+@pytest.mark.slow
+def test_no_url_is_the_vendors_for_one_parser_alone() -> None:
+    assert list(crooked_urls.attack()) == []
+
+
+@pytest.mark.slow
+def test_each_hop_sees_the_tokens_of_who_declares_it() -> None:
+    pytest.importorskip("requests")
+    assert list(on_the_way.attack()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
+def test_children_serve_their_own_users() -> None:
+    assert list(after_fork.attack()) == []
 
 
 @pytest.mark.slow
