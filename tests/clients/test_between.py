@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import importlib
@@ -50,6 +51,7 @@ CLIENTS = [
 ]
 AUTHORIZATION = [name for name, present in PRESENTATIONS.items() if "Authorization" in str(present)] + ["basic"]
 every_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda driver: driver.name)
+NETRC = [*CLIENTS, *(driver for driver in DRIVERS if driver.library == "niquests")]
 
 
 @dataclass
@@ -223,6 +225,47 @@ def test_a_given_clients_tunnel_carries_exchanges(
         assert [secret for secret in OURS if secret in proxy.seen] == []
 
 
+@pytest.mark.parametrize(
+    "driver",
+    [driver for driver in DRIVERS if driver.library in ("requests", "niquests")],
+    ids=lambda driver: driver.name,
+)
+@pytest.mark.parametrize("presentation", PRESENTATIONS)
+def test_a_proxy_that_a_session_was_given_sees_nothing_of_ours(
+    driver: Driver, presentation: str, home: Listener, certificate: Path
+) -> None:
+    """The same, whatever the environment says, and for niquests' two kinds of sessions."""
+    lib: Any = importlib.import_module(driver.library)
+    with proxying(port_of(home), CREDENTIALS) as (where, proxy):
+
+        def given(kind: Any) -> Any:
+            http = kind()
+            http.proxies, http.verify, http.trust_env = {"https": f"http://who:open@{where}"}, str(certificate), False
+            return http
+
+        session = session_at(HOME, presentation, client=given(lib.Session))
+        auth = getattr(session, driver.library)
+
+        async def later() -> int:
+            async with given(lib.AsyncSession) as http:
+                return int((await http.get(f"{HOME}/data", auth=auth)).status_code)
+
+        def get() -> int:
+            if driver.name.endswith("asyncio"):
+                return asyncio.run(later())
+            with given(lib.Session) as http:
+                return int(http.get(f"{HOME}/data", auth=auth).status_code)
+
+        assert get() == 200
+        home.says.granted += 1  # type: ignore[attr-defined]
+        assert get() == 200
+        asked, seen = proxy.asked, proxy.seen
+    assert [came.path for came in home.came] == ["/login", "/data", "/data", "/login", "/data"]
+    assert {line.partition(" HTTP/")[0] for line in asked} == {"CONNECT acme.test:443"}
+    assert [secret for secret in OURS if secret in seen] == []
+    assert [came for came in home.came if CREDENTIALS in came.everything or "proxy-authorization" in came.headers] == []
+
+
 @every_client
 def test_a_forward_proxys_407_is_the_callers(
     client: Driver, listen: Listen, monkeypatch: pytest.MonkeyPatch, environment: Callable[[str], None]
@@ -249,7 +292,7 @@ def test_a_forward_proxys_407_is_the_callers(
 # --- .netrc -----------------------------------------------------------------------------------------------------------
 
 
-@every_client
+@pytest.mark.parametrize("client", NETRC, ids=lambda driver: driver.name)
 @pytest.mark.parametrize("presentation", PRESENTATIONS)
 def test_a_password_of_netrc_takes_no_place_of_ours(
     client: Driver, presentation: str, listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
