@@ -16,7 +16,7 @@ Nothing here sends anything.
 
 from authflow.accounts.backoff import SLACK, Backoff, by_own_clock, may_cure, with_cure
 from authflow.accounts.claims import Claims
-from authflow.accounts.clocks import Met, met, with_clock
+from authflow.accounts.clocks import Met, met, when, with_clock
 from authflow.accounts.fingerprints import fingerprint_for, label, label_key
 from authflow.accounts.grants import ANONYMOUS, EMPTY, NEVER_FRESH, Grant, presented
 from authflow.accounts.identity import (
@@ -94,6 +94,7 @@ __all__ = [
     "slot_key",
     "spent_fingerprint",
     "unasked",
+    "when",
     "with_clock",
     "with_cure",
 ]

@@ -17,6 +17,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from authflow.accounts.records import MOST_REFUSALS, WAITS, Refusals
@@ -75,25 +76,31 @@ def with_clock(known: Refusals, found: Met, clock: Clock) -> Refusals:
     return known.replace(axis=known.axis or os.urandom(4).hex(), clocks=dict([*others, (name, found.ahead)]))
 
 
+def when(known: Refusals, found: Met, now: float) -> float:
+    """The time of what happens at this clock's `now`: by the latest of the clocks here, or those would think that it was
+    long ago.
+    """
+    here = [(_read(name), ahead) for name, ahead in known.clocks.items()]
+    return max(now - found.ahead, *(read - ahead for read, ahead in here if read is not None), 0.0)
+
+
 def _known_as(known: Refusals, clock: Clock, now: float) -> tuple[str, bool]:
     """The name of this clock, if it has one; else, is there one here that reads something else?"""
-    apart = False
-    for name in known.clocks:
-        with suppress(ValueError):
-            process, number, machine, since = name.split()
-            if process == _process():
-                other = _CLOCKS.get(int(number), lambda: None)()
-                if other is None:
-                    continue
-                alike = other is clock or abs(other() - now) <= ALIKE
-            elif machine == _MACHINE:
-                alike = abs(now - _uptime() - float(since)) <= ALIKE
-            else:
-                continue
-            if alike:
-                return name, False
-            apart = True
-    return "", apart
+    here = {name: read for name in known.clocks if (read := _read(name)) is not None}
+    alike = next((name for name, read in here.items() if abs(read - now) <= ALIKE), "")
+    return alike, bool(here) and not alike
+
+
+def _read(name: str) -> float | None:
+    """What a clock of this process, or of this machine, reads now; None for others'."""
+    with suppress(ValueError):
+        process, number, machine, since = name.split()
+        if process == _process():
+            clock = _CLOCKS.get(int(number), lambda: None)()
+            return None if clock is None else clock()
+        if machine == _MACHINE and isfinite(float(since)):
+            return _uptime() + float(since)
+    return None
 
 
 def _name(clock: Clock, now: float) -> str:

@@ -22,7 +22,18 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from authflow.accounts import FORGOTTEN_AFTER, KEPT_FOR, Met, Record, Refusals, StoredRecords, met, secrets, with_clock
+from authflow.accounts import (
+    FORGOTTEN_AFTER,
+    KEPT_FOR,
+    Met,
+    Record,
+    Refusals,
+    StoredRecords,
+    met,
+    secrets,
+    when,
+    with_clock,
+)
 from authflow.errors import AuthFlowError, CredentialsRefused, StoreError, VendorAnswerError, VendorUnavailable
 from authflow.http import NOTHING
 from authflow.renewing.exchanges import AnswerLost, with_code
@@ -268,8 +279,8 @@ class Guard:
         """Change what is remembered, whoever else does so too: no lock guards it."""
         for _ in range(TRIES):
             known, revision = self._load()
-            now = self._now(known)
-            self._read = with_clock(change(known, now), self._met, self.clock)
+            self._now(known)
+            self._read = with_clock(change(known, when(known, self._met, self.clock())), self._met, self.clock)
             self.stored.memory["clock"] = self._met = self._met._replace(axis=self._read.axis)
             if self._read == known:
                 break

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from authflow.accounts import Met, Refusals, clocks, met, with_clock
+from authflow.accounts import Met, Refusals, clocks, met, when, with_clock
 
 NEW = Met("", 0.0, -math.inf)
 TOLD = 1_800_000_000.0
@@ -83,6 +83,25 @@ def test_what_has_happened_is_never_ahead() -> None:
     behind = met(known, Met(known.axis, 0.0, 0.0), clock(TOLD - 100), TOLD - 100)
     assert behind.ahead == -100.0
     assert passed(known, clock(TOLD - 60), behind) == 40.0
+
+
+def test_what_happens_is_no_longer_ago_by_the_other_clocks_here() -> None:
+    """One that is believed for a minute writes when its second attempt was; by the first clock an hour has passed."""
+    reads = [TOLD]
+    first, second = (lambda: reads[0]), (lambda: reads[0] - 86_400)
+    known = refused(first)
+    reads[0] += 3600
+    found = met(known, NEW, second, second())
+    assert second() - found.ahead == TOLD
+    assert when(known, found, second()) == TOLD + 3600
+    later = known.replace(since=(when(known, found, second()),))
+    assert passed(later, first, Met(known.axis, 0.0, TOLD)) == 0.0
+
+
+def test_a_reading_that_is_no_number_counts_for_nothing() -> None:
+    for since in ("inf", "nan", "x"):
+        known = refused(clock(TOLD)).replace(clocks={f"another 1 {clocks._MACHINE} {since}": 0.0})
+        assert when(known, Met(known.axis, 0.0, TOLD), TOLD + 5) == TOLD + 5
 
 
 def test_so_many_are_known(monkeypatch: pytest.MonkeyPatch) -> None:

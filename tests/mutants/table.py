@@ -48,6 +48,14 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "what happens by an estimated clock is stamped by that one alone",
+        "accounts/clocks.py",
+        "return max(now - found.ahead, *(read - ahead for read, ahead in here if read is not None), 0.0)",
+        "return now - found.ahead",
+        vendors=(),
+        tests=("tests/accounts/test_clocks.py",),
+    ),
     # --- captures -----------------------------------------------------------------------------------------------------
     Mutant(
         "a capture that nobody asked for shows the secrets",
