@@ -77,8 +77,8 @@ def with_clock(known: Refusals, found: Met, clock: Clock) -> Refusals:
 
 
 def when(known: Refusals, found: Met, now: float) -> float:
-    """The time of what happens at this clock's `now`: by the latest of the clocks here, or those would think that it was
-    long ago.
+    """The time of what happens at this clock's `now`, by the latest of the clocks here: or for those it would be long
+    ago.
     """
     here = [(_read(name), ahead) for name, ahead in known.clocks.items()]
     return max(now - found.ahead, *(read - ahead for read, ahead in here if read is not None), 0.0)
