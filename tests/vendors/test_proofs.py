@@ -346,6 +346,27 @@ def test_a_short_lifetime_that_nothing_renews() -> None:
 # --- what is legal and almost certainly a mistake ---------------------------------------------------------------------
 
 CLIENT = {"name": "a", "extends": "client-credentials", "base_url": "https://a.example/"}
+REQUEST = {"url": "token", "basic": ["{client_id}", "{client_secret}"]}
+#: What follows the end of a token is left out.
+WRITTEN_OUT = {
+    "extends": None,
+    "start": "signed_out",
+    "states": {
+        "signed_out": {"send": "login", "granted": "signed_in", "denied": "refused"},
+        "signed_in": {"present": {"headers": {"X-Token": "{access}"}}, "rejected": "signed_out"},
+        "refused": {"fail": "No."},
+    },
+    "credentials": {"client_id": {}, "client_secret": {"secret": True}},
+    "exchanges": {
+        "login": {
+            "request": REQUEST,
+            "answers": {
+                "granted": {"json": {"t": "{access}", "ttl": "{expires_in:int?}"}},
+                "denied": {"status": 401},
+            },
+        }
+    },
+}
 
 
 @pytest.mark.parametrize(
@@ -358,6 +379,19 @@ CLIENT = {"name": "a", "extends": "client-credentials", "base_url": "https://a.e
         ),
         ({"exchanges": {"login": {"request": {"url": "token"}}}}, "exchanges.login.request", "carries no credential"),
         ({"expiry": {"lifetime": "1h", "idle": "5m"}}, "expiry.idle", "idle has no effect"),
+        ({"expiry": {"lifetime": "1h", "ahead": "1h"}}, "expiry.ahead", "the token is never fresh"),
+        ({"expiry": {"lifetime": 0.5}}, "expiry.lifetime", "over before a request"),
+        ({"expiry": {"idle": "40000d"}}, "expiry.idle", "no token lives so long"),
+        (
+            WRITTEN_OUT,
+            "states.signed_in",
+            "nothing says what follows",
+        ),
+        (
+            {"exchanges": {"login": {"request": {**REQUEST, "headers": {"Accept-Encoding": "gzip, br"}}}}},
+            "exchanges.login.request.headers.Accept-Encoding",
+            "only gzip and deflate",
+        ),
         (
             {"credentials": {"client_secret": {"secret": True, "default": "s3cret"}}},
             "credentials.client_secret.default",
@@ -366,7 +400,8 @@ CLIENT = {"name": "a", "extends": "client-credentials", "base_url": "https://a.e
     ],
 )
 def test_a_likely_mistake_is_a_warning(more: Any, key: str, reason: str) -> None:
-    warnings = [finding for finding in load({**CLIENT, **more}).warnings if reason in finding.reason]
+    file = {name: value for name, value in {**CLIENT, **more}.items() if value is not None}
+    warnings = [finding for finding in load(file).warnings if reason in finding.reason]
     assert [finding.key for finding in warnings] == [key]
 
 
