@@ -143,14 +143,9 @@ def to_caller(
     """A header that `shows` a secret is left out; a `Location` becomes what it `leads` to, and is left out for None."""
     kept = []
     for name, value in _onward(headers, THEIRS):
-        if name.lower() not in NUMBERS and (shows(value) or shows(name)):
-            continue
-        if name.lower() == "location":
-            told = leads(value)
-            if told is None or shows(told):
-                continue
-            value = told
-        kept.append((name, value))
+        told = leads(value) if name.lower() == "location" else value
+        if told is not None and (name.lower() in NUMBERS or not (shows(told) or shows(name))):
+            kept.append((name, told))
     return [*kept, ("Vary", VARY), ("Via", VIA)]
 
 

@@ -14,6 +14,8 @@ import httpx
 import authflow
 from authflow.masking import HEAD, SHORT, spells
 
+#: A shorter value that is not presented may be a word.
+WORD: Final = 8
 #: So many texts are remembered; more, and all are forgotten.
 MOST: Final = 512
 
@@ -67,15 +69,16 @@ class Sieve:
 def _of_grant(session: authflow.AuthSession) -> set[str]:
     """What the session holds: captured, presented, given."""
     grants = session._manager.grants
-    values = {value for value in grants.current.record.captured.values() if isinstance(value, str)}
+    values = set[str]()
     presented = grants.current.presentation
     for _, value in presented.headers:
         values |= {value, value.partition(" ")[2]}
     values |= {value for _, value in (*presented.cookies, *presented.query)}
     given = {**dict(grants.given.items()), **grants.current.asked}
     hidden = {name for name, entry in session.vendor.inputs.items() if entry.secret}
-    # A short password may be a word of any header.
-    values |= {value for name, value in given.items() if name in hidden and isinstance(value, str) and len(value) >= 8}
+    kept = [*grants.current.record.captured.values(), *(value for name, value in given.items() if name in hidden)]
+    # A short password, or a word of the login's answer, may be a word of any header.
+    values |= {value for value in kept if isinstance(value, str) and len(value) >= WORD}
     return {value for value in values if len(value) >= SHORT}
 
 
