@@ -134,6 +134,7 @@ _ESCAPES: Final = ("URL", "HTML", "backslash", "quoted-printable", *_BASE64S, *_
 _DEEP: Final = ("URL", "HTML", "backslash")
 _BASE85: Final = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{5,}")
 _ASCII85: Final = re.compile(rb"[!-u]{5,}")
+_ENTITY: Final = rb"(?:#\d{1,12}|#[xX][0-9A-Fa-f]{1,12}|[A-Za-z]\w{1,31})"
 _BYTE: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|\d{1,2})"
 #: How text may be written, by name. Who writes one more way writes a row.
 SPELLINGS: Final[Mapping[str, _Spelling]] = {
@@ -144,11 +145,11 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         ("URL", "HTML", "backslash", "form"),
     ),
     "URL of JavaScript": _Spelling(
-        re.compile(rb"(?:%u[0-9A-Fa-f]{4})+"), lambda found: _backslash(found.replace(b"%", b"\\"))
+        re.compile(rb"(?:%u[0-9A-Fa-f]{4})+|%[0-9A-Fa-f]{2}"),
+        lambda found: _backslash(found.replace(b"%u", b"\\u").replace(b"%", b"\\x")),
     ),
-    "HTML": _Spelling(
-        re.compile(rb"&(?:#\d{1,12}|#[xX][0-9A-Fa-f]{1,12}|[A-Za-z]\w{1,31});?", re.A), _entity, _ESCAPES
-    ),
+    "HTML": _Spelling(re.compile(rb"&" + _ENTITY + rb";?", re.A), _entity, _ESCAPES),
+    "XML": _Spelling(re.compile(rb"&" + _ENTITY + rb";", re.A), _entity),  # where an `&` may stand for itself
     "backslash": _Spelling(
         re.compile(
             rb"(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\N\{[\w -]+\}|\\[^uUxN]", re.A | re.S
@@ -204,7 +205,7 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
     "a template's marks, doubled": _Spelling(re.compile(rb"([%${}])\1"), lambda found: found[1:]),
     "quotes of a shell": _Spelling(re.compile(rb"'\"'\"'|'\\''"), lambda found: b"'"),
     "digits in groups": _Spelling(
-        re.compile(rb"\d{1,3}(?:(?:[,.' _]|\xc2\xa0|\xe2\x80\xaf)\d{3})+"), lambda found: re.sub(rb"\D", b"", found)
+        re.compile(rb"\d{1,3}(?:(?:[,.' _-]|\xc2\xa0|\xe2\x80\xaf)\d{3})+"), lambda found: re.sub(rb"\D", b"", found)
     ),
     "other scripts": _Spelling(re.compile(rb"(?:[\xc2-\xf4][\x80-\xbf]{1,3})+"), _of_other_scripts),
     # Whose encoding nobody knows, and what came of it: `?`, U+FFFD, a letter without its accent, nothing.
@@ -214,7 +215,11 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         re.compile(rb"<[^<>]{0,100}>|\xc2\xad|\xe2\x80[\x8b-\x8d]"), lambda found: b"", ("HTML", "beyond ASCII")
     ),
     "in colours": _Spelling(re.compile(rb"\x1b\[[\d;]*m"), lambda found: b""),
-    "capitals": _Spelling(re.compile(rb"[A-Z]+"), bytes.lower, ("beyond ASCII",)),
+    "capitals": _Spelling(
+        re.compile(rb"(?:[A-Z]|[\xc2-\xf4][\x80-\xbf]{1,3})+"),
+        lambda found: found.decode("utf-8", "surrogatepass").lower().encode("utf-8", "surrogatepass"),
+        ("beyond ASCII",),
+    ),
     **{f"base85 {at}": _Spelling(_BASE85, _of_base85(base64.b85decode, at)) for at in range(5)},
     **{f"ascii85 {at}": _Spelling(_ASCII85, _of_base85(base64.a85decode, at)) for at in range(5)},
 }
@@ -274,9 +279,9 @@ def _encoded(secret: str) -> Iterator[bytes]:
     """The secret in each encoding, as it looks when read as another, and what is left of it where letters are lost."""
     number = secret.lstrip("0") if secret.isdecimal() else secret
     for form in {secret, number, *(unicodedata.normalize(kind, secret) for kind in ("NFC", "NFD", "NFKC"))}:
-        data = form.encode(errors="surrogatepass")
-        for left in (data, data.lower()):
-            yield from (left, re.sub(rb"[\x80-\xff?]", b"", left))
+        for left in {form, form.lower(), form.upper().lower()}:
+            data = left.encode(errors="surrogatepass")
+            yield from (data, re.sub(rb"[\x80-\xff?]", b"", data))
         for encoding in ENCODINGS:
             try:
                 data = form.encode(encoding, "surrogatepass" if encoding.startswith("utf") else "strict")

@@ -125,6 +125,14 @@ ENCODERS: dict[str, Callable[[str], str | bytes]] = {
     "escape of JavaScript": lambda text: "".join(f"%u{ord(char):04X}" for char in text),
     "quote_plus": urllib.parse.quote_plus,
     "quote, Latin-1": lambda text: urllib.parse.quote(text, safe="", encoding="latin-1", errors="strict"),
+    "escape of JavaScript, as it is": lambda text: "".join(
+        f"%u{ord(char):04X}"
+        if ord(char) > 255
+        else f"%{ord(char):02X}"
+        if not char.isalnum() or ord(char) > 127
+        else char
+        for char in text
+    ),
     "urlencode": lambda text: urllib.parse.urlencode({"a": text, "b": "c"}),
     "html.escape": html.escape,
     "htmlspecialchars": lambda text: html.escape(text).replace("&#x27;", "&#039;"),
@@ -211,6 +219,7 @@ ALPHABET = st.sampled_from("abcxyzABCXYZ0123456789 /+%&=<>'\"\\#?;:,.-_~!@$*()[]
 @example("two words")
 @example("it's <Ü/+%=&>")
 @example(r"a£\x00")
+@example("&#0£")
 def test_a_secret_is_masked_however_others_spell_it(encoder: str, secret: str) -> None:
     """No six characters of what other libraries write of it are shown, nor any of what those could stand for."""
     spelled = ENCODERS[encoder](secret)
@@ -270,11 +279,24 @@ def test_a_secret_of_western_windows() -> None:
         ("271828", "٢٧١٨٢٨"),
         ("271828", "२७१८२८"),
         ("pass-271", "ｐａｓｓ－２７１"),
-        *(("271828", f"{271828:,}".replace(",", mark)) for mark in ",.' _\xa0\u202f"),
+        *(("271828", f"{271828:,}".replace(",", mark)) for mark in ",.' _-\xa0\u202f"),
     ],
 )
 def test_digits_of_other_scripts_and_in_groups(secret: str, written: str) -> None:
     assert mask_text(f"pin {written}!", [secret]) == f"pin {MASK}!"
+
+
+@pytest.mark.parametrize(
+    ("secret", "written"),
+    [
+        ("Пароль-мой", "ПАРОЛЬ-МОЙ"),
+        ("κωδικός μου", "ΚΩΔΙΚΌΣ ΜΟΥ"),
+        ("die Straße €", "DIE STRASSE €"),
+        ("die Straße €", "die%20Stra%DFe%20%u20AC"),
+    ],
+)
+def test_capitals_and_escapes_beyond_latin(secret: str, written: str) -> None:
+    assert mask_text(f"said {written}!", [secret]) == f"said {MASK}!"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from authflow.templates import jwt_claims
 
 #: What an answer may say in the open: how long, and what went wrong.
 _TELLING: Final = re.compile(r"expir|ttl|valid|until|life|retry|err|code|status|type|message|reason", re.I)
+#: A name in a body that has room for no escape.
+_NAME: Final = re.compile(r"[\w .:/@$#-]{0,100}")
 _PLAIN: Final = re.compile(r"[\d.:TZ+ -]{1,30}|[A-Za-z_ .-]{1,60}")
 #: Later exchanges are left out.
 MOST: Final = 2000
@@ -102,7 +104,7 @@ class Har:
     def _header(self, name: str, value: str) -> str:
         scheme, blank, rest = value.partition(" ")
         if name in OPEN:
-            return value
+            return self._stand_in(value) if self._masks is not None and self._masks.spelled(value) else value
         if name == "cookie":
             return ";".join(self._cookie(part) for part in value.split(";"))
         if name == "set-cookie":
@@ -128,16 +130,25 @@ class Har:
             return msgspec.json.encode(self._document(msgspec.json.decode(text), "", answer)).decode()
         except (msgspec.MsgspecError, RecursionError):
             pairs = parse_qsl(text, keep_blank_values=True) if "=" in text and not re.search(r"[<{\n]", text) else []
-            return urlencode([(name, self._stand_in(value)) for name, value in pairs]) or self._stand_in(text.strip())
+            return urlencode([(self._name(name), self._stand_in(value)) for name, value in pairs]) or self._stand_in(
+                text.strip()
+            )
 
     def _document(self, item: Any, name: str, answer: bool) -> Any:
-        """A document with its values replaced; names, truth, and an answer's small numbers stay."""
+        """A document with its values replaced; names, truth, and an answer's small numbers stay
+        unless they repeat what was sent."""
         if isinstance(item, dict):
-            return {key: self._document(value, key, answer) for key, value in item.items()}
+            return {self._name(key): self._document(value, key, answer) for key, value in item.items()}
         if isinstance(item, list):
             return [self._document(value, name, answer) for value in item]
         if item is None or isinstance(item, bool):
             return item
         if isinstance(item, str):
             return self._stand_in(item, name if answer else "")
-        return item if answer and (_TELLING.search(name) or abs(item) < 10**6) else self._stand_in(str(item))
+        told = str(item).removesuffix(".0")
+        tells = answer and (_TELLING.search(name) or abs(item) < 10**6)
+        return item if tells and self._masks is not None and not self._masks.repeats(told) else self._stand_in(told)
+
+    def _name(self, name: str) -> str:
+        hidden = self._masks is not None and (not _NAME.fullmatch(name) or self._masks.repeats(name))
+        return self._stand_in(name) if hidden else name

@@ -11,6 +11,7 @@ refresh token that an answer replaces.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -19,7 +20,7 @@ import msgspec
 
 from authflow.errors import harmless
 from authflow.http import Answer, Request, without_query
-from authflow.masking import LOOKED, MASK, hidden_values, mask_document, mask_text
+from authflow.masking import LOOKED, MASK, SHORT, hidden_values, mask_document, mask_text, spells
 from authflow.renewing import keys_read
 from authflow.vendors import Given, Vendor
 
@@ -34,12 +35,13 @@ _SCHEMES: Final = frozenset({"Basic", "Bearer", "Digest", "Token"})
 class Masks:
     """What may be shown of requests and answers."""
 
-    __slots__ = ("_keys", "_open", "_secrets")  # no `__dict__`: reporters walk through those
+    __slots__ = ("_keys", "_open", "_secrets", "_sent")  # no `__dict__`: reporters walk through those
 
     def __init__(self, vendor: Vendor, given: Given) -> None:
         secret = {name for name, entry in vendor.inputs.items() if entry.secret}
         plain = {str(value) for name, value in given.items() if name not in secret and not callable(value)}
         self._secrets = {str(value) for name, value in given.items() if name in secret and not callable(value)}
+        self._sent = {*self._secrets}
         self._open = plain | set(_literals([exchange.get("request") for exchange in _tables(vendor)]))
         self._keys = frozenset().union(*(keys_read(exchange) for exchange in vendor.flow.exchanges.values()))
 
@@ -48,14 +50,24 @@ class Masks:
         return text in self._open
 
     def hides(self, text: str) -> bool:
-        """Is it a secret, as far as is known now?"""
-        return text in self._secrets
+        """Is it a secret, or has it one in it that the server was sent, as far as is known now?"""
+        return text in self._secrets or self.repeats(text)
+
+    def repeats(self, text: str) -> bool:
+        """Is it one that the server was sent, or has it one in it?"""
+        known = ((it.lstrip("0") or it) if it.isdecimal() else it.lower() for it in self._sent)
+        return any(text.lower() == it or (len(it) >= SHORT and it in text.lower()) for it in known)
+
+    def spelled(self, text: str) -> bool:
+        """Does one stand in it, however it is spelled?"""
+        return spells(text[:LOOKED], self._sent)
 
     def url(self, url: str) -> str:
         """Without the query; segments that look like a token are masked."""
-        head, slashes, rest = without_query(url).partition("://")
+        scheme = re.match(r"[\w+.-]*://|", url)[0]  # type: ignore[index]  # a path alone has none
+        rest = without_query(url).removeprefix(scheme)
         shown = [part if part in self._open else mask_text(part, self._secrets) for part in rest.split("/")]
-        return harmless(head + slashes + "/".join(shown))
+        return harmless(scheme + "/".join(shown))
 
     def request(self, request: Request) -> Iterator[str]:
         for _, value in parse_qsl(urlsplit(request.url).query):
@@ -93,13 +105,15 @@ class Masks:
         self._learn(rest, *(_pair(rest) if scheme == "Basic" else ()))
         return f"{scheme} {MASK}"
 
-    def _learn(self, *secrets: str) -> None:
-        self._secrets |= {secret for secret in secrets if secret and secret not in self._open}
+    def _learn(self, *secrets: str, sent: bool = True) -> None:
+        new = {secret for secret in secrets if secret and secret not in self._open}
+        self._secrets |= new
+        self._sent |= new if sent else set()
 
     def answer(self, answer: Answer) -> Iterator[str]:
         try:
             document = answer.json
-            self._learn(*hidden_values(document, self._keys))
+            self._learn(*hidden_values(document, self._keys), sent=False)
         except (ValueError, RecursionError):
             document = None
         for name, value in answer.headers:

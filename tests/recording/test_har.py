@@ -16,6 +16,7 @@ from authflow.cli.scaffold import vendor_file
 from authflow.masking import spells
 from authflow.testing import Simulator, serving
 from authflow.vendors.extends import preset_names
+from tests.servers import Says, listening
 
 #: A person, or another server, is not simulated.
 OTHERS = {"oauth2-code", "oauth2-device", "signed"}
@@ -80,3 +81,47 @@ def test_what_flows_has_one_stand_in_and_ends_can_be_read(tmp_path: Path) -> Non
     assert said["access_token"].startswith("masked")
     assert isinstance(said["expires_in"], int | str)
     assert "masked" not in str(said["expires_in"])
+
+
+@pytest.mark.parametrize("pin", ["482913", "0482913"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        Says(418, {"code": 482913, "deep": [1, {"n": 482913.0, "error": -482913}]}),
+        Says(418, {"482913": 1, "wrong 482913": {"pin=482913": [True]}}),
+        Says(418, {"message": "no such open-sesame", "error": "OPEN-SESAME", "open%2Dsesame": 1}),
+        Says(418, body=b"error=1&message=open-sesame&482913=2&open%2Dsesame=3"),
+        Says(418, {}, {"Content-Type": "text/x; of=b3Blbi1zZXNhbWU=", "Server": "482913", "Location": "/482913?a=b"}),
+    ],
+)
+def test_what_a_server_repeats_is_in_no_capture(said: Says, pin: str, tmp_path: Path) -> None:
+    """Under whatever name, as a name, as a number, in headers that tell nothing else."""
+    login = {"request": {"url": "login", "json": {"u": "{username}", "p": "{password}", "pin": "{pin:int}"}}}
+    file = {"extends": "relogin", "name": "acme", "credentials": {"pin": {"secret": True}}}
+    file["exchanges"] = {"login": {**login, "answers": {"granted": {"json": {"token": "{access}"}}}}}
+    with listening(lambda came: said) as home:
+        session = authflow.AuthSession(
+            {**file, "base_url": f"{home.url}/"}, username="u", password=lambda: "open-sesame", pin=pin
+        )
+        with session.record() as seen, pytest.raises(authflow.VendorAnswerError):
+            session.token()
+    text = seen.save(tmp_path / "login.har").read_text("utf-8") + seen.html()
+    assert not spells(text, ["open-sesame", "482913"])
+    assert '"status":418' in text
+
+
+def test_what_an_answer_tells_stays_in_a_capture(tmp_path: Path) -> None:
+    said = {"token": "tok-1", "token_type": "Bearer", "expires_in": 3600, "code": 7, "a name": [0.5], "status": "ok"}
+    file = {"extends": "relogin", "name": "acme", "exchanges": {"login": {"request": {"url": "login"}}}}
+    file["exchanges"]["login"]["request"]["json"] = {"u": "{username}", "p": "{password}"}
+    file["exchanges"]["login"]["answers"] = {"granted": {"json": {"token": "{access}"}}}
+    with listening(lambda came: Says(json=said)) as home:
+        session = authflow.AuthSession({**file, "base_url": f"{home.url}/"}, username="u", password="open-sesame")
+        with session.record() as seen:
+            session.token()
+    entry = json.loads(seen.save(tmp_path / "login.har").read_text("utf-8"))["log"]["entries"][0]
+    told = json.loads(entry["response"]["content"]["text"])
+    assert told.keys() == said.keys()
+    assert {name: told[name] for name in ("expires_in", "code", "a name", "status")} == {
+        name: said[name] for name in ("expires_in", "code", "a name", "status")
+    }

@@ -43,7 +43,6 @@ def _name(key: str) -> str:
 def quoted(value: str) -> str:
     if '"' in value and "'" not in value and "\\" not in value and value.isprintable():
         return f"'{value}'"
-    text = json.dumps(
-        value.encode("utf-8", "replace").decode(), ensure_ascii=False
-    )  # what acts on a terminal, or cannot be seen, is spelled out
+    # What acts on a terminal, or cannot be seen, is spelled out.
+    text = json.dumps(value.encode("utf-8", "replace").decode(), ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
