@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import authflow
 from tests.clients.test_habits import Vendor
 from tests.servers import Came, Says
 
@@ -28,6 +31,23 @@ def test_openai(listen: Any) -> None:
         client = openai.OpenAI(base_url=url, api_key="unused", http_client=http, max_retries=0)
         assert [model.id for model in client.models.list()] == ["m"]
     assert acme.granted == 3
+
+
+def test_openai_over_aiohttp(listen: Any) -> None:
+    """Its own client for aiohttp is one of httpx2's, where that is installed; a key in a header of its own is sent."""
+    openai = pytest.importorskip("openai")
+    pytest.importorskip("httpx_aiohttp")
+    listener = listen(lambda came: Says(json={"object": "list", "data": [{"id": came.headers.get("x-key")}]}))
+    file = {"extends": "api-key", "name": "acme", "base_url": f"{listener.url}/"}
+    present = {"states": {"signed_in": {"present": {"headers": {"X-Key": "{api_key}"}}}}}
+    session = authflow.AuthSession({**file, **present}, api_key="k3y")
+
+    async def use() -> list[str]:
+        async with openai.DefaultAioHttpClient(auth=session.httpx2) as http:
+            client = openai.AsyncOpenAI(base_url=listener.url, api_key="unused", http_client=http, max_retries=0)
+            return [model.id async for model in client.models.list()]
+
+    assert asyncio.run(use()) == ["k3y"]
 
 
 def test_anthropic(listen: Any) -> None:
@@ -189,3 +209,11 @@ def test_robotframework_requests(listen: Any) -> None:
     library.create_custom_session("acme", url, auth=session.requests)
     assert library.get_on_session("acme", "/data").json() == {"fine": 1}
     assert acme.granted == 3
+
+
+def test_what_is_tried_has_its_line() -> None:
+    """Each library of this environment stands in the table for users (`rich` is for the tests)."""
+    here = Path(__file__).parent
+    names = [re.split(r"\[", line)[0] for line in (here / "requirements.txt").read_text().splitlines()[1:]]
+    said = (here.parents[1] / "plugins" / "recipes" / "COMPANIONS.md").read_text().lower()
+    assert [name for name in names if name.lower() not in said and name != "rich"] == []
