@@ -189,6 +189,8 @@ def attack() -> Iterator[str]:
     for (pattern, allowed), captured in itertools.product(PATTERNS.items(), (False, True)):
         client, fine = Grants(), 0
         session = authflow.AuthSession(file_of(pattern, captured=captured), username="u", password="p", client=client)
+        if captured:
+            session.token()
         whole = (pattern, captured) == (next(iter(PATTERNS)), False)
         for number, (host, spelling) in enumerate(itertools.product(HOSTS, SPELLINGS if whole else SPELLINGS[:6])):
             url = spelling % host

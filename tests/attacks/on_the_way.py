@@ -85,9 +85,10 @@ class Servers:
                         yield f"{at} sees the token of {name}"
 
 
-def the_way(servers: Servers, dice: random.Random) -> tuple[str, list[str]]:
-    """A URL that leads through some servers, the last of them first."""
+def the_way(servers: Servers, dice: random.Random, *, from_home: bool = False) -> tuple[str, list[str]]:
+    """A URL that leads through some servers."""
     stops = [dice.choice(servers.places) for _ in range(dice.randint(1, 4))]
+    stops[0] = servers.home.url if from_home else stops[0]
     url = f"{stops[-1]}/end"
     for stop in reversed([*stops[:-1]]):
         url = f"{stop}/go/{dice.choice(STATUSES)}/{quote(url, safe='')}"
@@ -152,8 +153,8 @@ def attack(ways: int = WAYS) -> Iterator[str]:
             one = servers.session("one", first, servers.declared.url)
             two = servers.session("two", second)
             carried = 0
-            for _ in range(ways):
-                url, stops = the_way(servers, dice)
+            for turn in range(ways):
+                url, stops = the_way(servers, dice, from_home=turn == 0)
                 for session in dice.sample([one, two], 2):
                     with suppress(authflow.AuthFlowError):
                         call(dice.choice(["GET", "POST"]), session, url)
