@@ -1162,6 +1162,14 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/renewing/test_rotation.py::test_after_a_fork_the_child_leaves_it_to_the_parent",),
     ),
     Mutant(
+        "a Location that is no URL is an error of Python's",
+        "renewing/exchanges.py",
+        "    except ValueError:  # no URL: the answer is judged as it is\n",
+        "    except KeyError:\n",
+        vendors=(),
+        tests=("tests/renewing/test_refusals.py::test_an_answer_that_cannot_be_used_is_waited_for_likewise",),
+    ),
+    Mutant(
         "what a host whose clock differs has stamped is believed",
         "accounts/clocks.py",
         "            ahead = before.looked - last\n",

@@ -491,8 +491,9 @@ def test_short_lived_processes_on_a_host_whose_clock_is_behind_are_let_in_again(
         answered(422, {"error": "no such luck"}),
         answered(200, {"tok": 1}),
         answered(302, None, {"Location": "https://elsewhere.example/"}),
+        answered(302, None, {"Location": "https://[half"}),
     ],
-    ids=["422", "200", "302"],
+    ids=["422", "200", "302", "302 to no URL"],
 )
 def test_an_answer_that_cannot_be_used_is_waited_for_likewise(bank: Bank, store: Store, said: Answer) -> None:
     file: dict[str, Any] = {**LOGIN, "exchanges": {"login": {**LOGIN["exchanges"]["login"], "redirects": True}}}
