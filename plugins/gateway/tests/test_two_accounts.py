@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.servers import PASSWORD, Came, Says, listening
 
@@ -103,3 +106,32 @@ def test_what_a_login_says_beside_its_token_takes_no_header_away(tmp_path: Path)
             assert answer.headers["x-kind"] == "application/json"
             assert "x-echo" not in answer.headers
             assert client.get("/supplier/moved").headers["location"] == "/supplier/me"
+
+
+def test_callers_that_leave_amid_a_login_take_it_from_nobody(tmp_path: Path) -> None:
+    begun, go, logins = threading.Event(), threading.Event(), [0]
+
+    def says(came: Came) -> Says:
+        if came.path.endswith("/login"):
+            logins[0] += 1
+            begun.set()
+            assert go.wait(30)
+            return Says(json={"token": OF["red"]})
+        return Says(json={})
+
+    account = ACCOUNT.format(name="supplier").replace("supplier.toml", "acme.toml")
+    with listening(says) as vendor:
+        (tmp_path / "acme.toml").write_text(QUERY.format(name="acme", url=vendor.url), "utf-8")
+        with running(tmp_path, account, P=PASSWORD) as gateway, gateway.client() as client:
+            place = urlsplit(gateway.url)
+            for _ in range(8):
+                with socket.create_connection((place.hostname or "", place.port or 0)) as wire:
+                    wire.sendall(
+                        f"GET /supplier/me HTTP/1.1\r\nHost: x\r\nX-Gateway-Key: {gateway.key}\r\n\r\n".encode()
+                    )
+                    assert begun.wait(30)
+            go.set()
+            assert client.get("/supplier/me").status_code == 200
+            log = gateway.log()
+    assert logins == [1]
+    assert "Traceback" not in log
