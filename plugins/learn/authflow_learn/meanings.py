@@ -16,6 +16,9 @@ _LOGIN_PAGE: Final = re.compile(r"log[_-]?in|sign[_-]?in|auth|sso", re.I)
 #: What an answer calls the reason of a failure, or its kind.
 _FAILURE: Final = re.compile(r"err|code|status|reason|message|msg|result|fault|success|^ok$", re.I)
 
+#: A refusal that says again what was sent, of at least so many characters, is no pattern.
+ECHOED: Final = 4
+
 
 def read(flow: Flow, result: Learnt, login: int, uses: Sequence[int], births: Sequence[int]) -> None:
     """Fill `rejected`, `denied` and `lifetime`, and ask what nothing said."""
@@ -113,10 +116,12 @@ def led(location: str) -> str:
 def telling(flow: Flow, at: int, others: Sequence[int]) -> dict[str, Any]:
     """What of this answer's body says that it is a failure: a place that no good answer has, or has otherwise."""
     held = [{leaf.place: leaf.value for leaf in flow.answers[one]} for one in others]
+    usual = {leaf.value for one in others for leaf in flow.requests[one]} - flow.names.keys()
+    sent = {leaf.value for leaf in flow.requests[at] if len(leaf.value) >= ECHOED and leaf.place != ("path",)} - usual
     document = flow.captures[at].answer.document
     for place, value in _scalars(document, ()):
         name = str(next((part for part in reversed(place) if isinstance(part, str)), ""))
-        if not _FAILURE.search(name):
+        if not _FAILURE.search(name) or any(one in str(value) for one in sent):
             continue
         if all(_at(flow.captures[one].answer.document, place) != value for one in others) and len(str(value)) <= 80:
             plain = isinstance(value, bool | int) or re.fullmatch(r"[\w .,:;!'-]+", str(value))
@@ -128,6 +133,7 @@ def telling(flow: Flow, at: int, others: Sequence[int]) -> dict[str, Any]:
             and _FAILURE.search(leaf.name)
             and leaf.end - leaf.start <= 80
             and "{" not in leaf.value
+            and not any(one in leaf.value for one in sent)
         ) and not any(leaf.place in one and leaf.value == one[leaf.place] for one in held):
             return {"text": "{_}" + opening(leaf).replace("{", "{{").replace("}", "}}") + "{_}"}
     return {}

@@ -8,14 +8,16 @@ from typing import Final
 
 #: Fields whose values a person knows, where nobody has said them.
 USER: Final = re.compile(
-    r"(?:^|[_.-])(?:user(?:[_-]?(?:name|id))?|login|email|e[_-]?mail|account|client[_-]?id|uid|identifier|member|usr)$",
+    r"(?:^|[_.-])(?:user(?:[_-]?(?:name|id))?|login|email|e[_-]?mail|account|client[_-]?id|uid|identifier|member|usr|u)$|benutzer|usuario|utilisateur",
     re.I,
 )
 _SECRET: Final = re.compile(
-    r"pass(?:word|wd|phrase|code)?$|passw|^pw$|^pwd$|pwd$|^pin$|secret|api[_-]?key$|^token$|x-api-key$|authorization$|^otp$|^totp$|^mfa",
+    r"pass(?:word|wd|phrase|code)?$|passw|^pw?$|kennwort|senha|contrase|^clave$|^mdp$|mot[_-]?de[_-]?passe|^pwd$|pwd$|^pin$|secret|api[_-]?key$|^token$|x-api-key$|authorization$|^otp$|^totp$|^mfa",
     re.I,
 )
-_PASSWORD: Final = re.compile(r"passw|^pass|^pw$|pwd$|^pin$", re.I)
+_PASSWORD: Final = re.compile(
+    r"passw|^pass|^pw?$|pwd$|^pin$|kennwort|senha|contrase|^clave$|^mdp$|mot[_-]?de[_-]?passe", re.I
+)
 ENDS: Final = re.compile(
     r"expir|valid|ttl|lifetime|max[_-]?age|(?:^|[_-])(?:life|exp|until)(?:$|[_-])|timeout|^(?:minutes|seconds)$", re.I
 )

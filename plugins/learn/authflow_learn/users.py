@@ -21,6 +21,7 @@ from authflow_learn.tracing import Flow, Learnt, Question
 
 _ANEW: Final = re.compile(r"nonce|request|correlation|trace|transaction|idempot|^state$|^rnd|random|uuid", re.I)
 _TIME: Final = re.compile(r"time|^ts$|stamp|date|^t$|^_$", re.I)
+_BODIES: Final = ("json", "form", "text", "query", "basic")
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.I)
 
 
@@ -56,6 +57,24 @@ def name(flow: Flow, result: Learnt, ats: Sequence[int]) -> None:
         for leaf in flow.requests[at]:
             _unknown(flow, result, at, leaf)
     _two_accounts(flow, result, ats)
+    if any(result.credentials.values()) or result.derived:
+        return
+    for at in ats:  # nothing is called a password: what it may be is no literal
+        for leaf in flow.requests[at]:
+            plain = leaf.kind is str and leaf.place[0] in _BODIES and len(leaf.value) >= 4
+            if plain and leaf.value not in flow.names and not _inner(flow, at, leaf):
+                _credential(flow, result, leaf, "may be a secret")
+    if not any(result.credentials.values()) and any(flow.captures[at].request.body.strip() for at in ats):
+        raise CaptureError("nothing that the login sends is called a password or a key: name it, with --password-env")
+
+
+def _credential(flow: Flow, result: Learnt, leaf: Leaf, told: str, *, hidden: bool = True) -> None:
+    """What nobody named is a credential, and a question."""
+    named = names.identifier(leaf.name or "secret", flow.names.values())
+    flow.names[leaf.value] = named
+    result.credentials[named] = hidden
+    result.secrets.add(leaf.value)
+    result.ask(f"{named} {told}, and is a credential here: is it one of the user's?")
 
 
 def _field(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
@@ -64,7 +83,7 @@ def _field(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
         return
     if not (names.is_secret(leaf.name) or names.USER.search(leaf.name) or leaf.place[0] == "basic"):
         return
-    if flow.came(leaf, at) is not None or leaf.kind is not str:
+    if flow.came(leaf, at) is not None or leaf.kind is not str or _inner(flow, at, leaf):
         return
     if names.SCRUBBED.fullmatch(leaf.value):
         raise CaptureError(
@@ -81,8 +100,7 @@ def _field(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
 def _unknown(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
     """A value that no answer brought, and that nobody has named: derived, made anew, constant, or a secret."""
     value = leaf.value
-    inner = any(one.place == leaf.place and one is not leaf and one.value in flow.names for one in flow.requests[at])
-    if value in flow.names or not value or inner or leaf.place[0] in ("path", "cookies", "basic"):
+    if value in flow.names or not value or _inner(flow, at, leaf) or leaf.place[0] in ("path", "cookies", "basic"):
         return
     if _derived(flow, result, at, leaf) or leaf.converter == "base64":
         return
@@ -102,12 +120,13 @@ def _unknown(flow: Flow, result: Learnt, at: int, leaf: Leaf) -> None:
     elif same and not stands and not names.is_secret(leaf.name) and not value.startswith("eyJ"):
         return  # what is constant is literal
     elif (names.looks_secret(value) and leaf.kind is str) or varies:
-        named = names.identifier(leaf.name or "secret", flow.names.values())
-        flow.names[value] = named
-        result.credentials[named] = names.looks_secret(value)
-        result.secrets.add(value)
         told = "is a stand-in" if stands else "differs from login to login" if varies else "looks like a secret"
-        result.ask(f"{named} {told}, and is a credential here: is it one of the user's?")
+        _credential(flow, result, leaf, told, hidden=names.looks_secret(value))
+
+
+def _inner(flow: Flow, at: int, leaf: Leaf) -> bool:
+    """Does another value with a name stand in the same place: inside base64, JSON or XML?"""
+    return any(one.place == leaf.place and one is not leaf and one.value in flow.names for one in flow.requests[at])
 
 
 def _granted(flow: Flow, at: int) -> list[int]:

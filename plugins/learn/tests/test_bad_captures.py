@@ -89,6 +89,10 @@ BAD: dict[str, tuple[bytes, str]] = {
     "packets": (b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(99), "packets"),
     "a page": (b"<!DOCTYPE html>\n<title>Sign in</title>", "is a page"),
     "no methods": (WHOLE.replace(b'"method": "', b'"method": 5, "m": "'), "holds no exchange"),
+    "a password in a text": (
+        har(entry("POST", "/login", "alice hunter-22", {"token": "tok-3f8a1b2c4d5e"}), *visit()[1:]),
+        "nothing is written",
+    ),
     "no http": (
         har({**entry("GET", ""), "request": {"method": "GET", "url": "data:text/plain,x"}}),
         "holds no",
@@ -236,3 +240,24 @@ def test_options_that_make_no_sense(tmp_path: Path, words: list[str], message: s
     assert (done.exit_code, message in done.output) == (2, True), done.output
     assert "hunter-22" not in done.output
     assert (tmp_path / "capture").read_bytes() == WHOLE
+
+
+def test_a_refusal_that_says_again_what_was_sent_is_no_pattern(tmp_path: Path) -> None:
+    """The wrong password of a capture is somebody's too; so is an expired token."""
+    sent = {"user": "alice", "password": "hunter-21"}
+    refused = entry("POST", "/login", sent, {"error": "hunter-21 is no password of alice", "code": "E7"})
+    expired = entry("GET", "/orders/1", headers={"Authorization": "Bearer tok-3f8a1b2c4d5e"})
+    expired["response"]["content"]["text"] = '{"error": "tok-3f8a1b2c4d5e has expired", "status": 9}'
+    (tmp_path / "capture").write_bytes(har(refused, *visit(), expired, *visit(token="tok-0a9b8c7d6e5f")))
+    text = vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+    raw = tomllib.loads(text)
+    assert raw["exchanges"]["login"]["answers"]["denied"][1] == {"status": 200, "json": {"code": "E7"}}
+    assert raw["answers"]["rejected"] == {"status": 200, "json": {"status": 9}}
+    assert "hunter" not in text
+
+
+def test_what_nobody_calls_a_password_is_no_literal(tmp_path: Path) -> None:
+    (tmp_path / "capture").write_bytes(replaced(("user", "q1"), ("password", "q2")))
+    text = vendor_file(learn(read_capture(tmp_path / "capture")), "acme")
+    assert "# q2 may be a secret, and is a credential here" in text
+    assert "hunter-22" not in text
