@@ -1198,8 +1198,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a clock is forgotten by the next process that has it",
         "accounts/clocks.py",
-        "                alike = abs(now - _uptime() - float(since)) <= ALIKE\n",
-        "                alike = False\n",
+        "for name, read in here.items() if abs(read - now) <= ALIKE)",
+        "for name, read in here.items() if False)",
         vendors=(),
         tests=("tests/renewing/test_refusals.py::test_a_process_on_a_machine_whose_clock_agrees_waits_no_longer",),
     ),
