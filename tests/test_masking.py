@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from authflow.http import Answer
@@ -222,6 +222,7 @@ ALPHABET = st.sampled_from("abcxyzABCXYZ0123456789 /+%&=<>'\"\\#?;:,.-_~!@$*()[]
 @example("&#0£")
 def test_a_secret_is_masked_however_others_spell_it(encoder: str, secret: str) -> None:
     """No six characters of what other libraries write of it are shown, nor any of what those could stand for."""
+    assume(encoder != "a field of CSV" or "''" not in secret)  # which a shell's would be read as doubled, too
     spelled = ENCODERS[encoder](secret)
     data = spelled if isinstance(spelled, bytes) else spelled.encode()
     before = b"" if encoder.startswith("utf-16") else b"## "
