@@ -92,7 +92,7 @@ $(DEMO): pyproject.toml plugins/supplier/pyproject.toml
 	@echo "Making .venv …"
 	@$(PYTHON) -m venv .venv
 	@echo "Installing authflow, requests and httpx into it (some 40 MB) …"
-	@$(QUICK_PIP) hatchling editables
+	@$(QUICK_PIP) hatchling hatch-fancy-pypi-readme editables
 	@$(QUICK_PIP) --no-build-isolation --editable ".[cli,requests,httpx]" --editable plugins/supplier
 	@touch $@
 

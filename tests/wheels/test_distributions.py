@@ -64,9 +64,25 @@ def test_the_metadata_is_valid_and_shows_the_readme(archives: tuple[Path, Path])
     metadata = Metadata.from_email(text, validate=True)
     assert metadata.description_content_type == "text/markdown"
     assert metadata.description is not None
-    assert metadata.description.strip() == (ROOT / "README.md").read_text("utf-8").strip()
+    address = PROJECT["urls"]["Homepage"]
+    shown = metadata.description.replace(f"]({address}/", "](")
+    assert shown.strip() == (ROOT / "README.md").read_text("utf-8").strip()
+    assert set(metadata.project_urls or {}) == {"Homepage", "Documentation", "Source", "Changelog", "Issues"}
     assert metadata.license_expression == "Apache-2.0"
     assert metadata.summary
+
+
+def test_an_index_shows_no_link_that_leads_nowhere(archives: tuple[Path, Path]) -> None:
+    """An index has no files beside the page: each link is absolute, and those of ours lead to a file that is there."""
+    (text,) = [data for name, data in contents(archives[1]).items() if name.endswith("/METADATA")]
+    address = PROJECT["urls"]["Homepage"]
+    links = re.findall(r"\]\(([^)]+)\)", Metadata.from_email(text, validate=True).description or "")
+    ours = [link.removeprefix(f"{address}/") for link in links if link.startswith(f"{address}/")]
+    assert "SECURITY.md" in ours
+    assert [link for link in ours if not (ROOT / link.partition("#")[0]).is_file()] == []
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    assert all(url == address or url.startswith(f"{address}/") for url in PROJECT["urls"].values())
+    assert address in (ROOT / "pyproject.toml").read_text("utf-8").partition("fancy-pypi-readme]")[2]
 
 
 # --- what comes with it -----------------------------------------------------------------------------------------------
