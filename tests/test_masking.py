@@ -223,6 +223,8 @@ ALPHABET = st.sampled_from("abcxyzABCXYZ0123456789 /+%&=<>'\"\\#?;:,.-_~!@$*()[]
 def test_a_secret_is_masked_however_others_spell_it(encoder: str, secret: str) -> None:
     """No six characters of what other libraries write of it are shown, nor any of what those could stand for."""
     assume(encoder != "a field of CSV" or "''" not in secret)  # which a shell's would be read as doubled, too
+    # Python's handlers write a backslash as it is: what is an escape in the secret cannot be told from theirs.
+    assume(encoder not in ("backslashreplace", "namereplace") or "\\" not in secret)
     spelled = ENCODERS[encoder](secret)
     data = spelled if isinstance(spelled, bytes) else spelled.encode()
     before = b"" if encoder.startswith("utf-16") else b"## "
