@@ -171,7 +171,8 @@ class Recording(Story):
 
     def goes_without(self, url: str, origin: str) -> None:
         """A redirect led to an undeclared origin. Some clients' adapters say so before the hop is sent and after."""
-        end, shown = f"without the token: {origin} is not declared", self._masks.url(url)
+        end = f'without the token: {origin} is not declared; if it may go there: origins.present = ["{origin}"]'
+        shown = self._masks.url(url)
         if not any((asked.url, asked.error) == (shown, end) for asked in self.asked[-1:]):
             self.begun(HOP, url).error = end
 

@@ -228,7 +228,8 @@ class Rewrite:
         target = self.target.render(_Over(found, values), base_url)
         rest = "&".join(part for part in urlsplit(url).query.split("&") if _name_of(part) not in taken)
         parts = urlsplit(target)
-        return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, rest)))))
+        query = "&".join(filter(None, (parts.query, rest)))
+        return urlunsplit(parts._replace(query=query)) + "?" * (url.endswith("?") and not query)
 
 
 def _name_of(part: str) -> str:
