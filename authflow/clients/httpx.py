@@ -270,8 +270,9 @@ def _auth_class(library: str) -> type[Any]:
 
         def _judged(
             self, response: Any, grant: Grant, url: str, *, again: bool, more: bool, last: bool
-        ) -> Generator[Any, Any, Grant | None]:
-            """What an answer means: the grant with which its request is sent once more, or None if it is the caller's.
+        ) -> Generator[Any, Any, tuple[Grant, bool] | None]:
+            """What an answer means: the grant with which its request is sent once more, and `again` for the answer to
+            that; or None if it is the caller's.
 
             `again`: it was renewed already. `more`: may it be sent again? `last`: no redirect led on from here.
             """
@@ -286,14 +287,14 @@ def _auth_class(library: str) -> type[Any]:
             answer = Answer(response.status_code, pairs(response.headers), body, manager.clock())
             more = more and replayable(lib, request)
             if last and manager.heard(grant, functools.partial(view, request), answer):
-                return grant if more else None
+                return (grant, again) if more else None
             if again:
                 manager.on_second_response(grant, url, answer)
                 return None
             heard = manager.on_response(grant, url, answer, replayable=more)
             if heard is None:
                 return None
-            return heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url)
+            return heard.grant if heard.grant is not None else manager.admit((yield heard.flight), url), True
 
         def _steps(self, request: Any, grant: Grant | None = None, response: Any = None) -> Generator[Any, Any, None]:
             """What happens to one request, from its start, or from the answer to a request that carried `grant`."""
@@ -320,8 +321,8 @@ def _auth_class(library: str) -> type[Any]:
                 more = sends < MOST_SENDS
                 for earlier in _new(response.history, trail, dropped):
                     url = str(earlier.request.url)
-                    new = yield from self._judged(earlier, carried[-1], url, again=again, more=more, last=False)
-                    if new is not None:  # the client has followed it, to a page where people log in, say
+                    judged = yield from self._judged(earlier, carried[-1], url, again=again, more=more, last=False)
+                    if judged is not None:  # the client has followed it, to a page where people log in, say
                         dropped.append(response)
                         response, laid = earlier, Laid(lib, earlier.request, manager)
                         break
@@ -332,12 +333,11 @@ def _auth_class(library: str) -> type[Any]:
                             dropped.append(response)
                             response = yield from self._sent(laid, laid.grant, carried)
                             continue
-                    new = yield from self._judged(
-                        response, laid.grant, laid.plain_url, again=again, more=more, last=True
-                    )
-                if new is None:
+                    url = laid.plain_url
+                    judged = yield from self._judged(response, laid.grant, url, again=again, more=more, last=True)
+                if judged is None:
                     break
-                again, sends = again or new is not laid.grant, sends + 1
+                (new, again), sends = judged, sends + 1
                 trail += [*_new(response.history, trail, dropped), response]
                 request = response.request
                 laid.take_back()

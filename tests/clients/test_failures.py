@@ -14,6 +14,7 @@ import pytest
 import authflow
 from authflow.clients import default_sender
 from authflow.http import Answer, Request
+from authflow.manager import manager
 from tests.clients.drivers import Driver
 from tests.servers import LIFETIME, PASSWORD, Listener, Supplier, closed_port
 
@@ -99,6 +100,22 @@ def test_an_unavailable_refresh_is_no_refusal(client: Driver, supplier: Supplier
     supplier.advance(1.1)
     assert client.call(session, supplier.delivery()).status == 200
     assert supplier.counts == {"refresh": 1, "tracking": 1, "data": 1}
+
+
+def test_a_token_that_no_renewal_replaced_is_sent_twice_at_most(
+    client: Driver, supplier: Supplier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, the renewal brings nothing of use, and it counts as good until its end."""
+
+    def same(self: object, grant: Any, url: str, answer: Answer, *, replayable: bool = True) -> manager.Authorization:
+        return manager.Authorization(url, grant)
+
+    session = supplier.session()
+    session.token()
+    monkeypatch.setattr(manager.SessionManager, "on_response", same)
+    supplier.fail("tracking", status=401, times=9)
+    assert client.call(session, supplier.delivery()).status == 401
+    assert supplier.counts["tracking"] == 2
 
 
 def test_retry_after_may_be_a_date(client: Driver, supplier: Supplier) -> None:

@@ -49,6 +49,14 @@ class Mutant(NamedTuple):
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "what a renewal did not replace is judged anew, again and again (httpx)",
+        "clients/httpx.py",
+        "manager.admit((yield heard.flight), url), True",
+        "manager.admit((yield heard.flight), url), again",
+        vendors=(),
+        tests=("tests/clients/test_failures.py",),
+    ),
+    Mutant(
         "what happens by an estimated clock is stamped by that one alone",
         "accounts/clocks.py",
         "return max(now - found.ahead, *(read - ahead for read, ahead in here if read is not None), 0.0)",
@@ -2591,8 +2599,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a rejected request is sent again without limit (httpx)",
         "clients/httpx.py",
-        "again, sends = again or new is not laid.grant, sends + 1",
-        "again, sends = False, sends + 1",
+        "(new, again), sends = judged, sends + 1",
+        "(new, _), sends = judged, sends + 1",
+        tests=("tests/clients/test_failures.py",),
     ),
     Mutant(
         "a rejected request is sent again without limit (requests)",
