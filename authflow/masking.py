@@ -172,8 +172,8 @@ SPELLINGS: Final[Mapping[str, _Spelling]] = {
         _ESCAPES,
     ),
     "encoded words": _Spelling(
-        re.compile(rb"=[0-9A-Fa-f]{2}|_"),
-        lambda found: b" " if found == b"_" else bytes.fromhex(found[1:].decode()),
+        re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n|_"),
+        lambda found: b" " if found == b"_" else bytes.fromhex(found[1:].decode()) if found[1:2].isalnum() else b"",
     ),
     "UTF-7": _Spelling(re.compile(rb"\+[A-Za-z0-9+/]*-?"), _of_utf7),
     "octal": _Spelling(re.compile(rb"\\[0-3][0-7]{2}"), lambda found: bytes([int(found[1:], 8)]), ("backslash",)),

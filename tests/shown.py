@@ -42,7 +42,6 @@ NOT_SEEN: Final[Mapping[str, str]] = {
     "accounts/claims.py::Claims._check::ValueError": "caught where a record is read, which logs its words",
     "accounts/stored.py::StoredRecords._save::Overtaken": "caught by the renewal, which serves what another stored",
     "clients/httpx.py::_auth_class.HttpxAuth._sent::raise": "the adapter's own, that the client gave a request up",
-    "clients/httpx.py::_auth_class.HttpxAuth.auth_flow::raise": "the client's own, that it asks for no more",
     "clients/httpx_sender.py::_handing_over_to.trace::_Late": "becomes a NoAnswer, outside of its block",
     "clients/httpx_sender.py::_handing_over_to.trace::_Used": "caught at once: another connection is opened",
     "clients/requests_sender.py::_Handed._new_conn::TimeoutError": "becomes a NoAnswer, outside of its block",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -82,6 +83,15 @@ def account(supplier: Supplier, store: str = "memory") -> str:
         f'[accounts.supplier]\nvendor = "supplier"\nstore = "{store}"\nusername = "demo"\n'
         f'password = {{ env = "P" }}\nbase_url = "{supplier.base_url}"\ndata_origin = "{supplier.data_url}"\n'
     )
+
+
+@pytest.fixture(autouse=True)
+def others_logs() -> Iterator[None]:
+    """An application in this process lets httpx tell less; the tests of others want to hear it."""
+    logger = logging.getLogger("httpx")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture
