@@ -142,6 +142,8 @@ def arrives(words: list[str], folder: str) -> str:
                     if not chunk:
                         break
                     said += chunk
+                    if said.endswith(b"press Enter for no: "):
+                        os.write(master, b"\n")
                     if words[0] == "simulate" and (found := re.search(rb"http://[\d.]+:(\d+)", said)):
                         knock(int(found[1]))
                         process.terminate()
