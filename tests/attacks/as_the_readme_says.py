@@ -2,7 +2,7 @@
 files, his own eyes.
 
 Expected: each holds. A gigabyte and four bombs are cut at a megabyte, in memory too; a caller comes back in time from a
-server that is slow, and a caller who is cancelled loses no token; a refused password is sent once, by threads, by another
+slow server, and a caller who is cancelled loses no token; a refused password is sent once, by threads, by another
 process and after a restart; files are this user's alone, whatever `umask` says; tokens whose `exp` is absent, past or
 not finite are never used under `[verify]`; a proxy of the environment sees no password; `doctor` names a keyring that
 keeps plain text; `http.client` prints nothing; a cassette has no more than with Basic.
